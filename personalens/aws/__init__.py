@@ -1,0 +1,1 @@
+"""What boto3 sees: the operation router, the wire formats, the transports."""

@@ -1,0 +1,1 @@
+"""Tables in: schemas, CSV import, interactions, MovieLens and the simulated sample."""

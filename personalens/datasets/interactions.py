@@ -1,0 +1,169 @@
+"""Interactions in memory: the one table that every recipe learns from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from personalens.datasets.id_maps import IdMap
+
+USER_ID, ITEM_ID, TIMESTAMP = "USER_ID", "ITEM_ID", "TIMESTAMP"
+EVENT_TYPE, EVENT_VALUE = "EVENT_TYPE", "EVENT_VALUE"
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Events sorted by user, then time, then the tie rule; identifiers coded.
+
+    Attributes
+    ----------
+    users, items
+        Vocabularies. Codes index into them.
+    user_codes, item_codes
+        (n,) int32.
+    timestamps
+        (n,) int64, epoch seconds.
+    event_values
+        (n,) float32, NaN where absent; or None when there is no such column.
+    event_types
+        (n,) object of strings, or None when there is no such column.
+    context
+        Further columns by name (upper case), each (n,).
+    offsets
+        (len(users) + 1,) int64: user ``u`` owns rows ``offsets[u]:offsets[u + 1]``.
+
+    Notes
+    -----
+    **Tie rule.** Half of the neighbouring events of ml-100k share a second, and ml-latest-small is
+    stored sorted by item inside a user, so a stable sort would leak "a higher id comes next".
+    Events of one user in one second are therefore ordered by a hash of (seed, user, item): an order
+    that has nothing to do with the identifiers' order or the file's order, and that is the same in
+    every run and on every machine.
+    """
+
+    users: IdMap
+    items: IdMap
+    user_codes: np.ndarray
+    item_codes: np.ndarray
+    timestamps: np.ndarray
+    event_values: np.ndarray | None = None
+    event_types: np.ndarray | None = None
+    context: dict[str, np.ndarray] = field(default_factory=dict)
+    offsets: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        counts = np.bincount(self.user_codes, minlength=len(self.users))
+        object.__setattr__(self, "offsets", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        users: IdMap | None = None,
+        items: IdMap | None = None,
+        tie_seed: int = 0,
+    ) -> Interactions:
+        """Build from a table with USER_ID, ITEM_ID, TIMESTAMP and optional further columns.
+
+        Parameters
+        ----------
+        frame
+            One row per event. USER_ID and ITEM_ID are taken as strings, TIMESTAMP as epoch seconds.
+        users, items
+            Vocabularies to use; rows whose user or item is not in them are left out. Default: built
+            from the table.
+        tie_seed
+            Seed of the tie rule (see Notes).
+
+        Raises
+        ------
+        ValueError
+            If a required column is missing.
+        """
+        if missing := [c for c in (USER_ID, ITEM_ID, TIMESTAMP) if c not in frame.columns]:
+            raise ValueError(f"interactions need the columns {', '.join(missing)}")
+        user_ids = frame[USER_ID].astype(str).to_numpy(dtype=object)
+        item_ids = frame[ITEM_ID].astype(str).to_numpy(dtype=object)
+        users = IdMap.from_values(user_ids) if users is None else users
+        items = IdMap.from_values(item_ids) if items is None else items
+        user_codes, item_codes = users.encode(user_ids), items.encode(item_ids)
+        timestamps = frame[TIMESTAMP].to_numpy(dtype=np.int64)
+        tie = tie_keys(users, items, user_codes, item_codes, tie_seed)
+        order = np.lexsort((tie, timestamps, user_codes))
+        order = order[(user_codes[order] >= 0) & (item_codes[order] >= 0)]
+
+        def column(name: str, dtype: type) -> np.ndarray | None:
+            return frame[name].to_numpy(dtype=dtype)[order] if name in frame.columns else None
+
+        known = {USER_ID, ITEM_ID, TIMESTAMP, EVENT_TYPE, EVENT_VALUE}
+        return cls(
+            users=users,
+            items=items,
+            user_codes=user_codes[order],
+            item_codes=item_codes[order],
+            timestamps=timestamps[order],
+            event_values=column(EVENT_VALUE, np.float32),
+            event_types=column(EVENT_TYPE, object),
+            context={c: frame[c].to_numpy()[order] for c in frame.columns if c not in known},
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_codes)
+
+    def rows_of(self, user_code: int) -> slice:
+        """Return the rows of one user, oldest first."""
+        return slice(int(self.offsets[user_code]), int(self.offsets[user_code + 1]))
+
+    def select(self, rows: np.ndarray) -> Interactions:
+        """Return the events under a boolean mask or at ascending positions; vocabularies stay."""
+        return replace(
+            self,
+            user_codes=self.user_codes[rows],
+            item_codes=self.item_codes[rows],
+            timestamps=self.timestamps[rows],
+            event_values=None if self.event_values is None else self.event_values[rows],
+            event_types=None if self.event_types is None else self.event_types[rows],
+            context={name: values[rows] for name, values in self.context.items()},
+        )
+
+    def compact(self) -> Interactions:
+        """Return the same events with vocabularies cut to the users and items that occur."""
+        return Interactions.from_frame(self.to_frame())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the events as a table with the service's column names."""
+        frame = pd.DataFrame(
+            {
+                USER_ID: self.users.decode(self.user_codes),
+                ITEM_ID: self.items.decode(self.item_codes),
+                TIMESTAMP: self.timestamps,
+            }
+        )
+        if self.event_types is not None:
+            frame[EVENT_TYPE] = self.event_types
+        if self.event_values is not None:
+            frame[EVENT_VALUE] = self.event_values
+        return frame.assign(**self.context)
+
+
+def tie_keys(
+    users: IdMap, items: IdMap, user_codes: np.ndarray, item_codes: np.ndarray, seed: int
+) -> np.ndarray:
+    """Return the (n,) uint64 keys that order events of one user in one second."""
+    user_hash = _hash_ids(users, f"user/{seed}")
+    item_hash = _hash_ids(items, f"item/{seed}")
+    mixed = user_hash[user_codes] ^ (item_hash[item_codes] * np.uint64(0x9E3779B97F4A7C15))
+    mixed ^= mixed >> np.uint64(31)
+    return mixed * np.uint64(0xBF58476D1CE4E5B9)
+
+
+def _hash_ids(ids: IdMap, salt: str) -> np.ndarray:
+    digest = (
+        hashlib.blake2b(f"{salt}/{identifier}".encode(), digest_size=8).digest()
+        for identifier in ids.ids
+    )
+    return np.frombuffer(b"".join(digest), dtype="<u8") if len(ids) else np.zeros(0, np.uint64)

@@ -1,0 +1,1 @@
+"""Honest evaluation: hold-outs, ranking metrics, reports."""

@@ -1,0 +1,1 @@
+"""Live events: the service 'personalize-events'."""

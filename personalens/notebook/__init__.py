@@ -1,0 +1,1 @@
+"""What labs use beside boto3: sessions, checks, progress bars, plots."""

@@ -1,0 +1,1 @@
+"""Serving: the service 'personalize-runtime'."""

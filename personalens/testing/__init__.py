@@ -1,0 +1,1 @@
+"""Shared tests that a recipe's test class inherits, and a tiny world with known answers."""
