@@ -1,4 +1,4 @@
-"""The home directory: where a PersonaLens installation keeps its state, shared by many processes."""
+"""The home directory: where PersonaLens keeps its state, shared by many processes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Home:
 
 
 def default_home(start: Path | None = None) -> Home:
-    """Return the home in use: ``PERSONALENS_HOME``, else ``.personalens`` in the working tree's root.
+    """Return ``PERSONALENS_HOME``, else ``.personalens`` in the working tree's root.
 
     The root is the nearest folder at or above ``start`` (default: the current folder) that holds
     ``.git`` or ``pyproject.toml``; without one, ``start`` itself. So notebooks in ``labs/`` and a

@@ -56,7 +56,9 @@ class Interactions:
 
     def __post_init__(self) -> None:
         counts = np.bincount(self.user_codes, minlength=len(self.users))
-        object.__setattr__(self, "offsets", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        object.__setattr__(
+            self, "offsets", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        )
 
     @classmethod
     def from_frame(
