@@ -1,0 +1,224 @@
+"""Amazon Resource Names of Personalize's resources: build them, take them apart.
+
+A resource is known by its ARN alone, and names are unique per account and region *by ARN*: two
+dataset groups cannot each own a solution of the same name. Three kinds do not end in the name the
+caller chose: a dataset's ARN holds its group and its type, a solution version's the solution and
+eight hex digits, an event tracker's eight hex digits only. Recipes, algorithms and feature
+transformations belong to AWS and carry neither region nor account.
+
+Amazon Personalize: every ``...Arn`` member of the three APIs.
+
+Examples
+--------
+>>> arn = build("solution", "films", region="us-east-1", account="123456789012")
+>>> arn
+'arn:aws:personalize:us-east-1:123456789012:solution/films'
+>>> parse(arn).kind
+'solution'
+>>> parse(arn + "/0a1b2c3d").kind
+'solution-version'
+>>> recipe_arn("aws-hrnn")
+'arn:aws:personalize:::recipe/aws-hrnn'
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+
+from personalens.service_errors import InvalidInputException
+
+ACCOUNT_VARIABLE = "PERSONALENS_ACCOUNT_ID"
+DEFAULT_ACCOUNT = "123456789012"
+DEFAULT_REGION = "us-east-1"
+LATEST = "$LATEST"
+MAX_LENGTH = 256
+
+NAMED_KINDS = frozenset(
+    {
+        "schema",
+        "dataset-group",
+        "dataset-import-job",
+        "dataset-export-job",
+        "data-deletion-job",
+        "solution",
+        "campaign",
+        "recommender",
+        "filter",
+        "batch-inference-job",
+        "batch-segment-job",
+        "metric-attribution",
+    }
+)
+"""Kinds whose ARN ends in the name that the caller gave."""
+
+AWS_KINDS = frozenset({"recipe", "algorithm", "feature-transformation"})
+"""Kinds that AWS owns: no region, no account."""
+
+KINDS = NAMED_KINDS | AWS_KINDS | {"dataset", "solution-version", "event-tracker"}
+
+_SHAPE = re.compile(
+    r"arn:(?P<partition>[a-z\d-]+):personalize:(?P<region>[^:]*):(?P<account>[^:]*):"
+    r"(?P<type>[a-z-]+)/(?P<path>.+)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Arn:
+    """A parsed ARN. ``str(arn)`` gives it back.
+
+    Attributes
+    ----------
+    kind
+        One of :data:`KINDS`; ``solution/NAME/...`` is a ``solution-version``.
+    name
+        The part after the resource type up to the next slash: the resource's own name, the
+        solution's for a solution version, the dataset group's for a dataset.
+    qualifier
+        What follows that slash: the version's eight hex digits or ``$LATEST``, the dataset's type.
+        Empty for every other kind.
+    region, account
+        Empty for what AWS owns.
+    resource
+        Everything after the account, such as ``dataset/films/INTERACTIONS``.
+    """
+
+    kind: str
+    name: str
+    region: str
+    account: str
+    resource: str
+    qualifier: str = ""
+    partition: str = "aws"
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:personalize:{self.region}:{self.account}:{self.resource}"
+
+
+def account_id() -> str:
+    """Return the account in which resources are made: ``PERSONALENS_ACCOUNT_ID`` or 123456789012.
+
+    Raises
+    ------
+    ValueError
+        If the variable does not hold twelve digits.
+    """
+    account = os.environ.get(ACCOUNT_VARIABLE) or DEFAULT_ACCOUNT
+    if not re.fullmatch(r"[0-9]{12}", account):
+        raise ValueError(
+            f"{ACCOUNT_VARIABLE} is {account!r}, but an AWS account id is exactly twelve digits. "
+            f"Unset it to use {DEFAULT_ACCOUNT}."
+        )
+    return account
+
+
+def build(kind: str, name: str, *, region: str = DEFAULT_REGION, account: str | None = None) -> str:
+    """Return the ARN of a resource that is known by its name.
+
+    Parameters
+    ----------
+    kind
+        One of :data:`NAMED_KINDS` or :data:`AWS_KINDS`. The others have functions of their own:
+        :func:`dataset_arn`, :func:`solution_version_arn`, :func:`event_tracker_arn`.
+    name
+        The name, already validated by the request's shape.
+    region
+        The client's region.
+    account
+        Twelve digits; :func:`account_id` when left out.
+    """
+    if kind in AWS_KINDS:
+        return f"arn:aws:personalize:::{kind}/{name}"
+    if kind not in NAMED_KINDS:
+        allowed = ", ".join(sorted(NAMED_KINDS | AWS_KINDS))
+        raise ValueError(f"{kind!r} has no ARN built from a name alone. Kinds that do: {allowed}.")
+    return f"{_prefix(region, account)}:{kind}/{name}"
+
+
+def dataset_arn(
+    group_name: str, dataset_type: str, *, region: str = DEFAULT_REGION, account: str | None = None
+) -> str:
+    """Return a dataset's ARN, which holds its group and its type, not its own name.
+
+    >>> dataset_arn("films", "Interactions")
+    'arn:aws:personalize:us-east-1:123456789012:dataset/films/INTERACTIONS'
+    """
+    return f"{_prefix(region, account)}:dataset/{group_name}/{dataset_type.upper()}"
+
+
+def solution_version_arn(solution_arn: str, version: str | None = None) -> str:
+    """Return the ARN of a version of ``solution_arn``: a new random one unless ``version`` is given.
+
+    >>> solution_version_arn("arn:aws:personalize:us-east-1:123456789012:solution/films", "$LATEST")
+    'arn:aws:personalize:us-east-1:123456789012:solution/films/$LATEST'
+    """
+    return f"{solution_arn}/{version or secrets.token_hex(4)}"
+
+
+def event_tracker_arn(
+    identifier: str | None = None, *, region: str = DEFAULT_REGION, account: str | None = None
+) -> str:
+    """Return an event tracker's ARN, which ends in eight hex digits: new ones unless given."""
+    return f"{_prefix(region, account)}:event-tracker/{identifier or secrets.token_hex(4)}"
+
+
+def recipe_arn(name: str) -> str:
+    """Return the ARN of a recipe that AWS (here: PersonaLens) provides."""
+    return build("recipe", name)
+
+
+def algorithm_arn(name: str) -> str:
+    """Return the ARN of the algorithm behind a recipe."""
+    return build("algorithm", name)
+
+
+def feature_transformation_arn(name: str) -> str:
+    """Return the ARN of the feature transformation behind a recipe."""
+    return build("feature-transformation", name)
+
+
+def parse(arn: str) -> Arn:
+    """Take an ARN apart.
+
+    Raises
+    ------
+    InvalidInputException
+        If it is not the ARN of a Personalize resource.
+    """
+    match = _SHAPE.fullmatch(arn) if len(arn) <= MAX_LENGTH else None
+    if match is None:
+        raise InvalidInputException(
+            f"Invalid ARN: {arn[:MAX_LENGTH]!r}. Expected at most {MAX_LENGTH} characters of the form "
+            "arn:aws:personalize:REGION:ACCOUNT:TYPE/NAME."
+        )
+    kind, (name, _, qualifier) = match["type"], match["path"].partition("/")
+    if kind == "solution" and qualifier:
+        kind = "solution-version"
+    if kind not in KINDS or not _is_well_formed(kind, name, qualifier):
+        raise InvalidInputException(
+            f"Invalid ARN: {arn!r}. {match['type']}/{match['path']} names no resource of Amazon "
+            "Personalize. Resource types: " + ", ".join(sorted(KINDS - {"solution-version"})) + "."
+        )
+    return Arn(
+        kind=kind,
+        name=name,
+        region=match["region"],
+        account=match["account"],
+        resource=f"{match['type']}/{match['path']}",
+        qualifier=qualifier,
+        partition=match["partition"],
+    )
+
+
+def _is_well_formed(kind: str, name: str, qualifier: str) -> bool:
+    """Say whether the path has as many parts as its kind needs."""
+    if kind in ("dataset", "solution-version"):
+        return bool(name and qualifier and "/" not in qualifier)
+    return bool(name and not qualifier)
+
+
+def _prefix(region: str, account: str | None) -> str:
+    return f"arn:aws:personalize:{region}:{account or account_id()}"
