@@ -150,7 +150,7 @@ def dataset_arn(
 
 
 def solution_version_arn(solution_arn: str, version: str | None = None) -> str:
-    """Return the ARN of a version of ``solution_arn``: a new random one unless ``version`` is given.
+    """Return the ARN of a version of a solution: a new random one unless ``version`` is given.
 
     >>> solution_version_arn("arn:aws:personalize:us-east-1:123456789012:solution/films", "$LATEST")
     'arn:aws:personalize:us-east-1:123456789012:solution/films/$LATEST'
@@ -191,7 +191,7 @@ def parse(arn: str) -> Arn:
     match = _SHAPE.fullmatch(arn) if len(arn) <= MAX_LENGTH else None
     if match is None:
         raise InvalidInputException(
-            f"Invalid ARN: {arn[:MAX_LENGTH]!r}. Expected at most {MAX_LENGTH} characters of the form "
+            f"Invalid ARN: {arn[:MAX_LENGTH]!r}. Expected at most {MAX_LENGTH} characters, as in "
             "arn:aws:personalize:REGION:ACCOUNT:TYPE/NAME."
         )
     kind, (name, _, qualifier) = match["type"], match["path"].partition("/")
