@@ -12,8 +12,7 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -22,9 +21,23 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
+from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.evaluation.top_k import top_k
 from personalens.training.progress import Progress, ignore_progress
+
+__all__ = [
+    "RANK",
+    "SCORE",
+    "History",
+    "Recipe",
+    "RecipeConfig",
+    "RecipeType",
+    "histories_of",
+    "hyperparameter",
+    "top_k",
+]
 
 SCORE, RANK = "SCORE", "RANK"
 RecipeType = Literal[
@@ -51,44 +64,6 @@ class RecipeConfig(BaseModel):
     values out of range raise pydantic's ValidationError, which names key, value and range."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """One user's past, oldest first, in the model's item codes.
-
-    ``item_codes`` (n,) int32 (no unknown items), ``timestamps`` (n,) int64 epoch seconds,
-    ``event_values`` (n,) float32 or None, ``event_types`` (n,) object or None; ``request_time`` is
-    the second of the request, ``context`` the request's context by column name.
-    """
-
-    item_codes: np.ndarray
-    timestamps: np.ndarray
-    event_values: np.ndarray | None = None
-    event_types: np.ndarray | None = None
-    request_time: int | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def empty(cls) -> History:
-        """The past of a user nobody has seen."""
-        return cls(np.zeros(0, np.int32), np.zeros(0, np.int64))
-
-
-def histories_of(interactions: Interactions, user_codes: Sequence[int]) -> list[History]:
-    """Return the whole past of the users with these codes, in the interactions' item codes."""
-    histories = []
-    for code in user_codes:
-        rows = interactions.rows_of(code)
-        histories.append(
-            History(
-                interactions.item_codes[rows],
-                interactions.timestamps[rows],
-                None if interactions.event_values is None else interactions.event_values[rows],
-                None if interactions.event_types is None else interactions.event_types[rows],
-            )
-        )
-    return histories
 
 
 class Recipe(ABC):
@@ -339,23 +314,6 @@ class Recipe(ABC):
                 RANK: [rank for codes in best for rank in range(1, len(codes) + 1)],
             }
         )
-
-
-def top_k(scores: np.ndarray, k: int) -> list[np.ndarray]:
-    """Return for each row of (B, n) scores the codes of its best ``k``, best first.
-
-    Equal scores are ordered by code; items at -inf are left out.
-    """
-    rows = []
-    for row in scores:
-        if k < len(row):
-            threshold = np.partition(row, -k)[-k]
-            candidates = np.flatnonzero(row >= threshold)
-        else:
-            candidates = np.arange(len(row))
-        candidates = candidates[row[candidates] > -np.inf]
-        rows.append(candidates[np.argsort(-row[candidates], kind="stable")][:k])
-    return rows
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,0 +1,84 @@
+"""One user's past, in the form that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """One user's past, oldest first, in a model's item codes.
+
+    ``item_codes`` (n,) int32 (no unknown items), ``timestamps`` (n,) int64 epoch seconds,
+    ``event_values`` (n,) float32 or None, ``event_types`` (n,) object or None; ``request_time`` is
+    the second of the request, ``context`` the request's context by column name.
+    """
+
+    item_codes: np.ndarray
+    timestamps: np.ndarray
+    event_values: np.ndarray | None = None
+    event_types: np.ndarray | None = None
+    request_time: int | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls) -> History:
+        """The past of a user nobody has seen."""
+        return cls(np.zeros(0, np.int32), np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.item_codes)
+
+
+def histories_of(
+    interactions: Interactions, user_codes: Sequence[int], *, items: IdMap | None = None
+) -> list[History]:
+    """Return the whole past of the users with these codes.
+
+    Parameters
+    ----------
+    interactions
+        Where the events are.
+    user_codes
+        Codes in ``interactions.users``.
+    items
+        The vocabulary that the histories shall speak, such as a model's ``items_``; events with an
+        item that it lacks are left out. Default: the interactions' own.
+    """
+    rows = [interactions.rows_of(code) for code in user_codes]
+    return histories_before(interactions, rows, items=items)
+
+
+def histories_before(
+    interactions: Interactions, rows: Sequence[slice], *, items: IdMap | None = None
+) -> list[History]:
+    """Return one history for each slice of rows (of one user, oldest first).
+
+    ``items`` as in :func:`histories_of`. So ``slice(offsets[u], r)`` is what user ``u`` had done
+    before event ``r``.
+    """
+    if items is None or items is interactions.items:
+        return [_history(interactions, row, interactions.item_codes[row]) for row in rows]
+    translation = items.encode(interactions.items.ids)
+    return [_history(interactions, row, translation[interactions.item_codes[row]]) for row in rows]
+
+
+def _history(interactions: Interactions, rows: slice, codes: np.ndarray) -> History:
+    known = codes >= 0
+    keep = slice(None) if known.all() else known
+
+    def column(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[rows][keep]
+
+    return History(
+        codes[keep],
+        interactions.timestamps[rows][keep],
+        column(interactions.event_values),
+        column(interactions.event_types),
+    )
