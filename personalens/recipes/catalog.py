@@ -1,0 +1,265 @@
+"""The recipes that exist: one row each, from which every list and description is made.
+
+Adding a recipe is a file with its class and one entry in ``RECIPES``. Listing recipes imports no
+recipe's module; describing one does.
+
+Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeatureTransformation.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from personalens.recipes.base import Recipe, RecipeConfig
+
+ALGORITHM, FEATURE_TRANSFORMATION = "algorithm", "featureTransformation"
+
+
+@dataclass(frozen=True)
+class RecipeEntry:
+    """One recipe as the service lists it.
+
+    Attributes
+    ----------
+    name
+        The service's name, the last part of the recipe's ARN.
+    implementation
+        ``module:class`` of the :class:`~personalens.recipes.base.Recipe`; imported on first use.
+    algorithm, feature_transformation
+        Names in the ARNs that DescribeRecipe refers to.
+    description
+        What it learns and when to take it.
+    dataset_types
+        The data that it reads, Interactions first.
+    """
+
+    name: str
+    implementation: str
+    algorithm: str
+    feature_transformation: str
+    description: str
+    dataset_types: tuple[str, ...] = ("Interactions",)
+
+    @property
+    def recipe(self) -> type[Recipe]:
+        """The recipe's class."""
+        module, _, attribute = self.implementation.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    @property
+    def config(self) -> type[RecipeConfig]:
+        """The class of the recipe's hyperparameters."""
+        return self.recipe.Config
+
+    @property
+    def recipe_type(self) -> str:
+        """The service's recipe type, such as USER_PERSONALIZATION."""
+        return self.recipe.recipe_type
+
+
+RECIPES: dict[str, RecipeEntry] = {
+    entry.name: entry
+    for entry in (
+        RecipeEntry(
+            name="aws-hrnn",
+            implementation="personalens.recipes.hrnn:HRNN",
+            algorithm="aws-hrnn",
+            feature_transformation="JSON-percentile-filtering",
+            description=(
+                "A recurrent network that reads each user's events in their order, sessions "
+                "included, and predicts the next item. Takes interactions only; new users and new "
+                "events are read without retraining."
+            ),
+        ),
+        RecipeEntry(
+            name="aws-popularity-count",
+            implementation="personalens.recipes.popularity_count:PopularityCount",
+            algorithm="aws-popularity-count",
+            feature_transformation="sims",
+            description=(
+                "The items that most users have interacted with, the same list for everyone. The "
+                "baseline that any personalised recipe has to beat."
+            ),
+        ),
+        RecipeEntry(
+            name="aws-sims",
+            implementation="personalens.recipes.sims:SIMS",
+            algorithm="aws-sims",
+            feature_transformation="sims",
+            description=(
+                "For one item, the items that the same users have interacted with, weighed against "
+                "how popular those are anyway (item-to-item collaborative filtering)."
+            ),
+        ),
+    )
+}
+
+
+def get(name: str) -> RecipeEntry:
+    """Return the entry of a recipe name.
+
+    Raises
+    ------
+    KeyError
+        If there is none, with the names there are.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise KeyError(f"there is no recipe {name!r}; choose {', '.join(RECIPES)}") from None
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyperparameter as DescribeAlgorithm shows it; every value is a string, as on the wire.
+
+    ``kind`` is "integer", "continuous" or "categorical"; numbers have ``minimum`` and ``maximum``
+    (None where there is no bound), categories have ``values``. ``group`` says whether the service
+    takes it in algorithmHyperParameters ("algorithm") or featureTransformationParameters.
+    """
+
+    name: str
+    group: Literal["algorithm", "featureTransformation"]
+    kind: Literal["integer", "continuous", "categorical"]
+    default: str
+    description: str
+    tunable: bool
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+
+
+def hyperparameter_table(entry: RecipeEntry) -> list[Hyperparameter]:
+    """Return the hyperparameters of a recipe in the order in which its config declares them.
+
+    >>> [(row.name, row.default, row.maximum) for row in hyperparameter_table(get("aws-sims"))][:2]
+    [('popularity_discount_factor', '0.5', 1.0), ('min_cointeraction_count', '3', 10)]
+    """
+    return [_hyperparameter(name, field) for name, field in entry.config.model_fields.items()]
+
+
+def parse_hyperparameters(
+    entry: RecipeEntry,
+    algorithm: Mapping[str, str] | None = None,
+    feature_transformation: Mapping[str, str] | None = None,
+) -> RecipeConfig:
+    """Return the config that a solution's two maps of strings ask for.
+
+    Parameters
+    ----------
+    entry
+        The recipe.
+    algorithm
+        ``algorithmHyperParameters``.
+    feature_transformation
+        ``featureTransformationParameters``.
+
+    Raises
+    ------
+    ValueError
+        For a key that the recipe does not have or takes in the other map, and for a value that is
+        not a number or out of range: the message names key, value and what is allowed.
+    """
+    given = {ALGORITHM: algorithm or {}, FEATURE_TRANSFORMATION: feature_transformation or {}}
+    table = {row.name: row for row in hyperparameter_table(entry)}
+    for group, values in given.items():
+        allowed = [name for name, row in table.items() if row.group == group]
+        for key in values:
+            if key not in table or table[key].group != group:
+                raise ValueError(_misplaced_key(entry.name, group, key, allowed, key in table))
+    try:
+        return entry.config(**given[ALGORITHM], **given[FEATURE_TRANSFORMATION])
+    except ValidationError as error:
+        raise ValueError(describe_config_error(error)) from None
+
+
+def config_strings(config: RecipeConfig) -> dict[str, str]:
+    """Return a config as the strings that the service shows; the config class reads them back.
+
+    >>> config_strings(get("aws-sims").config(min_cointeraction_count=2))["min_cointeraction_count"]
+    '2'
+    """
+    return {name: wire_string(value) for name, value in config.model_dump(mode="python").items()}
+
+
+def wire_string(value: Any) -> str:
+    """Return a hyperparameter's value as the service writes it: ``true``, ``32``, ``0.99``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def describe_config_error(error: ValidationError) -> str:
+    """Return a config's error in one line per mistake: which key, which value, what is allowed."""
+    return " ".join(_describe_mistake(mistake, error.title) for mistake in error.errors())
+
+
+def _describe_mistake(mistake: Any, config_name: str) -> str:
+    key = ".".join(str(part) for part in mistake["loc"])
+    value, limits = mistake["input"], mistake.get("ctx", {})
+    if mistake["type"] == "extra_forbidden":
+        return f"Unknown hyperparameter {key!r} for {config_name.removesuffix('Config')}."
+    bounds = {
+        "greater_than_equal": "must be at least {ge}",
+        "greater_than": "must be greater than {gt}",
+        "less_than_equal": "must be at most {le}",
+        "less_than": "must be less than {lt}",
+        "literal_error": "must be one of {expected}",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_parsing": "must be a number",
+        "finite_number": "must be a finite number",
+        "bool_parsing": "must be true or false",
+    }
+    rule = bounds.get(mistake["type"])
+    reason = rule.format(**limits) if rule else mistake["msg"].removeprefix("Value error, ")
+    return f"{key} is {value!r}: {reason}." if key else f"{reason}."
+
+
+def _misplaced_key(recipe: str, group: str, key: str, allowed: list[str], exists: bool) -> str:
+    maps = {
+        ALGORITHM: "algorithmHyperParameters",
+        FEATURE_TRANSFORMATION: "featureTransformationParameters",
+    }
+    other = maps[FEATURE_TRANSFORMATION if group == ALGORITHM else ALGORITHM]
+    hint = f" It belongs in {other}." if exists else ""
+    choices = f"allowed: {', '.join(allowed)}" if allowed else "none is allowed"
+    return f"{recipe} has no parameter {key!r} in {maps[group]} ({choices}).{hint}"
+
+
+def _hyperparameter(name: str, field: FieldInfo) -> Hyperparameter:
+    extra = field.json_schema_extra
+    if not isinstance(extra, dict) or field.default is PydanticUndefined:
+        raise TypeError(f"declare {name} with hyperparameter(...), which gives default and group")
+    kind, values = _kind(name, field.annotation)
+    bounds: dict[str, Any] = {"minimum": None, "maximum": None}
+    for constraint in field.metadata:
+        bounds["minimum"] = getattr(constraint, "ge", bounds["minimum"])
+        bounds["maximum"] = getattr(constraint, "le", bounds["maximum"])
+    return Hyperparameter(
+        name=name,
+        group=extra["group"],  # type: ignore[arg-type]
+        kind=kind,
+        default=wire_string(field.default),
+        description=field.description or "",
+        tunable=bool(extra["tunable"]),
+        values=values,
+        **bounds,
+    )
+
+
+def _kind(name: str, annotation: Any) -> tuple[Any, tuple[str, ...]]:
+    if annotation is bool:
+        return "categorical", ("true", "false")
+    if annotation is int:
+        return "integer", ()
+    if annotation is float:
+        return "continuous", ()
+    if get_origin(annotation) is Literal:
+        return "categorical", tuple(wire_string(value) for value in get_args(annotation))
+    raise TypeError(f"hyperparameter {name} is {annotation}; use int, float, bool or Literal")
