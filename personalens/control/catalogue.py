@@ -1,0 +1,270 @@
+"""The catalogue: one SQLite file (WAL) that every process on a home shares.
+
+Kernels, the command line, the HTTP server and the workers all open the same file. Each thread has
+a connection of its own; a write is one ``BEGIN IMMEDIATE`` transaction with ``synchronous=FULL``,
+so that what was acknowledged survives ``kill -9`` and a power cut.
+
+References
+----------
+SQLite, "Write-Ahead Logging" (sqlite.org/wal.html), "How To Corrupt An SQLite Database File"
+(sqlite.org/howtocorrupt.html, sections 2.6 on fork and 2.7 on files replaced under a connection).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from personalens.control.catalogue_schema import MIGRATIONS
+from personalens.home import HOME_VARIABLE, Home
+from personalens.service_errors import ServiceError
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for the other processes' writes before it gives up."""
+
+
+class StorageError(ServiceError):
+    """The home cannot be read or written: a full disk, a read-only folder, a damaged file.
+
+    507 (insufficient storage) rather than 500, because botocore retries a 500 and a full disk does
+    not empty itself within seconds.
+    """
+
+    code = "StorageError"
+    http_status = 507
+
+
+class Catalogue:
+    """Connections to one home's catalogue, one a thread.
+
+    Parameters
+    ----------
+    home
+        Where the file lies.
+    create
+        Whether a missing home is made. A worker says no: a learner who deletes the home means it.
+    busy_seconds
+        How long a write waits for others.
+    """
+
+    def __init__(self, home: Home, *, create: bool = True, busy_seconds: float = BUSY_SECONDS):
+        self.path = home.catalogue
+        self._home = home
+        self._create = create
+        self._busy_seconds = busy_seconds
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: commits at the end, rolls back on any error.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written; nothing was changed then.
+        RuntimeError
+            If this thread is inside a transaction already.
+        """
+        with self._handle() as connection:
+            if connection.in_transaction:
+                raise RuntimeError("this thread is inside a catalogue transaction already")
+            try:
+                with self._translated():
+                    connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                with self._translated():
+                    connection.execute("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for single SELECTs; inside a transaction of this thread, the same one."""
+        with self._handle() as connection, self._translated():
+            yield connection
+
+    def close(self) -> None:
+        """Close this thread's connection; the next use opens another."""
+        handle = getattr(self._local, "handle", None)
+        if handle is not None:
+            self._local.handle = None
+            handle.close()
+
+    @contextmanager
+    def _handle(self) -> Iterator[sqlite3.Connection]:
+        handle = getattr(self._local, "handle", None)
+        if handle is None or not handle.is_usable():
+            if handle is not None and handle.pid == os.getpid():
+                handle.close()
+            handle = self._local.handle = self._open()
+        with handle.lock:
+            if handle.connection is None:  # another thread forked in between and closed it
+                handle.connection = self._connect()
+            yield handle.connection
+
+    def _open(self) -> _Handle:
+        if self._create:
+            try:
+                self._home.create()
+            except OSError as error:
+                raise StorageError(str(error)) from error
+        elif not self.path.exists():
+            raise StorageError(f"the catalogue {self.path} is gone: its home was deleted")
+        return _Handle(self._connect(), self.path)
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._translated():
+            connection = sqlite3.connect(
+                self.path,
+                timeout=self._busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,  # so that the fork hook may close an idle connection
+            )
+            try:
+                connection.execute("PRAGMA foreign_keys = ON")
+                self._switch_to_wal(connection)
+                connection.execute("PRAGMA synchronous = FULL")
+                self._migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
+        # The switch needs the file for itself, and SQLite does not wait for it by itself.
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = (error.sqlite_errorname or "").startswith("SQLITE_BUSY")
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if _version(connection) == len(MIGRATIONS):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = _version(connection)  # again: another process may have been quicker
+            if version > len(MIGRATIONS):
+                raise StorageError(
+                    f"the catalogue {self.path} has schema version {version}, and this PersonaLens "
+                    f"knows versions up to {len(MIGRATIONS)}. Update PersonaLens, or set "
+                    f"{HOME_VARIABLE} to another folder."
+                )
+            for statements in MIGRATIONS[version:]:
+                for statement in statements:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            # Constraint and programming errors say something about the caller, not about the disk.
+            if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
+                raise
+            raise _storage_error(self.path, error) from error
+
+
+class _Handle:
+    """One thread's connection, and what is needed to know that it may still be used."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path):
+        self.connection: sqlite3.Connection | None = connection
+        self.lock = threading.RLock()
+        self.pid = os.getpid()
+        self._path = path
+        self._identity = _file_identity(path)
+        _handles.add(self)
+
+    def is_usable(self) -> bool:
+        """False after a fork and after the file was deleted or replaced: a write would be lost."""
+        return self.pid == os.getpid() and self._identity == _file_identity(self._path)
+
+    def close(self) -> None:
+        with self.lock:
+            if self.connection is not None:
+                self.connection.close()
+                self.connection = None
+
+    def __del__(self) -> None:  # a thread has ended
+        if self.connection is not None and self.pid == os.getpid():
+            self.connection.close()
+
+
+_handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
+_inherited: list[sqlite3.Connection] = []
+
+
+def _before_fork() -> None:
+    """Close idle connections: SQLite's locks do not survive a fork, and a child that inherits none
+    cannot confuse them."""
+    for handle in list(_handles):
+        if handle.lock.acquire(blocking=False):
+            try:
+                if handle.connection is not None and not handle.connection.in_transaction:
+                    handle.close()
+            finally:
+                handle.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    """Keep connections that were busy at the fork for ever: closing one would drop locks."""
+    for handle in list(_handles):
+        if handle.connection is not None:
+            _inherited.append(handle.connection)
+            handle.connection = None
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # SQLite rolls back by itself after some errors; a failing disk must not hide the first error.
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _storage_error(path: Path, error: sqlite3.Error) -> StorageError:
+    name = getattr(error, "sqlite_errorname", None) or ""
+    elsewhere = f"or set {HOME_VARIABLE} to a folder on another disk."
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        what = f"the disk is full or fails ({error}). Nothing was changed. Free some space, "
+    elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        what = f"it cannot be opened for writing ({error}). Make its folder writable, "
+    elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        what, elsewhere = "another process keeps it locked. Try again, or end that process.", ""
+    elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        what = f"it is damaged ({error}). Move the home away or delete it to start afresh, "
+    else:
+        what, elsewhere = f"{error}.", ""
+    return StorageError(f"PersonaLens cannot use its catalogue {path}: {what}{elsewhere}")

@@ -1,0 +1,166 @@
+"""Run one job: heartbeat beside it, its end in the catalogue whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from personalens.control.catalogue import StorageError
+from personalens.control.job_handlers import JobFailed, JobHandler, handler_of
+from personalens.control.job_queue import FAILED, MAX_ATTEMPTS, STOPPED, Job, JobQueue, LeaseLost
+from personalens.training.progress import Cancelled, ProgressEvent
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.5
+"""The shortest time between two progress writes, and how soon a stop request is seen."""
+
+RENEW_BEATS = 6
+"""Without news, the lease is renewed every so many beats."""
+
+
+class Heartbeat:
+    """Keeps a job's lease and writes its progress from a thread of its own.
+
+    The work may report a thousand times a second: only the newest report is written, twice a second
+    at most. The lease is kept also while the work is inside one long call.
+    """
+
+    def __init__(self, jobs: JobQueue, job: Job):
+        self._jobs, self._job = jobs, job
+        self._news: ProgressEvent | None = None
+        self._stop: Cancelled | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"job {job.id}", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def report(self, event: ProgressEvent) -> None:
+        """Take a progress report; raises Cancelled when the job shall stop."""
+        self._news = event
+        if self._stop is not None:
+            raise self._stop
+
+    def _beat(self) -> None:
+        quiet = 0
+        try:
+            while not self._over.wait(BEAT_SECONDS):
+                news, self._news = self._news, None
+                quiet = 0 if news is not None else quiet + 1
+                if news is not None or quiet % RENEW_BEATS == 0 or self._stop_was_requested():
+                    progress = None if news is None else news.to_dict()
+                    if self._jobs.heartbeat(self._job, progress):
+                        self._stop = Cancelled("stopped on request")
+        except LeaseLost as lost:
+            self._stop = lost
+        except StorageError as error:  # the work meets it too when it finishes
+            logger.warning("no heartbeat for job %s: %s", self._job.id, error)
+        finally:
+            self._jobs.store.catalogue.close()
+
+    def _stop_was_requested(self) -> bool:
+        with self._jobs.store.catalogue.reading() as connection:
+            row = connection.execute(
+                "SELECT stop_requested FROM jobs WHERE id = ?", (self._job.id,)
+            ).fetchone()
+        return row is None or bool(row[0])
+
+
+def run_job(context: ServiceContext, job: Job) -> None:
+    """Do a claimed job to its end: ACTIVE, failed with a reason, or stopped.
+
+    Raises
+    ------
+    StorageError
+        If the catalogue cannot be written: the job stays claimed until its lease ends.
+    """
+    logger.info("job %s: %s %s, attempt %s", job.id, job.kind, job.arn, job.attempt)
+    try:
+        _run(context, job)
+    except LeaseLost as lost:  # the resource was deleted, or the job was given to somebody else
+        logger.warning("%s", lost)
+
+
+def _run(context: ServiceContext, job: Job) -> None:
+    try:
+        handler = handler_of(job.kind)
+    except (LookupError, ImportError, AttributeError) as error:
+        logger.exception("no handler")
+        _fail(context, job, JobHandler(run=_nothing), f"PersonaLens cannot do {job.kind}: {error}")
+        return
+    if job.stop_requested:
+        _stop(context, job, handler)
+    elif job.attempt > MAX_ATTEMPTS:
+        reason = (
+            f"The worker process ended unexpectedly {MAX_ATTEMPTS} times while it worked on this,"
+            f" perhaps for want of memory. Its log is in {context.home.logs}."
+        )
+        _fail(context, job, handler, reason)
+    else:
+        _attempt(context, job, handler)
+
+
+def _attempt(context: ServiceContext, job: Job, handler: JobHandler) -> None:
+    try:
+        with Heartbeat(context.jobs, job) as heartbeat:
+            handler.run(context, job, heartbeat.report)
+        if context.jobs.is_held(job):
+            with context.jobs.finishing(job):
+                pass
+        logger.info("job %s: done", job.id)
+    except LeaseLost:
+        raise
+    except Cancelled:
+        _stop(context, job, handler)
+    except StorageError:
+        raise
+    except Exception as error:
+        _fail(context, job, handler, _reason(context, error))
+    except BaseException:  # Ctrl-C while jobs are inline, or SIGTERM: somebody else may do it
+        if context.jobs.is_held(job):
+            context.jobs.give_back(job)
+        raise
+
+
+def _reason(context: ServiceContext, error: Exception) -> str:
+    if isinstance(error, JobFailed):
+        return str(error)
+    logger.error("job failed", exc_info=error)
+    if isinstance(error, MemoryError):
+        return "There was not enough memory. Close other programs, or use fewer data."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"There is no room left to write below {context.home.path} ({error.strerror}). Nothing"
+            " was changed. Free some space, or set PERSONALENS_HOME to a folder on another disk."
+        )
+    return (
+        f"Internal error: {type(error).__name__}: {error}. The log in {context.home.logs} has the"
+        " details."
+    )
+
+
+def _fail(context: ServiceContext, job: Job, handler: JobHandler, reason: str) -> None:
+    logger.info("job %s: failed: %s", job.id, reason)
+    with context.jobs.finishing(job, FAILED) as tx:
+        handler.on_failure(tx, job, reason)
+
+
+def _stop(context: ServiceContext, job: Job, handler: JobHandler) -> None:
+    logger.info("job %s: stopped", job.id)
+    with context.jobs.finishing(job, STOPPED) as tx:
+        handler.on_stopped(tx, job)
+
+
+def _nothing(*arguments: object) -> None:
+    """A handler that is only there to fail."""

@@ -1,0 +1,113 @@
+"""What every operation stands on: the home, its resources, its jobs, and whose they are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from personalens.arns import DEFAULT_REGION, account_id
+from personalens.control.catalogue import Catalogue
+from personalens.control.job_queue import JobQueue
+from personalens.control.job_runner import run_job
+from personalens.control.resource_store import Resource, ResourceStore
+from personalens.control.worker_launch import ensure_worker
+from personalens.home import Home
+
+JOBS_VARIABLE = "PERSONALENS_JOBS"
+_IN_TRANSITION = ("PENDING", "IN_PROGRESS", "STOPPING")
+
+
+@dataclass(frozen=True)
+class ServiceContext:
+    """One region of one account in one home.
+
+    Attributes
+    ----------
+    home
+        Where everything lies.
+    store
+        The resources of this region and account.
+    jobs
+        The home's job queue.
+    region, account
+        What new ARNs carry.
+    """
+
+    home: Home
+    store: ResourceStore
+    jobs: JobQueue
+    region: str
+    account: str
+
+    @classmethod
+    def open(
+        cls,
+        home: Home,
+        *,
+        region: str = DEFAULT_REGION,
+        account: str | None = None,
+        inline_jobs: bool | None = None,
+        create: bool = True,
+    ) -> ServiceContext:
+        """Open a home.
+
+        Parameters
+        ----------
+        home
+            The folder; it is made when first used.
+        region, account
+            Default account: ``PERSONALENS_ACCOUNT_ID`` or 123456789012.
+        inline_jobs
+            Whether jobs run inside the call that asks for them instead of in a worker process.
+            Default: whether ``PERSONALENS_JOBS`` is ``inline``.
+        create
+            Whether a missing home may be made.
+        """
+        account = account_id() if account is None else account
+        if inline_jobs is None:
+            inline_jobs = _jobs_are_inline()
+        catalogue = Catalogue(home, create=create)
+        store = ResourceStore(home, region=region, account=account, catalogue=catalogue)
+        jobs = JobQueue(
+            home,
+            ResourceStore(home, catalogue=catalogue),
+            on_work=lambda: context.run_jobs() if inline_jobs else ensure_worker(home, jobs),
+        )
+        context = cls(home, store, jobs, region, account)
+        return context
+
+    def for_arn(self, arn: str) -> ServiceContext:
+        """Return the context of the region and account of an ARN, on the same connections."""
+        region, account = arn.split(":")[3:5]
+        store = ResourceStore(
+            self.home, region=region, account=account, catalogue=self.store.catalogue
+        )
+        return replace(self, store=store, region=region, account=account)
+
+    def run_jobs(self) -> int:
+        """Do all waiting jobs here and now; return how many."""
+        done = 0
+        while (job := self.jobs.claim()) is not None:
+            run_job(self.for_arn(job.arn), job)
+            done += 1
+        return done
+
+    def describe(self, arn: str, kind: str) -> Resource:
+        """Return a resource for a Describe, and see to it that its job is being worked on.
+
+        Raises
+        ------
+        ResourceNotFoundException
+            If there is no such resource.
+        """
+        resource = self.store.require(arn, kind)
+        if (resource.status or "").endswith(_IN_TRANSITION):
+            self.jobs.wake()
+        return resource
+
+
+def _jobs_are_inline() -> bool:
+    mode = os.environ.get(JOBS_VARIABLE) or "worker"
+    if mode not in ("inline", "worker"):
+        raise ValueError(f"{JOBS_VARIABLE} is {mode!r}; allowed: inline, worker")
+    return mode == "inline"
