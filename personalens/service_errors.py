@@ -63,3 +63,17 @@ class OperationNotImplemented(ServiceError):
 
     code = "NotImplementedException"
     http_status = 501
+
+
+class SerializationException(ServiceError):
+    """A request whose body is not JSON, or holds a member of the wrong type."""
+
+    code = "SerializationException"
+    http_status = 400
+
+
+class UnknownOperationException(ServiceError):
+    """A request for an operation that no version of the service has."""
+
+    code = "UnknownOperationException"
+    http_status = 404

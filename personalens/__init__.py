@@ -1,0 +1,74 @@
+"""PersonaLens: a lab kit for personalisation on a local Amazon Personalize.
+
+Examples
+--------
+>>> import personalens
+>>> personalens.__version__
+'0.1.0'
+
+The public names are imported when they are first used, so that ``import personalens`` costs
+nothing: torch and pandas load with the first model and the first table.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from personalens import datasets
+    from personalens.activation import activate, deactivate
+    from personalens.home import Home, default_home
+    from personalens.notebook.lab_session import LabSession
+    from personalens.notebook.progress import wait
+    from personalens.notebook.staging import stage
+    from personalens.notebook.training_log import training_log
+    from personalens.recipes.hrnn import HRNN
+    from personalens.recipes.popularity_count import PopularityCount
+    from personalens.recipes.sims import SIMS
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HRNN",
+    "SIMS",
+    "Home",
+    "LabSession",
+    "PopularityCount",
+    "activate",
+    "datasets",
+    "deactivate",
+    "default_home",
+    "stage",
+    "training_log",
+    "wait",
+]
+
+_MODULES = {
+    "HRNN": "personalens.recipes.hrnn",
+    "Home": "personalens.home",
+    "LabSession": "personalens.notebook.lab_session",
+    "PopularityCount": "personalens.recipes.popularity_count",
+    "SIMS": "personalens.recipes.sims",
+    "activate": "personalens.activation",
+    "deactivate": "personalens.activation",
+    "default_home": "personalens.home",
+    "stage": "personalens.notebook.staging",
+    "training_log": "personalens.notebook.training_log",
+    "wait": "personalens.notebook.progress",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or the subpackage ``datasets``, on first use."""
+    if name == "datasets":
+        return import_module("personalens.datasets")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,152 @@
+"""Turn the local Amazon Personalize on and off for this process.
+
+Everything else in a notebook or a script stays what one writes for AWS: remove the one line, and it
+runs there.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar, overload
+
+from personalens.aws.in_process import install
+from personalens.aws.operation_router import OperationRouter
+from personalens.home import Home, default_home
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_active: list[Activation] = []
+"""Newest last. Appending, removing and reading the end are each atomic, so it needs no lock."""
+
+
+class Activation:
+    """What :func:`activate` returns: a context manager and a decorator.
+
+    Parameters
+    ----------
+    router
+        Answers while this is the newest activation.
+    """
+
+    def __init__(self, router: OperationRouter) -> None:
+        self.router = router
+
+    @property
+    def home(self) -> Home:
+        """The home that the answers come from."""
+        return self.router.home
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it was turned on and not off again; a newer activation may hide it."""
+        return self in _active
+
+    def turn_on(self) -> None:
+        """Make this the newest activation. Older ones of the same home share its router."""
+        install(_current_router)
+        for other in _active:
+            if other.home == self.home:
+                other.router = self.router
+        if not self.is_on:
+            _active.append(self)
+
+    def turn_off(self) -> None:
+        """Let the activation before this one answer again, or AWS. Twice does no harm."""
+        if self.is_on:
+            _active.remove(self)
+
+    def __enter__(self) -> Activation:
+        self.turn_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.turn_off()
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return ``function`` so that PersonaLens is on while it runs, and only then."""
+        self.turn_off()
+
+        @functools.wraps(function)
+        def run_activated(*args: P.args, **kwargs: P.kwargs) -> R:
+            with Activation(self.router):
+                return function(*args, **kwargs)
+
+        return run_activated
+
+    def __repr__(self) -> str:
+        return f"<PersonaLens is {'on' if self.is_on else 'off'}, home {self.home.path}>"
+
+
+@overload
+def activate(home: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def activate(
+    home: str | os.PathLike[str] | Home | None = None, *, quiet: bool = False
+) -> Activation: ...
+def activate(home=None, *, quiet=False):
+    """Have this process answer boto3's Personalize clients, instead of AWS.
+
+    Clients of ``personalize``, ``personalize-runtime`` and ``personalize-events`` are answered
+    here, in every thread and whether they were made before or after. They need no credentials, and
+    no region (``us-east-1`` where none is configured). While PersonaLens is on, none of their
+    requests reaches a network, whatever endpoint they were given. Every other AWS service is left
+    alone.
+
+    Parameters
+    ----------
+    home : path or Home, optional
+        The folder that holds the state: by default ``PERSONALENS_HOME``, else ``.personalens`` in
+        the working tree's root.
+    quiet : bool, default False
+        Do not print the line that says it is on.
+
+    Returns
+    -------
+    Activation
+        On from the call. As a ``with`` block or a decorator (``@activate``, ``@activate(...)``) it
+        is on for the block or the function only. Of several activations the newest answers.
+
+    Raises
+    ------
+    OSError
+        If the home cannot be written.
+
+    Examples
+    --------
+    >>> import boto3, tempfile
+    >>> with activate(tempfile.mkdtemp(), quiet=True):
+    ...     boto3.client("personalize").meta.service_model.service_name
+    'personalize'
+    """
+    if callable(home):
+        return Activation(OperationRouter(default_home().create()))(home)
+    activation = Activation(OperationRouter(_resolve_home(home).create()))
+    activation.turn_on()
+    if not quiet:
+        print(
+            "PersonaLens is on: boto3's Personalize clients are answered on this machine, "
+            f"home {activation.home.path}"
+        )
+    return activation
+
+
+def deactivate() -> None:
+    """Turn every activation off: the clients made before ``activate()`` talk to AWS again."""
+    _active.clear()
+
+
+def _resolve_home(home: str | os.PathLike[str] | Home | None) -> Home:
+    if home is None or isinstance(home, Home):
+        return home or default_home()
+    return Home(Path(home).expanduser().resolve())
+
+
+def _current_router() -> OperationRouter | None:
+    try:
+        return _active[-1].router
+    except IndexError:
+        return None

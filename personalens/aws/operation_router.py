@@ -1,0 +1,168 @@
+"""From an operation's name and parameters to the provider method that answers it.
+
+There is no route table: botocore's model names the operations, and a provider answers the ones it
+has a method for, spelled as boto3 spells it. Adding an operation is adding that method.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from personalens.arns import DEFAULT_REGION
+from personalens.aws.request_validation import validate_request
+from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
+from personalens.home import Home, default_home
+from personalens.service_errors import OperationNotImplemented, ServiceError
+
+log = logging.getLogger(__name__)
+
+ProviderFactory = Callable[[Any], Any]
+"""Makes a provider from the service context of one home and region: a provider class does."""
+
+PROVIDER_CLASSES = {
+    CONTROL: ("personalens.control.provider", "PersonalizeProvider"),
+    RUNTIME: ("personalens.runtime.provider", "PersonalizeRuntimeProvider"),
+    EVENTS: ("personalens.events.provider", "PersonalizeEventsProvider"),
+}
+
+
+def load_provider_class(service: str) -> ProviderFactory | None:
+    """Import the class that answers ``service``; ``None`` where there is none yet."""
+    module_name, class_name = PROVIDER_CLASSES[service]
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name == module_name:
+            return None
+        raise
+    return getattr(module, class_name)
+
+
+class OperationRouter:
+    """Answers operations of the three services from one home. Safe across threads and forks.
+
+    Parameters
+    ----------
+    home
+        Where the state lies; :func:`personalens.home.default_home` when left out.
+    providers
+        Factories by service, instead of the package's own.
+    open_context
+        Makes the service context of a region, instead of
+        ``personalens.control.service_context.ServiceContext.open``.
+    """
+
+    def __init__(
+        self,
+        home: Home | None = None,
+        *,
+        providers: Mapping[str, ProviderFactory] | None = None,
+        open_context: Callable[[Home, str], Any] | None = None,
+    ) -> None:
+        self.home = home or default_home()
+        self._factories = providers
+        self._open_context = open_context or _open_service_context
+        self._forget()
+
+    def call(
+        self,
+        service: str,
+        operation: str,
+        params: Mapping[str, Any],
+        *,
+        region: str = DEFAULT_REGION,
+        request_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Validate ``params`` and return what the provider answers.
+
+        Parameters
+        ----------
+        service, operation
+            As in ``"personalize"``, ``"CreateSchema"``.
+        params
+            Under boto3's names. Members that the model does not know are left out.
+        region
+            The client's region, which ends up in ARNs.
+        request_id
+            Named in the log when something breaks; made up when left out.
+
+        Raises
+        ------
+        ServiceError
+            Every failure: the provider's own errors; ``InvalidInputException`` for parameters
+            outside the model's limits; ``OperationNotImplemented``; and the base class itself, an
+            ``InternalServerError`` with one plain sentence, for anything unforeseen.
+        """
+        found = find_operation(service, operation)
+        try:
+            validate_request(service, operation, params)
+            method = self._provider_method(found, region)
+            known = found.model.input_shape.members if found.model.input_shape else ()
+            arguments = {name: params[name] for name in params if name in known}
+            return method(**arguments) or {}
+        except ServiceError:
+            raise
+        except Exception as error:
+            request_id = request_id or str(uuid.uuid4())
+            log.exception("%s.%s failed, request %s", service, operation, request_id)
+            raise ServiceError(
+                f"{operation} failed inside PersonaLens ({type(error).__name__}: {error}). "
+                f"The log holds the details under request {request_id}."
+            ) from error
+
+    def _provider_method(self, operation: Operation, region: str) -> Callable[..., dict]:
+        provider = self._provider(operation.service, region)
+        method = getattr(provider, operation.method, None)
+        if method is None:
+            raise OperationNotImplemented(
+                f"{operation.name} of {operation.service} is not implemented in PersonaLens yet. "
+                "`python -m personalens.aws.coverage` lists the operations that are."
+            )
+        return method
+
+    def _provider(self, service: str, region: str) -> Any:
+        """Return the provider of a service and region, made on first use and kept."""
+        if self._process != os.getpid():
+            self._forget()
+        try:
+            return self._providers[service, region]
+        except KeyError:
+            pass
+        with self._lock:
+            if (service, region) not in self._providers:
+                self._providers[service, region] = self._make_provider(service, region)
+            return self._providers[service, region]
+
+    def _make_provider(self, service: str, region: str) -> Any:
+        if self._factories is not None:
+            factory = self._factories.get(service)
+        else:
+            factory = load_provider_class(service)
+        if factory is None:
+            return None
+        if region not in self._contexts:
+            self._contexts[region] = self._open_context(self.home, region)
+        return factory(self._contexts[region])
+
+    def _forget(self) -> None:
+        """Start without providers: at first, and in a forked child.
+
+        A child must not use its parent's database connections, nor wait for a lock that a thread
+        of the parent held at the moment of the fork.
+        """
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._providers: dict[tuple[str, str], Any] = {}
+        self._contexts: dict[str, Any] = {}
+
+
+def _open_service_context(home: Home, region: str) -> Any:
+    from personalens.control.service_context import ServiceContext
+
+    return ServiceContext.open(home, region=region)

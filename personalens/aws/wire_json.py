@@ -1,0 +1,242 @@
+"""The two JSON protocols of the Personalize services, read and written from botocore's shapes.
+
+The control service speaks *json-1.1*: one path, the operation in ``X-Amz-Target``, every modelled
+error as status 400 with its type in the body. Runtime and events speak *rest-json*: a path per
+operation, the error's own status, its type in ``x-amzn-ErrorType``. Both put the members of a
+request or a result into one JSON object; neither service binds members to headers or to the URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any, NoReturn
+
+from botocore.model import Shape
+
+from personalens.aws.service_models import Operation
+from personalens.service_errors import SerializationException, ServiceError
+
+JSON_1_1 = "application/x-amz-json-1.1"
+REST_JSON = "application/json"
+_INTEGER_BITS = {"integer": 31, "long": 63}
+
+
+@dataclass(frozen=True)
+class WireResponse:
+    """An HTTP response, ready to be sent or handed to botocore."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def parse_params(operation: Operation, body: bytes) -> dict[str, Any]:
+    """Return the parameters that ``body`` holds, typed by the operation's input shape.
+
+    Unknown members and nulls are left out, timestamps become aware datetimes.
+
+    Raises
+    ------
+    SerializationException
+        If the body is not UTF-8 JSON of the right types. NaN and infinities are not JSON.
+    """
+    shape = operation.model.input_shape
+    if shape is None or not body.strip():
+        return {}
+    try:
+        document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise SerializationException(f"The request body is not valid JSON: {error}") from error
+    return _parse(shape, document, "the request")
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _parse(shape: Shape, value: Any, place: str) -> Any:
+    """Return ``value`` as the type that ``shape`` asks for; ``None`` where it is null."""
+    return None if value is None else _PARSERS[shape.type_name](shape, value, place)
+
+
+def _parse_structure(shape: Shape, value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(value, place, "a structure")
+    parsed = {}
+    for name, member in shape.members.items():
+        raw = value.get(member.serialization.get("name", name))
+        if raw is not None:
+            parsed[name] = _parse(member, raw, name)
+    return parsed
+
+
+def _parse_list(shape: Shape, value: Any, place: str) -> list[Any]:
+    if not isinstance(value, list):
+        _refuse(value, place, "a list")
+    return [_parse(shape.member, member, f"a member of {place}") for member in value]
+
+
+def _parse_map(shape: Shape, value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(value, place, "a map")
+    return {
+        _parse(shape.key, key, f"a key of {place}"): _parse(shape.value, member, f"{place}.{key}")
+        for key, member in value.items()
+    }
+
+
+def _parse_string(shape: Shape, value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        _refuse(value, place, "a String")
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            _refuse("half of a surrogate pair", place, "a String")
+    return value
+
+
+def _parse_boolean(shape: Shape, value: Any, place: str) -> bool:
+    if not isinstance(value, bool):
+        _refuse(value, place, "a Boolean")
+    return value
+
+
+def _parse_integer(shape: Shape, value: Any, place: str) -> int:
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole:
+        _refuse(value, place, "an Integer")
+    if not -(2 ** _INTEGER_BITS[shape.type_name]) <= value < 2 ** _INTEGER_BITS[shape.type_name]:
+        _refuse(value, place, "an Integer of this size")
+    return int(value)
+
+
+def _parse_float(shape: Shape, value: Any, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _refuse(value, place, "a Double")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        _refuse(value, place, "a finite Double")
+    return number
+
+
+def _parse_timestamp(shape: Shape, value: Any, place: str) -> datetime:
+    """Read epoch seconds, the protocols' form, or ISO 8601, which botocore's models also know."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    _refuse(value, place, "a Timestamp")
+
+
+def _parse_blob(shape: Shape, value: Any, place: str) -> bytes:
+    try:
+        return base64.b64decode(_parse_string(shape, value, place), validate=True)
+    except binascii.Error:
+        _refuse(value, place, "a Blob (base64)")
+
+
+_PARSERS: dict[str, Callable[[Shape, Any, str], Any]] = {
+    "structure": _parse_structure,
+    "list": _parse_list,
+    "map": _parse_map,
+    "string": _parse_string,
+    "boolean": _parse_boolean,
+    "integer": _parse_integer,
+    "long": _parse_integer,
+    "float": _parse_float,
+    "double": _parse_float,
+    "timestamp": _parse_timestamp,
+    "blob": _parse_blob,
+}
+
+
+def _refuse(value: Any, place: str, expected: str) -> NoReturn:
+    shown = json.dumps(value, default=str)[:100]
+    raise SerializationException(f"{shown} can not be converted to {expected} (at {place}).")
+
+
+def render_result(operation: Operation, result: Mapping[str, Any], request_id: str) -> WireResponse:
+    """Return the successful response that carries ``result``.
+
+    Members that the output shape does not know are left out, and so are those that are ``None``:
+    the services leave a key out rather than set it to null. Timestamps become epoch seconds with
+    milliseconds. An operation without an output shape answers with an empty body.
+    """
+    body = b""
+    if shape := operation.model.output_shape:
+        body = json.dumps(_render(shape, result), allow_nan=False).encode()
+    return WireResponse(200, _headers(request_id, body, operation.is_control), body)
+
+
+def render_error(error: ServiceError, request_id: str, *, is_control: bool) -> WireResponse:
+    """Return the response from which botocore makes its typed exception.
+
+    ``is_control`` says which of the two protocols the client speaks. In json-1.1 every error of
+    the caller has status 400, also one of a resource that is not there.
+    """
+    if is_control:
+        body = json.dumps({"__type": error.code, "message": error.message}).encode()
+        status = error.http_status if error.http_status >= 500 else 400
+        return WireResponse(status, _headers(request_id, body, is_control), body)
+    body = json.dumps({"message": error.message}).encode()
+    headers = _headers(request_id, body, is_control) | {"x-amzn-ErrorType": error.code}
+    return WireResponse(error.http_status, headers, body)
+
+
+def _headers(request_id: str, body: bytes, is_control: bool) -> dict[str, str]:
+    return {
+        "x-amzn-RequestId": request_id,
+        "Content-Type": JSON_1_1 if is_control else REST_JSON,
+        "Content-Length": str(len(body)),
+        "Date": formatdate(usegmt=True),
+    }
+
+
+def _render(shape: Shape, value: Any) -> Any:
+    """Return ``value`` as what ``json`` writes for ``shape``."""
+    match shape.type_name:
+        case "structure":
+            return {
+                member.serialization.get("name", name): _render(member, value[name])
+                for name, member in shape.members.items()
+                if value.get(name) is not None
+            }
+        case "list":
+            return [_render(shape.member, member) for member in value]
+        case "map":
+            return {str(key): _render(shape.value, member) for key, member in value.items()}
+        case "timestamp":
+            return _epoch_seconds(value)
+        case "integer" | "long":
+            return int(value)
+        case "float" | "double":
+            return float(value)
+        case "boolean":
+            return bool(value)
+        case "blob":
+            return base64.b64encode(value).decode()
+        case "string" if isinstance(value, str):
+            return value
+    raise TypeError(f"The result's {shape.name} should be a {shape.type_name}, not {value!r}.")
+
+
+def _epoch_seconds(moment: datetime | float) -> float:
+    """Return seconds since 1970 with milliseconds; a datetime without a zone counts as UTC."""
+    if isinstance(moment, datetime):
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return round(float(moment), 3)
