@@ -9,12 +9,12 @@ from personalens.arns import DEFAULT_REGION, account_id
 from personalens.control.catalogue import Catalogue
 from personalens.control.job_queue import JobQueue
 from personalens.control.job_runner import run_job
+from personalens.control.resource_states import is_in_transition
 from personalens.control.resource_store import Resource, ResourceStore
 from personalens.control.worker_launch import ensure_worker
 from personalens.home import Home
 
 JOBS_VARIABLE = "PERSONALENS_JOBS"
-_IN_TRANSITION = ("PENDING", "IN_PROGRESS", "STOPPING")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class ServiceContext:
             If there is no such resource.
         """
         resource = self.store.require(arn, kind)
-        if (resource.status or "").endswith(_IN_TRANSITION):
+        if is_in_transition(resource):
             self.jobs.wake()
         return resource
 

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from personalens.control.catalogue import StorageError
+from personalens.control.datasets import sweep_folders
 from personalens.control.job_queue import JobQueue
 from personalens.control.job_runner import run_job
 from personalens.control.service_context import ServiceContext
@@ -66,6 +67,7 @@ class Worker:
             logger.info("enough workers are there already")
             return 0
         try:
+            sweep_folders(self._context)
             return self._loop()
         finally:
             with contextlib.suppress(StorageError):

@@ -1,0 +1,182 @@
+"""Datasets: one table of a type in a group.
+
+Amazon Personalize: CreateDataset, DescribeDataset, ListDatasets, DeleteDataset. A dataset's ARN
+holds its group and its type, not its name, so a group has at most one of each type.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from personalens.arns import dataset_arn, parse
+from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.resource_states import (
+    ACTIVE,
+    UNFINISHED,
+    is_in_transition,
+    require_active,
+    require_settled,
+)
+from personalens.control.resource_store import Resource, Transaction
+from personalens.control.service_context import ServiceContext
+from personalens.control.tags import put_tags
+from personalens.datasets.schema_rules import ACTION_INTERACTIONS, DATASET_TYPES
+from personalens.home import Home
+from personalens.service_errors import InvalidInputException, ResourceInUseException
+
+KIND = "dataset"
+TYPES = tuple(name.upper() for name in DATASET_TYPES)
+
+_BIN_PREFIX = ".deleted-"
+_HIDDEN_EVENT_DATASET = "EVENT_INTERACTIONS"
+"""Made by trackers of 2019 beside INTERACTIONS; old clean-up notebooks delete it."""
+
+
+class DatasetOperations:
+    """The dataset operations of the control plane."""
+
+    context: ServiceContext
+
+    def create_dataset(
+        self,
+        *,
+        name: str,
+        schemaArn: str,
+        datasetGroupArn: str,
+        datasetType: str,
+        tags: Sequence[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Make an empty dataset. ``datasetType`` may be written in any case."""
+        kind = datasetType.upper()
+        if kind not in TYPES:
+            raise InvalidInputException(
+                f"The dataset type {datasetType!r} is none of {', '.join(TYPES)}."
+            )
+        with self.context.store.transaction() as tx:
+            group = require_active(tx.require(datasetGroupArn, "dataset-group"))
+            schema = tx.require(schemaArn, "schema")
+            _check_schema_fits(schema, kind, group)
+            arn = dataset_arn(
+                group.name, kind, region=self.context.region, account=self.context.account
+            )
+            body = {"datasetGroupArn": group.arn, "datasetType": kind, "schemaArn": schemaArn}
+            if kind == ACTION_INTERACTIONS.upper():
+                body["trackingId"] = str(uuid.uuid4())
+            dataset = tx.insert(Resource(arn, KIND, name, group.arn, ACTIVE, body=body))
+            put_tags(tx, arn, tags)
+            _discard(dataset_folder(self.context, dataset))  # a predecessor's, after a crash
+        return {"datasetArn": arn}
+
+    def describe_dataset(self, *, datasetArn: str) -> dict[str, Any]:
+        """Return a dataset."""
+        resource = self.context.describe(datasetArn, KIND)
+        return {"dataset": describe_resource(resource, "datasetArn")}
+
+    def list_datasets(
+        self,
+        *,
+        datasetGroupArn: str | None = None,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
+    ) -> dict[str, Any]:
+        """List the datasets of a group, or of the region, oldest first."""
+        page = self.context.store.page(
+            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
+        )
+        return summarize_page(page, "datasets", "datasetArn", ["datasetType", "status"])
+
+    def delete_dataset(self, *, datasetArn: str) -> dict[str, Any]:
+        """Delete a dataset, its rows and the records of its import jobs."""
+        arn = parse(datasetArn)
+        with self.context.store.transaction() as tx:
+            if arn.qualifier == _HIDDEN_EVENT_DATASET and any(
+                group.name == arn.name for group in tx.list("dataset-group")
+            ):
+                return {}
+            dataset = require_settled(tx.require(datasetArn, KIND))
+            _refuse_while_in_use(tx, dataset)
+            for job in tx.list("dataset-import-job", parent_arn=datasetArn):
+                tx.delete(job.arn)
+            tx.delete(datasetArn)
+        _forget_rows(self.context, dataset)
+        return {}
+
+
+def dataset_folder(context: ServiceContext, dataset: Resource) -> Path:
+    """Return where the imported rows of a dataset lie, for
+    :class:`~personalens.datasets.dataset_files.DatasetFiles`.
+
+    The digest tells apart what differs by region, account or capital letters only; the rest is for
+    people who look.
+    """
+    parsed = parse(dataset.arn)
+    digest = hashlib.blake2b(dataset.arn.encode(), digest_size=4).hexdigest()
+    return context.home.datasets / f"{parsed.name}-{parsed.qualifier.lower()}-{digest}"
+
+
+def sweep_folders(context: ServiceContext) -> None:
+    """Remove what deletions left behind that were cut short by a crash."""
+    store = context.jobs.store  # of all regions
+    with store.transaction() as tx:
+        owned = {dataset_folder(context, dataset) for dataset in tx.list(KIND)}
+        for folder in context.home.datasets.iterdir():
+            if folder.is_dir() and folder not in owned:
+                _discard(folder)
+    _empty_bin(context.home)
+
+
+def _forget_rows(context: ServiceContext, dataset: Resource) -> None:
+    """Remove the rows of a deleted dataset, unless it was made again in the meantime."""
+    with context.store.transaction() as tx:
+        if tx.get(dataset.arn) is None:
+            _discard(dataset_folder(context, dataset))
+    _empty_bin(context.home)
+
+
+def _discard(folder: Path) -> None:
+    """Take a folder out of sight in one step. Only inside a transaction, in which nobody else can
+    make or delete a dataset."""
+    if folder.exists() and not folder.name.startswith(_BIN_PREFIX):
+        os.replace(folder, folder.with_name(f"{_BIN_PREFIX}{secrets.token_hex(8)}"))
+
+
+def _empty_bin(home: Home) -> None:
+    for folder in home.datasets.glob(f"{_BIN_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)  # what stays is removed the next time
+
+
+def _check_schema_fits(schema: Resource, kind: str, group: Resource) -> None:
+    if schema.body["_datasetType"] != kind:
+        raise InvalidInputException(
+            f"Schema {schema.arn} describes {schema.body['_datasetType']}, not {kind}. Give a"
+            " schema whose record has the name of the dataset type."
+        )
+    domain = group.body.get("domain")
+    if domain is not None and schema.body.get("domain") != domain:
+        raise InvalidInputException(
+            f"Dataset group {group.arn} is of the domain {domain}; schema {schema.arn} is of"
+            f" {schema.body.get('domain', 'none')}. Create the schema with domain={domain!r}."
+        )
+
+
+def _refuse_while_in_use(tx: Transaction, dataset: Resource) -> None:
+    users = tx.list("dataset-import-job", parent_arn=dataset.arn, status_in=UNFINISHED)
+    group = dataset.body["datasetGroupArn"]
+    solutions = {s.arn for s in tx.list("solution") if s.body.get("datasetGroupArn") == group}
+    users += [
+        version
+        for version in tx.list("solution-version")
+        if version.parent_arn in solutions and is_in_transition(version)
+    ]
+    if users:
+        names = ", ".join(user.arn for user in users)
+        raise ResourceInUseException(
+            f"Dataset {dataset.arn} is in use by {names}. Wait until that is over, then try again."
+        )

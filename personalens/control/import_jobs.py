@@ -1,0 +1,168 @@
+"""Dataset import jobs: CSV files into a dataset.
+
+Amazon Personalize: CreateDatasetImportJob, DescribeDatasetImportJob, ListDatasetImportJobs. Import
+jobs cannot be deleted; their records go with their dataset.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personalens.arns import build
+from personalens.control.datasets import dataset_folder
+from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.job_handlers import JobFailed, JobHandler
+from personalens.control.job_queue import Job
+from personalens.control.object_storage import DataLocationError, find_sources
+from personalens.control.quotas import check_quota
+from personalens.control.resource_states import (
+    ACTIVE,
+    CREATE_IN_PROGRESS,
+    CREATE_PENDING,
+    UNFINISHED,
+    require_active,
+)
+from personalens.control.resource_store import Resource, Transaction
+from personalens.control.tags import put_tags
+from personalens.datasets.avro_schemas import parse_schema
+from personalens.datasets.csv_import import CsvImportError, import_csv
+from personalens.datasets.dataset_files import DatasetFiles, NoBulkData
+from personalens.service_errors import InvalidInputException
+from personalens.training.progress import Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+KIND = "dataset-import-job"
+JOB = "dataset-import"
+FULL, INCREMENTAL = "FULL", "INCREMENTAL"
+_STAGING_PREFIX = ".staging-"
+
+
+class ImportJobOperations:
+    """The import job operations of the control plane."""
+
+    context: ServiceContext
+
+    def create_dataset_import_job(
+        self,
+        *,
+        jobName: str,
+        datasetArn: str,
+        dataSource: dict[str, str],
+        roleArn: str | None = None,
+        tags: Sequence[dict[str, str]] | None = None,
+        importMode: str = FULL,
+        publishAttributionMetricsToS3: bool = False,
+    ) -> dict[str, Any]:
+        """Ask for an import. FULL replaces the rows of earlier imports, INCREMENTAL adds to them.
+
+        The role is kept and shown; S3 is read with the credentials of the environment.
+        """
+        context = self.context
+        arn = build(KIND, jobName, region=context.region, account=context.account)
+        if "dataLocation" not in dataSource:
+            raise InvalidInputException("dataSource needs a dataLocation: the CSV files to import.")
+        body = {
+            "datasetArn": datasetArn,
+            "dataSource": {"dataLocation": dataSource["dataLocation"]},
+            "importMode": importMode,
+            "publishAttributionMetricsToS3": publishAttributionMetricsToS3,
+        }
+        if roleArn is not None:
+            body["roleArn"] = roleArn
+        with context.store.transaction() as tx:
+            require_active(tx.require(datasetArn, "dataset"))
+            if importMode == INCREMENTAL:
+                _require_full_import(tx, datasetArn)
+            check_quota(tx, KIND)
+            tx.insert(Resource(arn, KIND, jobName, datasetArn, CREATE_PENDING, body=body))
+            put_tags(tx, arn, tags)
+            context.jobs.enqueue(tx, JOB, arn, lane=datasetArn)
+        return {"datasetImportJobArn": arn}
+
+    def describe_dataset_import_job(self, *, datasetImportJobArn: str) -> dict[str, Any]:
+        """Return an import job; its ``failureReason`` names the first bad rows."""
+        resource = self.context.describe(datasetImportJobArn, KIND)
+        members = describe_resource(resource, "datasetImportJobArn", name_key="jobName")
+        return {"datasetImportJob": members}
+
+    def list_dataset_import_jobs(
+        self,
+        *,
+        datasetArn: str | None = None,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
+    ) -> dict[str, Any]:
+        """List the import jobs of a dataset, or of the region, oldest first."""
+        page = self.context.store.page(
+            KIND, parent_arn=datasetArn, nextToken=nextToken, maxResults=maxResults
+        )
+        return summarize_page(
+            page,
+            "datasetImportJobs",
+            "datasetImportJobArn",
+            ["status", "failureReason", "importMode"],
+            name_key="jobName",
+        )
+
+
+def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
+    """The job: read, check and write everything beside the dataset, then put it in place at once.
+
+    Whatever goes wrong before that leaves the dataset as it was. Putting in place and ACTIVE cannot
+    be one step, for one is a rename and the other a transaction; after a crash between the two the
+    import is done again, and takes the place of its own rows: a part is known by the job's name.
+    """
+    with context.jobs.holding(job) as tx:
+        import_job = tx.update(job.arn, status=CREATE_IN_PROGRESS)
+        dataset = tx.require(import_job.body["datasetArn"])
+        schema = tx.require(dataset.body["schemaArn"])
+    parsed = parse_schema(schema.body["schema"], domain=schema.body.get("domain"))
+    folder = dataset_folder(context, dataset)
+    staged = _make_staging(folder, job) / f"{import_job.name}.parquet"
+    try:
+        sources = find_sources(import_job.body["dataSource"]["dataLocation"], region=context.region)
+        imported = import_csv(sources, parsed, staged, progress=report)
+        report(ProgressEvent("putting the rows in place", 1.0, rows=imported.rows))
+        done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
+        with context.jobs.finishing(job, progress=done.to_dict()) as tx:
+            _put_in_place(DatasetFiles(folder), staged, import_job.body["importMode"])
+            tx.update(job.arn, status=ACTIVE)
+    except (DataLocationError, CsvImportError, NoBulkData) as error:
+        raise JobFailed(str(error)) from error
+    finally:
+        shutil.rmtree(staged.parent, ignore_errors=True)
+
+
+def _put_in_place(files: DatasetFiles, staged: Path, mode: str) -> None:
+    if mode == INCREMENTAL:
+        files.append(staged)
+    else:
+        files.replace(staged)
+
+
+def _make_staging(folder: Path, job: Job) -> Path:
+    """Return an empty folder for this attempt, and remove those of attempts that died. Imports of
+    one dataset run one after another, so nobody else's can be there. The attempt's token in the
+    name keeps a frozen worker that wakes up from writing into its successor's file."""
+    for left in folder.glob(f"{_STAGING_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    staging = folder / f"{_STAGING_PREFIX}{job.token}"
+    staging.mkdir(parents=True)
+    return staging
+
+
+def _require_full_import(tx: Transaction, dataset_arn: str) -> None:
+    jobs = tx.list(KIND, parent_arn=dataset_arn, status_in=(ACTIVE, *UNFINISHED))
+    if not any(job.body["importMode"] == FULL for job in jobs):
+        raise InvalidInputException(
+            f"Dataset {dataset_arn} has no FULL import yet, and INCREMENTAL adds to one. Import"
+            " with importMode='FULL' first."
+        )
+
+
+IMPORT_HANDLER = JobHandler(import_rows)

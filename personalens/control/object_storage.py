@@ -1,0 +1,154 @@
+"""Where imports read from: ``s3://`` as in AWS, and ``file://`` or an absolute path beside it.
+
+Amazon Personalize: ``dataSource.dataLocation`` of CreateDatasetImportJob, a CSV file, or a folder
+that ends in ``/`` and holds CSV files with the same header (files in its subfolders are not read).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from personalens.control import s3_objects
+from personalens.datasets.csv_import import CsvSource
+
+FORMS = "s3://BUCKET/KEY, file:///FOLDER/FILE or an absolute path; a folder ends with /"
+
+
+class DataLocationError(Exception):
+    """The location cannot be read; the message is the job's ``failureReason``."""
+
+
+def find_sources(location: str, *, region: str) -> list[CsvSource]:
+    """Return the CSV files at a location, by name.
+
+    Parameters
+    ----------
+    location
+        A file, or a folder that ends in ``/``.
+    region
+        The S3 region where the environment names none.
+
+    Raises
+    ------
+    DataLocationError
+        If there is nothing that can be read, with the reason in the service's words and ours.
+    """
+    if location.startswith("s3://"):
+        sources = _find_in_s3(location, region)
+    elif location.startswith("file://") or os.path.isabs(location):
+        sources = _find_in_files(location)
+    else:
+        raise _invalid(location, f"it is none of these forms: {FORMS}")
+    if not sources:
+        raise _invalid(location, "the folder holds no CSV file (a name that ends in .csv)")
+    return sources
+
+
+def _find_in_s3(location: str, region: str) -> list[CsvSource]:
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    if not bucket or not key:
+        raise _invalid(location, f"a bucket and a key are needed: {FORMS}")
+    try:
+        client = s3_objects.open_client(region)
+        if key.endswith("/"):
+            return s3_objects.folder_sources(client, bucket, key)
+        return [s3_objects.object_source(client, bucket, key)]
+    except NoCredentialsError as error:
+        raise _forbidden(location, "no AWS credentials are configured (run `aws configure`)") from (
+            error
+        )
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+            raise _forbidden(location, f"S3 answered {code}") from error
+        raise _invalid(location, _s3_fault(client, bucket, key, code)) from error
+    except BotoCoreError as error:
+        raise _invalid(location, f"S3 cannot be reached ({error})") from error
+
+
+def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
+    if code == "NoSuchBucket":
+        return f"there is no bucket {bucket}"
+    if code not in ("404", "NoSuchKey"):
+        return f"S3 answered {code}"
+    try:
+        is_folder = s3_objects.has_objects_below(client, bucket, f"{key}/")
+    except Exception:  # the bucket itself may be what is missing
+        return f"there is no bucket {bucket}, or no object {key} in it"
+    return _FOLDER_HINT if is_folder else f"there is no object {key} in the bucket {bucket}"
+
+
+def _find_in_files(location: str) -> list[CsvSource]:
+    path = _local_path(location)
+    is_folder = str(location).endswith("/")
+    try:
+        mode = path.stat().st_mode  # follows links; a loop of links is an OSError
+        if is_folder and not stat.S_ISDIR(mode):
+            raise _invalid(location, "it ends with / but is not a folder")
+        if not is_folder and stat.S_ISDIR(mode):
+            raise _invalid(location, _FOLDER_HINT)
+        if not is_folder:
+            return [_file_source(location, path)]
+        names = sorted(entry.name for entry in path.iterdir())
+        files = [path / name for name in names if name.lower().endswith(".csv")]
+        return [_file_source(location, file) for file in files if not file.is_dir()]
+    except OSError as error:
+        raise _unreadable(location, error) from error
+
+
+def _local_path(location: str) -> Path:
+    if not location.startswith("file://"):
+        return Path(location)
+    parts = urlsplit(location)
+    if parts.netloc not in ("", "localhost"):
+        raise _invalid(location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER")
+    return Path(unquote(parts.path))
+
+
+def _file_source(location: str, path: Path) -> CsvSource:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise _invalid(location, f"{path.name} is not a regular file")
+    with open(path, "rb"):  # say at once what may not be read
+        pass
+    return CsvSource(path.name, lambda: _open_regular(path), status.st_size)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    # Without waiting: a pipe that took the file's place would hold the job for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+_FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it"
+
+
+def _unreadable(location: str, error: OSError) -> DataLocationError:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return DataLocationError(
+            f"Insufficient privileges to access data at {location}: {error.strerror}. Make the file"
+            " and the folders above it readable."
+        )
+    return _invalid(location, error.strerror or str(error))
+
+
+def _invalid(location: str, why: str) -> DataLocationError:
+    return DataLocationError(f"The data location provided is invalid: {location}: {why}.")
+
+
+def _forbidden(location: str, why: str) -> DataLocationError:
+    return DataLocationError(
+        f"Insufficient privileges to access data in S3: {location}: {why}. Check that the"
+        " credentials may list the bucket and read its objects."
+    )

@@ -1,0 +1,37 @@
+"""The service ``personalize``: one class, one method an operation, named as boto3 names it."""
+
+from __future__ import annotations
+
+from personalens.control.campaigns import CampaignOperations
+from personalens.control.dataset_groups import DatasetGroupOperations
+from personalens.control.datasets import DatasetOperations
+from personalens.control.import_jobs import ImportJobOperations
+from personalens.control.recipes import RecipeOperations
+from personalens.control.schemas import SchemaOperations
+from personalens.control.service_context import ServiceContext
+from personalens.control.solution_versions import SolutionVersionOperations
+from personalens.control.solutions import SolutionOperations
+from personalens.control.tags import TagOperations
+
+
+class PersonalizeProvider(
+    SchemaOperations,
+    DatasetGroupOperations,
+    DatasetOperations,
+    ImportJobOperations,
+    RecipeOperations,
+    SolutionOperations,
+    SolutionVersionOperations,
+    CampaignOperations,
+    TagOperations,
+):
+    """Answers the control plane's operations from one home, region and account.
+
+    Parameters
+    ----------
+    context
+        Where the resources and the jobs are.
+    """
+
+    def __init__(self, context: ServiceContext):
+        self.context = context

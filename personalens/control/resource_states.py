@@ -1,0 +1,59 @@
+"""The states that resources pass through, and who may use them in which.
+
+Amazon Personalize: ``status`` of the Describe operations. Its words mix space and underscore.
+"""
+
+from __future__ import annotations
+
+from personalens.control.resource_store import Resource
+from personalens.service_errors import InvalidInputException, ResourceInUseException
+
+ACTIVE = "ACTIVE"
+CREATE_PENDING = "CREATE PENDING"
+CREATE_IN_PROGRESS = "CREATE IN_PROGRESS"
+CREATE_FAILED = "CREATE FAILED"
+
+UNFINISHED = (CREATE_PENDING, CREATE_IN_PROGRESS)
+_IN_TRANSITION = ("PENDING", "IN_PROGRESS", "STOPPING")
+
+
+def is_in_transition(resource: Resource) -> bool:
+    """Whether it is being made, changed, stopped or deleted.
+
+    >>> is_in_transition(Resource("arn:x", "dataset", "x", status="CREATE IN_PROGRESS"))
+    True
+    """
+    return (resource.status or "").endswith(_IN_TRANSITION)
+
+
+def require_settled(resource: Resource) -> Resource:
+    """Return a resource that may be deleted or changed now.
+
+    Raises
+    ------
+    ResourceInUseException
+        If it is in transition.
+    """
+    if is_in_transition(resource):
+        raise ResourceInUseException(
+            f"{resource.arn} is {resource.status}. Wait until that is over, then try again."
+        )
+    return resource
+
+
+def require_active(resource: Resource) -> Resource:
+    """Return a resource that others may be built on.
+
+    Raises
+    ------
+    ResourceInUseException
+        If it is in transition.
+    InvalidInputException
+        If it has failed or was stopped.
+    """
+    if require_settled(resource).status != ACTIVE:
+        reason = f" ({resource.failure_reason})" if resource.failure_reason else ""
+        raise InvalidInputException(
+            f"{resource.arn} is {resource.status}{reason}, and only what is {ACTIVE} can be used."
+        )
+    return resource
