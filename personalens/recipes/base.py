@@ -7,10 +7,7 @@ file format are handled here.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +15,20 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
-from safetensors.numpy import load_file, save_file
 
 from personalens.datasets.histories import History, histories_of
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import UNKNOWN, IdMap
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.evaluation.top_k import top_k
+from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
+from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
+from personalens.recipes.ranked_table import RANK, SCORE, ranked_table
+from personalens.recipes.saved_histories import (
+    event_type_names,
+    history_arrays,
+    newest_events,
+    restore_histories,
+)
 from personalens.training.progress import Progress, ignore_progress
 
 __all__ = [
@@ -39,31 +43,9 @@ __all__ = [
     "top_k",
 ]
 
-SCORE, RANK = "SCORE", "RANK"
 RecipeType = Literal[
     "USER_PERSONALIZATION", "POPULAR_ITEMS", "PERSONALIZED_RANKING", "RELATED_ITEMS"
 ]
-
-
-def hyperparameter(
-    default: Any,
-    description: str,
-    *,
-    tunable: bool = False,
-    group: Literal["algorithm", "featureTransformation"] = "algorithm",
-    **bounds: Any,
-) -> Any:
-    """Declare a hyperparameter: default, range (``ge=``, ``le=``), whether HPO may tune it, and
-    whether the service takes it in algorithmHyperParameters or featureTransformationParameters."""
-    extra = {"tunable": tunable, "group": group}
-    return Field(default=default, description=description, json_schema_extra=extra, **bounds)
-
-
-class RecipeConfig(BaseModel):
-    """Base of all configs. Accepts the service's strings (``{"bptt": "32"}``); unknown keys and
-    values out of range raise pydantic's ValidationError, which names key, value and range."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Recipe(ABC):
@@ -83,7 +65,8 @@ class Recipe(ABC):
     items_
         Vocabulary of the model: the items that occur in the training interactions.
     interactions_
-        The training interactions: the histories that ``recommend`` starts from.
+        The newest ``history_limit`` training events of each user: the histories that ``recommend``
+        starts from.
     training_log_
         One dict per epoch (epoch, loss, validation figure, seconds); empty without epochs.
     """
@@ -94,6 +77,8 @@ class Recipe(ABC):
     Config: ClassVar[type[RecipeConfig]] = RecipeConfig
     has_scores: ClassVar[bool] = False
     """Whether GetRecommendations carries scores: a softmax of ``score`` over the catalogue."""
+    history_limit: ClassVar[int] = 1000
+    """Events of each user that a trained model keeps. Training sees them all."""
 
     def __init__(
         self,
@@ -126,12 +111,12 @@ class Recipe(ABC):
         """Learn. ``interactions`` is not empty and its vocabularies have no unused entries."""
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
-        """Return (len(histories), len(items_)) float32: higher is better. An empty history is a
-        new user. Required unless ``recipe_type`` is RELATED_ITEMS."""
+        """Return (len(histories), len(items_)) floats: higher is better. An empty history is a new
+        user. May be a read-only view. Required unless ``recipe_type`` is RELATED_ITEMS."""
         raise NotImplementedError(f"{self.name} does not score users")
 
     def _score_related(self, item_codes: np.ndarray) -> np.ndarray:
-        """Return (len(item_codes), len(items_)) float32: higher is more related; -inf leaves out.
+        """Return (len(item_codes), len(items_)) floats: higher is more related; -inf leaves out.
         A code of -1 is an unknown item. Required for RELATED_ITEMS."""
         raise NotImplementedError(f"{self.name} does not score related items")
 
@@ -173,14 +158,24 @@ class Recipe(ABC):
         ------
         ValueError
             If there are no interactions.
+
+        Notes
+        -----
+        A fit that fails or is cancelled leaves the object untrained.
         """
         if isinstance(interactions, pd.DataFrame):
             interactions = Interactions.from_frame(interactions)
         if not len(interactions):
             raise ValueError("there are no interactions to learn from")
         interactions = interactions.compact()
+        self.training_log_ = []
         self.items_, self.interactions_ = interactions.items, interactions
-        self._fit(interactions, items, users, progress, refit)
+        try:
+            self._fit(interactions, items, users, progress, refit)
+        except BaseException:
+            self.items_, self.interactions_, self.training_log_ = None, None, []
+            raise
+        self.interactions_ = newest_events(interactions, self.history_limit)
         return self
 
     def refit(
@@ -197,14 +192,15 @@ class Recipe(ABC):
         return fresh.fit(interactions, items=items, users=users, progress=progress)
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
-        """Return (len(histories), len(items_)) float32, higher is better."""
+        """Return (len(histories), len(items_)) floats, higher is better. Do not write to them."""
         self._check_fitted()
-        return self._score(histories)
+        return self._checked(self._score(histories) if len(histories) else None, len(histories))
 
     def score_related(self, item_codes: np.ndarray) -> np.ndarray:
-        """Return (len(item_codes), len(items_)) float32; code -1 is an unknown item."""
+        """Return (len(item_codes), len(items_)) floats; code -1 is an unknown item."""
         self._check_fitted()
-        return self._score_related(np.asarray(item_codes))
+        codes = np.asarray(item_codes, dtype=np.int32)
+        return self._checked(self._score_related(codes) if len(codes) else None, len(codes))
 
     def history(self, user_id: str) -> History:
         """Return a user's training history; an unknown user has an empty one."""
@@ -217,20 +213,53 @@ class Recipe(ABC):
     ) -> pd.DataFrame:
         """Return the best ``k`` items for each user: USER_ID, ITEM_ID, SCORE, RANK (from 1).
 
-        Items that the user has had are kept, as in the service, unless ``exclude_seen``.
+        Items that the user has had are kept, as in the service, unless ``exclude_seen``. An unknown
+        user is a new user.
         """
-        histories = [self.history(str(user)) for user in users]
-        scores = np.array(self.score(histories), copy=True)
-        if exclude_seen:
-            for row, past in enumerate(histories):
-                scores[row, past.item_codes] = -np.inf
-        return self._table(USER_ID, [str(user) for user in users], scores, k)
+
+        self._check_fitted()
+
+        def scores_of(batch: list[str]) -> np.ndarray:
+            histories = [self.history(user) for user in batch]
+            scores = self.score(histories)
+            if exclude_seen:
+                scores = np.array(scores)
+                for row, past in enumerate(histories):
+                    scores[row, past.item_codes] = -np.inf
+            return scores
+
+        return ranked_table(USER_ID, users, scores_of, self.items_, k)
 
     def similar(self, items: Sequence[str], *, k: int = 25) -> pd.DataFrame:
         """Return the ``k`` items most related to each: QUERY_ITEM_ID, ITEM_ID, SCORE, RANK."""
         self._check_fitted()
-        codes = self.items_.encode([str(item) for item in items])
-        return self._table("QUERY_ITEM_ID", list(items), self.score_related(codes), k)
+
+        def scores_of(batch: list[str]) -> np.ndarray:
+            return self.score_related(self.items_.encode(batch))
+
+        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k)
+
+    def rank(self, user: str, items: Sequence[str]) -> pd.DataFrame:
+        """Return the given items in the order in which the user would want them.
+
+        USER_ID, ITEM_ID, SCORE, RANK. An item named twice comes once; items that the model does not
+        know follow at the end in the given order, with SCORE NaN. Amazon Personalize:
+        GetPersonalizedRanking.
+        """
+        scores = self.score([self.history(str(user))])[0]
+        distinct = np.array(list(dict.fromkeys(str(item) for item in items)), dtype=object)
+        codes = self.items_.encode(distinct)
+        values = np.where(codes == UNKNOWN, np.nan, scores[np.maximum(codes, 0)])
+        # Known items by score, ties by code, as in every ranking; then the unknown.
+        order = np.lexsort((codes, -np.nan_to_num(values), codes == UNKNOWN))
+        return pd.DataFrame(
+            {
+                USER_ID: [str(user)] * len(distinct),
+                ITEM_ID: distinct[order],
+                SCORE: values[order],
+                RANK: np.arange(1, len(distinct) + 1),
+            }
+        )
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as config.json, ids.json and weights.safetensors; all or nothing.
@@ -241,91 +270,64 @@ class Recipe(ABC):
             If ``folder`` exists.
         """
         self._check_fitted()
-        target = Path(folder)
-        if target.exists():
-            raise FileExistsError(f"{target} exists; choose another folder or delete it")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            events = self.interactions_
-            config = {
-                "recipe": self.name,
-                "config": self.config.model_dump(mode="json"),
-                "seed": self.seed,
-                "training_log": self.training_log_,
-            }
-            ids = {"items": list(self.items_.ids), "users": list(events.users.ids)}
-            arrays = {f"model.{name}": array for name, array in self._tensors().items()}
-            arrays["history.users"] = events.user_codes
-            arrays["history.items"] = events.item_codes
-            arrays["history.timestamps"] = events.timestamps
-            if events.event_values is not None:
-                arrays["history.values"] = events.event_values
-            arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            _write_json(partial / "config.json", config)
-            _write_json(partial / "ids.json", ids)
-            save_file(arrays, partial / "weights.safetensors")
-            _sync(partial / "weights.safetensors")
-            os.replace(partial, target)
-            _sync(target.parent)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        events = self.interactions_
+        arrays = {f"model.{name}": array for name, array in self._tensors().items()}
+        arrays |= {f"history.{name}": array for name, array in history_arrays(events).items()}
+        config = {
+            "recipe": self.name,
+            "config": self.config.model_dump(mode="json"),
+            "seed": self.seed,
+            "training_log": self.training_log_,
+        }
+        ids = {
+            "items": self.items_.ids.tolist(),
+            "users": events.users.ids.tolist(),
+            "event_types": event_type_names(events),
+        }
+        write_artifact(Path(folder), Artifact(config, ids, arrays))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
-        """Read a model that :meth:`save` wrote. Raises ValueError for another recipe's folder."""
-        source = Path(folder)
-        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        """Read a model that :meth:`save` wrote; its arrays are mapped, not copied.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no model in the folder.
+        ValueError
+            If it holds another recipe's model.
+        """
+        artifact = read_artifact(Path(folder))
+        config, ids = artifact.config, artifact.ids
         if config["recipe"] != cls.name:
-            raise ValueError(f"{source} holds a {config['recipe']} model, not {cls.name}")
-        ids = json.loads((source / "ids.json").read_text(encoding="utf-8"))
-        arrays = load_file(source / "weights.safetensors")
+            raise ValueError(f"{folder} holds a {config['recipe']} model, not {cls.name}")
         model = cls(cls.Config(**config["config"]), seed=config["seed"], device=device)
         model.training_log_ = config["training_log"]
         model.items_ = IdMap(ids["items"])
-        model.interactions_ = Interactions(
-            users=IdMap(ids["users"]),
-            items=model.items_,
-            user_codes=arrays["history.users"],
-            item_codes=arrays["history.items"],
-            timestamps=arrays["history.timestamps"],
-            event_values=arrays.get("history.values"),
+        model.interactions_ = restore_histories(
+            IdMap(ids["users"]), model.items_, ids["event_types"], _part(artifact, "history.")
         )
-        prefix = "model."
-        tensors = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        model._restore(tensors)
+        model._restore(_part(artifact, "model."))
         return model
+
+    # -- inside ------------------------------------------------------------------------------
 
     def _check_fitted(self) -> None:
         if self.items_ is None or self.interactions_ is None:
             raise RuntimeError(f"this {self.name} model has not been trained: call fit() first")
 
-    def _table(self, key: str, queries: list[str], scores: np.ndarray, k: int) -> pd.DataFrame:
-        best = top_k(scores, k)
-        rows = [(row, code) for row, codes in enumerate(best) for code in codes]
-        query_rows = np.array([row for row, _ in rows], dtype=np.int64)
-        codes = np.array([code for _, code in rows], dtype=np.int64)
-        return pd.DataFrame(
-            {
-                key: [queries[row] for row in query_rows],
-                ITEM_ID: self.items_.decode(codes),
-                SCORE: scores[query_rows, codes],
-                RANK: [rank for codes in best for rank in range(1, len(codes) + 1)],
-            }
-        )
+    def _checked(self, scores: np.ndarray | None, rows: int) -> np.ndarray:
+        expected = (rows, len(self.items_))
+        if scores is None:
+            return np.zeros(expected, np.float32)
+        if scores.shape != expected:
+            raise ValueError(f"{type(self).__name__} scored {scores.shape}, expected {expected}")
+        return scores
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _part(artifact: Artifact, prefix: str) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in artifact.arrays.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,67 @@
+"""Ranked lists as a table, for any number of queries in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.interactions import ITEM_ID
+from personalens.evaluation.top_k import NOTHING, top_k_matrix
+
+SCORE, RANK = "SCORE", "RANK"
+_SCORES_AT_ONCE = 8_000_000
+
+
+def ranked_table(
+    key: str,
+    queries: Sequence[str],
+    scores_of: Callable[[list[str]], np.ndarray],
+    items: IdMap,
+    k: int,
+) -> pd.DataFrame:
+    """Return the best ``k`` items of each query: ``key``, ITEM_ID, SCORE, RANK (from 1).
+
+    Parameters
+    ----------
+    key
+        Name of the column that holds the query.
+    queries
+        Users, or items.
+    scores_of
+        Scores of a batch of queries, (B, items); -inf leaves an item out.
+    items
+        Vocabulary of the columns of the scores.
+    k
+        Length of the lists, at least 1.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}; ask for at least 1 item")
+    queries = [str(query) for query in queries]
+    codes, values, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)], [0]
+    for batch in _batches(queries, len(items)):
+        scores = scores_of(batch)
+        best = top_k_matrix(scores, k)  # (B, k)
+        listed = best != NOTHING
+        codes.append(best[listed])
+        values.append(np.take_along_axis(scores, np.maximum(best, 0), axis=1)[listed])
+        lengths.extend(listed.sum(axis=1))
+    lengths = np.array(lengths[1:], dtype=np.int64)
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return pd.DataFrame(
+        {
+            key: np.repeat(np.array(queries, dtype=object), lengths),
+            ITEM_ID: items.decode(np.concatenate(codes)),
+            SCORE: np.concatenate(values),
+            RANK: np.arange(len(before)) - before + 1,
+        }
+    )
+
+
+def _batches(queries: list[str], catalogue: int) -> Iterator[list[str]]:
+    """Cut so that one batch's scores stay at about 32 MB."""
+    size = int(np.clip(_SCORES_AT_ONCE // max(catalogue, 1), 1, 1024))
+    for start in range(0, len(queries), size):
+        yield queries[start : start + size]

@@ -1,0 +1,59 @@
+"""The histories that a model keeps: what it starts from when a known user asks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.interactions import Interactions
+
+
+def newest_events(interactions: Interactions, limit: int) -> Interactions:
+    """Return the newest ``limit`` events of each user; itself when nobody has more."""
+    counts = np.diff(interactions.offsets)
+    if not len(counts) or counts.max() <= limit:
+        return interactions
+    place = interactions.offsets[1:][interactions.user_codes] - np.arange(len(interactions))
+    return interactions.select(place <= limit)
+
+
+def history_arrays(interactions: Interactions) -> dict[str, np.ndarray]:
+    """Return the events as arrays for :func:`restore_histories`; event types go in as codes."""
+    arrays = {
+        "offsets": interactions.offsets,
+        "items": interactions.item_codes,
+        "timestamps": interactions.timestamps,
+    }
+    if interactions.event_values is not None:
+        arrays["values"] = interactions.event_values
+    if interactions.event_types is not None:
+        names = event_type_names(interactions)
+        codes = pd.Index(names, dtype=object).get_indexer(interactions.event_types)
+        arrays["types"] = codes.astype(np.int16 if len(names) < 2**15 else np.int32)
+    return arrays
+
+
+def event_type_names(interactions: Interactions) -> list[str]:
+    """Return the distinct event types, sorted; the empty ones (None, NaN) are not among them."""
+    if interactions.event_types is None:
+        return []
+    distinct = pd.unique(pd.Series(interactions.event_types, dtype=object))
+    return sorted(str(name) for name in distinct if not pd.isna(name))
+
+
+def restore_histories(
+    users: IdMap, items: IdMap, type_names: list[str], arrays: dict[str, np.ndarray]
+) -> Interactions:
+    """Return the events that :func:`history_arrays` took apart."""
+    types = arrays.get("types")
+    return Interactions(
+        users=users,
+        items=items,
+        user_codes=np.repeat(np.arange(len(users), dtype=np.int32), np.diff(arrays["offsets"])),
+        item_codes=arrays["items"],
+        timestamps=arrays["timestamps"],
+        event_values=arrays.get("values"),
+        # The empty event type has code -1, so it stands last.
+        event_types=None if types is None else np.array([*type_names, None], object)[types],
+    )
