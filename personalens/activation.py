@@ -78,7 +78,7 @@ class Activation:
         return run_activated
 
     def __repr__(self) -> str:
-        return f"<PersonaLens is {'on' if self.is_on else 'off'}, home {self.home.path}>"
+        return f"<PersonaLens is {'on' if self.is_on else 'off'}, home {_shown(self.home.path)}>"
 
 
 @overload
@@ -129,7 +129,7 @@ def activate(home=None, *, quiet=False):
     if not quiet:
         print(
             "PersonaLens is on: boto3's Personalize clients are answered on this machine, "
-            f"home {activation.home.path}"
+            f"home {_shown(activation.home.path)}"
         )
     return activation
 
@@ -137,6 +137,18 @@ def activate(home=None, *, quiet=False):
 def deactivate() -> None:
     """Turn every activation off: the clients made before ``activate()`` talk to AWS again."""
     _active.clear()
+
+
+def is_active() -> bool:
+    """Return whether this process's Personalize clients are answered here."""
+    return _current_router() is not None
+
+
+def _shown(path: Path) -> str:
+    """Return a home in the working tree as seen from here, so that a lab's output is the same on
+    every machine; any other home in full."""
+    here = Path.cwd()
+    return os.path.relpath(path) if path.parent in (here, *here.parents) else str(path)
 
 
 def _resolve_home(home: str | os.PathLike[str] | Home | None) -> Home:

@@ -1,0 +1,132 @@
+"""Self-checks: a cell ``lab.check("3b")`` says done, not yet (with a hint), or not answered yet.
+
+In strict mode (``PERSONALENS_STRICT=1``, set where labs are tested) a check that fails raises
+:class:`CheckFailed`. An exercise that nobody has answered never raises: an unfilled copy of a lab
+runs to its end. The checks themselves are in :mod:`personalens.notebook.lab_checks`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from personalens.notebook.lab_session import LabSession
+
+STRICT_VARIABLE = "PERSONALENS_STRICT"
+
+
+class NotYet(Exception):
+    """Raised by a check: what is missing or wrong, in the learner's terms."""
+
+
+class CheckFailed(AssertionError):
+    """A check failed in strict mode."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One self-check: ``test(lab, *answer)`` returns what it found, or raises :class:`NotYet`."""
+
+    test: Callable[..., str]
+    hint: str
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(name: str, *, hint: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Register a function as the check of this name."""
+
+    def register(test: Callable[..., str]) -> Callable[..., str]:
+        if name in CHECKS:
+            raise ValueError(f"there are two checks named {name!r}")
+        CHECKS[name] = Check(test, hint)
+        return test
+
+    return register
+
+
+def is_strict() -> bool:
+    """Return whether a failed check raises."""
+    return os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
+
+
+def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
+    """Run one check and print one line about it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such check, with the checks of this lab.
+    CheckFailed
+        In strict mode, if the check fails.
+    """
+    from personalens.notebook import lab_checks  # noqa: F401  registers the checks
+
+    if name not in CHECKS:
+        own = ", ".join(sorted(known for known in CHECKS if known.startswith(str(lab.number))))
+        raise ValueError(f"there is no check {name!r}; lab {lab.number:02d} has {own or 'none'}")
+    found = CHECKS[name]
+    if any(value is None or value is ... for value in answer):
+        print(f"… {name} not answered yet. Replace the None above, then run the cell again.")
+        return
+    try:
+        text = found.test(lab, *answer)
+    except NotYet as problem:
+        message = f"{name} not yet: {problem} Hint: {found.hint}"
+        if is_strict():
+            raise CheckFailed(message) from None
+        print(f"✗ {message}")
+        return
+    print(f"✓ {name} done: {text}")
+
+
+class ExpectedError:
+    """A context in which a service error of one code must occur; it is shown, not raised.
+
+    Parameters
+    ----------
+    code
+        The error's code, such as ``ResourceInUseException``; or the name of an exception class.
+
+    Raises
+    ------
+    AssertionError
+        On leaving, if nothing was raised. An error of another code passes through.
+
+    Examples
+    --------
+    >>> with ExpectedError("ZeroDivisionError"):
+    ...     1 / 0
+    Expected ZeroDivisionError: division by zero
+    """
+
+    def __init__(self, code: str):
+        self.code = code
+        self.message = ""
+
+    def __enter__(self) -> ExpectedError:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if error is None:
+            raise AssertionError(f"expected {self.code}, but nothing went wrong")
+        code, self.message = type(error).__name__, str(error)
+        if isinstance(error, ClientError):
+            details = error.response["Error"]
+            code, self.message = details["Code"], details["Message"]
+        if self.code not in (code, type(error).__name__):
+            return False
+        print(f"Expected {self.code}: {self.message}")
+        return True

@@ -1,0 +1,205 @@
+"""Small, accessible HTML for tables and resources; each has a plain-text form too."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_TABLE_STYLE = "border-collapse:collapse;margin:0.4em 0;"
+_CAPTION_STYLE = "caption-side:top;text-align:left;font-weight:600;padding:0 0 0.3em 0;"
+_CELL_STYLE = "padding:0.2em 1em 0.2em 0;border-top:1px solid #8886;vertical-align:top;"
+_HIDDEN_MEMBERS = {"creationDateTime", "lastUpdatedDateTime", "ResponseMetadata"}
+
+
+@dataclass(frozen=True, eq=False)
+class TitledTable:
+    """A table with a caption. Integers in columns named in capitals, the data sets' own, are shown
+    as they are (an epoch second is no quantity); others get separators from 10,000 on.
+
+    Parameters
+    ----------
+    frame
+        The rows. The index is shown only if it has a name.
+    caption
+        One line that says what the rows are.
+    digits
+        Decimals of floating-point columns.
+
+    Examples
+    --------
+    >>> TitledTable(pd.DataFrame({"film": ["Up"], "score": [0.5]}), "Best", digits=1)
+    Best
+    film score
+      Up   0.5
+    """
+
+    frame: pd.DataFrame
+    caption: str
+    digits: int = 3
+
+    def _cells(self) -> pd.DataFrame:
+        frame = self.frame.reset_index() if self.frame.index.name else self.frame
+        return frame.apply(
+            lambda column: column.map(
+                lambda value: format_value(
+                    value, self.digits, thousands="" if str(column.name).isupper() else ","
+                )
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"{self.caption}\n{self._cells().to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        cells = self._cells()
+        numeric = {
+            name
+            for name in cells.columns
+            if name in self.frame.columns and pd.api.types.is_numeric_dtype(self.frame[name])
+        }
+        align = {name: "right" if name in numeric else "left" for name in cells.columns}
+        style = {name: f"text-align:{align[name]};{_CELL_STYLE}" for name in cells.columns}
+        head = "".join(
+            f'<th scope="col" style="{style[name]}">{escape(str(name))}</th>'
+            for name in cells.columns
+        )
+        body = "".join(
+            "<tr>"
+            + "".join(f'<td style="{style[name]}">{escape(row[name])}</td>' for name in row)
+            + "</tr>"
+            for row in cells.to_dict("records")
+        )
+        return (
+            f'<table style="{_TABLE_STYLE}"><caption style="{_CAPTION_STYLE}">'
+            f"{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ResourceCard:
+    """What a Describe call says about one resource, without the clocks.
+
+    Parameters
+    ----------
+    resource
+        The inner object of a Describe response, such as ``response["datasetGroup"]``.
+    caption
+        One line above the members.
+
+    Examples
+    --------
+    >>> ResourceCard({"name": "films", "status": "ACTIVE"}, "Dataset group")
+    Dataset group
+      name    films
+      status  ACTIVE
+    """
+
+    resource: Mapping[str, Any]
+    caption: str
+
+    def members(self) -> dict[str, str]:
+        """Return the members shown, nested ones under dotted names."""
+        return {name: format_value(value) for name, value in _flatten(self.resource)}
+
+    def __repr__(self) -> str:
+        members = self.members()
+        width = max((len(name) for name in members), default=0)
+        lines = [f"  {name:<{width}}  {value}" for name, value in members.items()]
+        return "\n".join([self.caption, *lines])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left;font-weight:400;{_CELL_STYLE}">'
+            f"{escape(name)}</th>"
+            f'<td style="text-align:left;{_CELL_STYLE}"><code>{escape(value)}</code></td></tr>'
+            for name, value in self.members().items()
+        )
+        return (
+            f'<table style="{_TABLE_STYLE}"><caption style="{_CAPTION_STYLE}">'
+            f"{escape(self.caption)}</caption><tbody>{rows}</tbody></table>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SourceExcerpt:
+    """The lines of a function or class, with the file they stand in.
+
+    Parameters
+    ----------
+    target
+        A function, method or class of the package.
+    most
+        Lines shown at most.
+    skip_docstring
+        Whether to leave the docstring out.
+    """
+
+    target: Any
+    most: int = 30
+    skip_docstring: bool = True
+
+    def __repr__(self) -> str:
+        lines, first = inspect.getsourcelines(self.target)
+        path = Path(inspect.getsourcefile(self.target)).resolve()
+        shown = path.relative_to(_PACKAGE_ROOT) if path.is_relative_to(_PACKAGE_ROOT) else path.name
+        numbered = list(enumerate((line.rstrip("\n") for line in lines), start=first))
+        if self.skip_docstring:
+            numbered = _without_docstring(numbered, self.target)
+        width = len(str(numbered[-1][0]))
+        body = [f"{number:>{width}}  {text}".rstrip() for number, text in numbered[: self.most]]
+        if len(numbered) > self.most:
+            body.append(" " * width + "  ...")
+        return "\n".join([Path(shown).as_posix(), *body])
+
+
+def format_value(value: Any, digits: int = 3, *, thousands: str = ",") -> str:
+    """Return a value as a reader wants to see it: rounded floats, long integers with separators,
+    a dash for what is missing.
+
+    >>> [format_value(value) for value in (1995, 100836, 0.12345, None, True, ["a", "b"])]
+    ['1995', '100,836', '0.123', '–', 'yes', 'a, b']
+    """
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return ", ".join(format_value(element, digits) for element in value)
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if pd.api.types.is_integer(value):
+        return f"{value:,}".replace(",", thousands) if abs(value) >= 10_000 else str(value)
+    if pd.api.types.is_float(value):
+        return f"{float(value):,.{digits}f}".replace(",", thousands)
+    return str(value)
+
+
+def _flatten(resource: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    members: list[tuple[str, Any]] = []
+    for name, value in resource.items():
+        if name in _HIDDEN_MEMBERS:
+            continue
+        if isinstance(value, Mapping):
+            members += _flatten(value, f"{prefix}{name}.")
+        else:
+            members.append((prefix + name, value))
+    return members
+
+
+def _without_docstring(numbered: list[tuple[int, str]], target: Any) -> list[tuple[int, str]]:
+    if not getattr(target, "__doc__", None):
+        return numbered
+    with_quotes = [place for place, (_, text) in enumerate(numbered) if '"""' in text]
+    if not with_quotes:
+        return numbered
+    start = with_quotes[0]
+    is_one_line = numbered[start][1].count('"""') == 2
+    end = start if is_one_line else with_quotes[1]
+    return numbered[:start] + numbered[end + 1 :]

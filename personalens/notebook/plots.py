@@ -1,0 +1,235 @@
+"""The figures of the labs. Each takes ``ax=None`` and returns the Axes, so that it can be restyled.
+
+Colours are petroff10 (told apart by colour-blind readers); markers or labels repeat what a colour
+says. Nothing here is random: the same data gives the same picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import color_sequences
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+COLOURS = color_sequences["petroff10"]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SIZE, DPI = (7.5, 3.2), 88
+_SECOND, _MINUTE, _HOUR, _DAY, _YEAR = 1, 60, 3600, 86400, 31_557_600
+_TIME_TICKS = {
+    _SECOND: "1 s",
+    _MINUTE: "1 min",
+    _HOUR: "1 h",
+    _DAY: "1 day",
+    30 * _DAY: "1 month",
+    _YEAR: "1 year",
+}
+
+
+def new_axes(*, columns: int = 1, size: tuple[float, float] = SIZE) -> Axes | np.ndarray:
+    """Return one Axes, or an array of ``columns`` Axes side by side, in the labs' style."""
+    _, axes = plt.subplots(1, columns, figsize=size, dpi=DPI, layout="constrained")
+    for axis in np.atleast_1d(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.3, linewidth=0.6)
+        axis.set_axisbelow(True)
+    return axes
+
+
+def rank_curve(counts: Sequence[int], *, what: str = "film", ax: Axes | None = None) -> Axes:
+    """Plot interactions against popularity rank, both on log axes: a power law is a line."""
+    ax = new_axes() if ax is None else ax
+    ordered = np.sort(np.asarray(counts))[::-1]
+    ax.loglog(np.arange(1, len(ordered) + 1), ordered, color=COLOURS[0], linewidth=2)
+    ax.set(
+        xlabel=f"{what}s by rank, most popular first (log)",
+        ylabel=f"interactions per {what} (log)",
+        title=f"A few {what}s take most of the interactions",
+    )
+    return ax
+
+
+def concentration_curve(counts: Sequence[int], *, ax: Axes | None = None) -> Axes:
+    """Plot the share of interactions that the most popular share of films holds."""
+    ax = new_axes() if ax is None else ax
+    ordered = np.sort(np.asarray(counts))[::-1]
+    films = np.arange(len(ordered) + 1) / len(ordered)
+    share = np.concatenate([[0], np.cumsum(ordered)]) / ordered.sum()
+    ax.plot(films, share, color=COLOURS[0], linewidth=2, label="observed")
+    ax.plot([0, 1], [0, 1], color="grey", linestyle=":", label="if all films were equal")
+    tenth = float(np.interp(0.1, films, share))
+    ax.plot(0.1, tenth, "o", color=COLOURS[1])
+    ax.annotate(
+        f"top 10 % of films:\n{tenth:.0%} of interactions", (0.1, tenth), (0.2, tenth - 0.25)
+    )
+    ax.set(
+        xlabel="share of films, most popular first",
+        ylabel="share of interactions",
+        title="Attention is concentrated",
+    )
+    ax.legend(loc="lower right", frameon=False)
+    return ax
+
+
+def share_histogram(shares: Sequence[float], *, label: str, ax: Axes | None = None) -> Axes:
+    """Plot how many viewers have which share (0..1) of something, with the median marked."""
+    ax = new_axes() if ax is None else ax
+    values = np.asarray(shares, dtype=float)
+    ax.hist(values, bins=np.linspace(0, 1, 21), color=COLOURS[0], edgecolor="white")
+    median = float(np.median(values))
+    ax.axvline(median, color=COLOURS[1], linewidth=2)
+    top = ax.get_ylim()[1]
+    ax.text(median - 0.01, top * 0.97, f"median {median:.0%}", ha="right", va="top")
+    ax.set(xlabel=label, ylabel="viewers", xlim=(0, 1))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    return ax
+
+
+def events_over_time(timestamps: Sequence[int], *, ax: Axes | None = None) -> Axes:
+    """Plot interactions per year, or per month where the data spans less than three years."""
+    ax = new_axes() if ax is None else ax
+    times = pd.to_datetime(pd.Series(timestamps), unit="s")
+    yearly = (times.max() - times.min()).days > 3 * 365
+    counts = times.dt.to_period("Y" if yearly else "M").value_counts().sort_index()
+    counts = counts.reindex(pd.period_range(counts.index[0], counts.index[-1]), fill_value=0)
+    ax.bar(np.arange(len(counts)), counts.to_numpy(), color=COLOURS[0])
+    step = max(1, len(counts) // 12)
+    ticks = np.arange(0, len(counts), step)
+    ax.set_xticks(ticks, [str(counts.index[i]) for i in ticks], rotation=45 if not yearly else 0)
+    unit = "year" if yearly else "month"
+    ax.set(xlabel=unit, ylabel=f"interactions per {unit}", title="When the interactions happened")
+    return ax
+
+
+def gap_histogram(
+    gaps: Sequence[float], *, threshold: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Plot the time between a viewer's neighbouring interactions (seconds) on a log axis.
+
+    Gaps of zero get a bar of their own on the left; ``threshold`` (seconds) draws a line.
+    """
+    ax = new_axes() if ax is None else ax
+    seconds = np.asarray(gaps, dtype=float)
+    same_second = float((seconds == 0).mean())
+    edges = np.geomspace(1, max(seconds.max(), 10), 41)
+    weights = np.full((seconds > 0).sum(), 1 / len(seconds))
+    ax.hist(seconds[seconds > 0], bins=edges, weights=weights, color=COLOURS[0], edgecolor="white")
+    ax.bar(0.45, same_second, width=0.25, color=COLOURS[3], hatch="//", edgecolor="white")
+    ax.set_xscale("log")
+    if threshold is not None:
+        ax.axvline(threshold, color=COLOURS[1], linewidth=2)
+        later = float((seconds > threshold).mean())
+        ax.text(threshold * 1.2, ax.get_ylim()[1] * 0.9, f"{later:.1%} of gaps are longer")
+    ticks = {0.45: "same\nsecond"} | {t: n for t, n in _TIME_TICKS.items() if t <= edges[-1]}
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.set(
+        xlabel="time to the viewer's next interaction (log)",
+        ylabel="share of gaps",
+        title="Interactions come in bursts",
+    )
+    return ax
+
+
+def viewer_timelines(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot one row of ticks per viewer: hours since that viewer's first interaction.
+
+    ``events`` has USER_ID and HOURS; rows appear in the order of first appearance.
+    """
+    ax = new_axes() if ax is None else ax
+    viewers = list(dict.fromkeys(events["USER_ID"]))
+    for row, viewer in enumerate(viewers):
+        hours = events.loc[events["USER_ID"] == viewer, "HOURS"]
+        ax.plot(hours, np.full(len(hours), row), "|", markersize=14, color=COLOURS[row % 10])
+    ax.set_yticks(range(len(viewers)), [f"viewer {viewer}" for viewer in viewers])
+    ax.set_ylim(-0.6, len(viewers) - 0.4)
+    ax.invert_yaxis()
+    ax.set(xlabel="hours since the viewer's first interaction", title="One tick is one interaction")
+    return ax
+
+
+def training_curve(log: pd.DataFrame, column: str, *, label: str, ax: Axes | None = None) -> Axes:
+    """Plot one column of a training log against the epoch; the best validation epoch is marked."""
+    ax = new_axes() if ax is None else ax
+    known = log.dropna(subset=[column])
+    ax.plot(known["epoch"], known[column], "o-", color=COLOURS[0], markersize=4)
+    if column != "loss" and len(known):
+        best = known.loc[known[column].idxmax()]
+        ax.plot(best["epoch"], best[column], "D", color=COLOURS[1], markersize=8)
+        ax.annotate(
+            f"best: epoch {int(best['epoch'])}",
+            (best["epoch"], best[column]),
+            (0, -18),
+            textcoords="offset points",
+            ha="center",
+        )
+    ax.set(xlabel="epoch (one pass over the data)", ylabel=label)
+    return ax
+
+
+def metric_comparison(metrics: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot one row of dots per metric, one marker per recipe.
+
+    Parameters
+    ----------
+    metrics
+        Index: metric names as GetSolutionMetrics writes them; columns: recipes; values 0..1.
+    """
+    ax = new_axes(size=(7.5, 0.42 * len(metrics) + 1.1)) if ax is None else ax
+    rows = np.arange(len(metrics))
+    for position, recipe in enumerate(metrics.columns):
+        ax.plot(
+            metrics[recipe],
+            rows,
+            MARKERS[position % len(MARKERS)],
+            color=COLOURS[position % 10],
+            markersize=8,
+            label=recipe,
+        )
+    ax.hlines(rows, metrics.min(axis=1), metrics.max(axis=1), color="grey", alpha=0.4, zorder=0)
+    ax.set_yticks(rows, [_short_metric(str(name)) for name in metrics.index])
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    ax.set(xlabel="value (right is better)", title="Three recipes, one hold-out")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def ranked_bars(labels: Sequence[str], values: Sequence[float], *, ax: Axes | None = None) -> Axes:
+    """Plot horizontal bars, best on top, each with its label on the axis."""
+    ax = new_axes(size=(7.5, 0.3 * len(labels) + 0.9)) if ax is None else ax
+    rows = np.arange(len(labels))
+    ax.barh(rows, values, color=COLOURS[0])
+    ax.set_yticks(rows, [_shorten(label) for label in labels])
+    ax.invert_yaxis()
+    return ax
+
+
+def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None) -> Axes:
+    """Plot how many items each pair of lists has in common, as numbers on shades."""
+    ax = new_axes(size=(3.8, 3.2)) if ax is None else ax
+    names = list(lists)
+    shared = np.array([[len(set(lists[a]) & set(lists[b])) for b in names] for a in names])
+    ax.grid(False)
+    ax.imshow(shared, cmap="Blues", vmin=0, vmax=max(shared.max(), 1))
+    for row, column in np.ndindex(shared.shape):
+        dark = shared[row, column] > 0.6 * shared.max()
+        colour = "white" if dark else "black"
+        ax.text(column, row, shared[row, column], ha="center", va="center", color=colour)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_title("Films that two lists share")
+    return ax
+
+
+def _shorten(label: str, most: int = 38) -> str:
+    return label if len(label) <= most else label[: most - 1].rstrip() + "…"
+
+
+def _short_metric(name: str) -> str:
+    """Return ``NDCG at 10`` for ``normalized_discounted_cumulative_gain_at_10``."""
+    name = name.replace("normalized_discounted_cumulative_gain", "NDCG")
+    return name.replace("mean_reciprocal_rank", "MRR").replace("_", " ")
