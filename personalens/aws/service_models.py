@@ -96,9 +96,9 @@ def find_by_request(method: str, path: str, target: str | None) -> Operation:
     """
     if target is not None:
         prefix, _, name = target.partition(".")
-        if prefix == load_model(CONTROL).metadata["targetPrefix"]:
+        if method == "POST" and prefix == load_model(CONTROL).metadata["targetPrefix"]:
             return find_operation(CONTROL, name)
-    elif operation := _routes().get((method.upper(), path.rstrip("/"))):
+    elif operation := _routes().get((method, path.rstrip("/"))):
         return operation
     raise UnknownOperationException(
         f"No operation of Amazon Personalize answers {method} {path}"
