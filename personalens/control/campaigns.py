@@ -1,0 +1,178 @@
+"""Campaigns: solution versions that answer requests.
+
+Amazon Personalize: CreateCampaign, DescribeCampaign, ListCampaigns, UpdateCampaign, DeleteCampaign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from personalens import arns
+from personalens.control.campaign_deployment import (
+    CAMPAIGN,
+    CAMPAIGN_HANDLER,
+    CAMPAIGN_JOB,
+    begin_update,
+    newest_active_version,
+    update_is_under_way,
+)
+from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.quotas import check_quota
+from personalens.control.resource_states import CREATE_PENDING, require_active, require_settled
+from personalens.control.resource_store import Resource, ResourceReader
+from personalens.control.service_context import ServiceContext
+from personalens.control.solution_versions import SOLUTION, SOLUTION_VERSION, solution_of
+from personalens.control.tags import put_tags
+from personalens.service_errors import InvalidInputException, ResourceInUseException
+
+__all__ = ["CAMPAIGN_HANDLER", "CampaignOperations"]
+
+
+class CampaignOperations:
+    """Operations on campaigns."""
+
+    context: ServiceContext
+
+    def create_campaign(
+        self,
+        *,
+        name: str,
+        solutionVersionArn: str,
+        minProvisionedTPS: int = 1,
+        campaignConfig: dict[str, Any] | None = None,
+        tags: list[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Deploy a solution version, or with ``SOLUTION_ARN/$LATEST`` the newest ACTIVE one.
+
+        ``minProvisionedTPS`` is stored and reported; in AWS it is what one pays for.
+        """
+        context = self.context
+        arn = arns.build(CAMPAIGN, name, region=context.region, account=context.account)
+        with context.store.transaction() as tx:
+            version = _require_version(tx, solutionVersionArn)
+            _check_config(campaignConfig, solutionVersionArn, version)
+            group = version.body["datasetGroupArn"]
+            others = [c for c in tx.list(CAMPAIGN) if c.body["_datasetGroupArn"] == group]
+            check_quota(tx, CAMPAIGN, existing=len(others))
+            body: dict[str, Any] = {
+                "solutionVersionArn": version.arn,
+                "minProvisionedTPS": minProvisionedTPS,
+                "_datasetGroupArn": group,
+            }
+            if campaignConfig is not None:
+                body["campaignConfig"] = campaignConfig
+            tx.insert(Resource(arn, CAMPAIGN, name, status=CREATE_PENDING, body=body))
+            put_tags(tx, arn, tags)
+            context.jobs.enqueue(tx, CAMPAIGN_JOB, arn)
+        return {"campaignArn": arn}
+
+    def describe_campaign(self, *, campaignArn: str) -> dict[str, Any]:
+        """Describe a campaign; ``latestCampaignUpdate`` is there once there was an update."""
+        campaign = self.context.describe(campaignArn, CAMPAIGN)
+        if update_is_under_way(campaign):
+            self.context.jobs.wake()
+        return {"campaign": describe_resource(campaign, "campaignArn")}
+
+    def list_campaigns(
+        self,
+        *,
+        solutionArn: str | None = None,
+        **page: Any,
+    ) -> dict[str, Any]:
+        """List campaigns, oldest first; those that a solution serves if asked."""
+
+        def is_wanted(campaign: Resource) -> bool:
+            served = solution_of(campaign.body["solutionVersionArn"])
+            return solutionArn is None or served == solutionArn
+
+        found = self.context.store.page(CAMPAIGN, where=is_wanted, **page)
+        return summarize_page(found, "campaigns", "campaignArn", ["status", "failureReason"])
+
+    def update_campaign(
+        self,
+        *,
+        campaignArn: str,
+        solutionVersionArn: str | None = None,
+        minProvisionedTPS: int | None = None,
+        campaignConfig: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Change the version, the capacity or the configuration; what is left out stays.
+
+        The campaign serves as before until ``latestCampaignUpdate.status`` is ACTIVE.
+
+        Raises
+        ------
+        ResourceInUseException
+            Unless the campaign is ACTIVE or CREATE FAILED, with no update on its way.
+        """
+        with self.context.store.transaction() as tx:
+            campaign = tx.require(campaignArn, CAMPAIGN)
+            _refuse_busy(campaign)
+            if solutionVersionArn is None:
+                version = tx.require(campaign.body["solutionVersionArn"])
+            else:
+                version = _require_version(tx, solutionVersionArn)
+            if solutionVersionArn is not None or campaignConfig is not None:
+                kept = campaign.body.get("campaignConfig")
+                config = kept if campaignConfig is None else campaignConfig
+                _check_config(config, solutionVersionArn, version)
+            changes: dict[str, Any] = {"solutionVersionArn": version.arn}
+            if minProvisionedTPS is not None:
+                changes["minProvisionedTPS"] = minProvisionedTPS
+            if campaignConfig is not None:
+                changes["campaignConfig"] = campaignConfig
+            begin_update(tx, self.context.jobs, campaign, changes)
+        return {"campaignArn": campaignArn}
+
+    def delete_campaign(self, *, campaignArn: str) -> dict[str, Any]:
+        """Delete a campaign; its solution stays.
+
+        Raises
+        ------
+        ResourceInUseException
+            While it is being created or updated.
+        """
+        with self.context.store.transaction() as tx:
+            _refuse_busy(tx.require(campaignArn, CAMPAIGN))
+            tx.delete(campaignArn)
+        return {}
+
+
+def _require_version(reader: ResourceReader, arn: str) -> Resource:
+    """Return the ACTIVE solution version of an ARN that may end in ``$LATEST``."""
+    if not arn.endswith(f"/{arns.LATEST}"):
+        return require_active(reader.require(arn, SOLUTION_VERSION))
+    solution_arn = solution_of(arn)
+    require_active(reader.require(solution_arn, SOLUTION))
+    newest = newest_active_version(reader, solution_arn)
+    if newest is None:
+        raise InvalidInputException(
+            f"The solution {solution_arn} has no ACTIVE solution version yet. Create one and wait "
+            "until it is ACTIVE."
+        )
+    return reader.require(newest, SOLUTION_VERSION)
+
+
+def _check_config(config: dict[str, Any] | None, asked: str | None, version: Resource) -> None:
+    config = config or {}
+    recipe = arns.parse(version.body["recipeArn"]).name
+    for member in ("itemExplorationConfig", "rankingInfluence"):
+        if member in config:
+            raise InvalidInputException(
+                f"campaignConfig.{member} does not apply to the recipe {recipe}; leave it out."
+            )
+    follows = config.get("syncWithLatestSolutionVersion", False)
+    if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
+        raise InvalidInputException(
+            "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
+            f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
+        )
+
+
+def _refuse_busy(campaign: Resource) -> None:
+    require_settled(campaign)
+    if update_is_under_way(campaign):
+        raise ResourceInUseException(
+            f"An update of {campaign.arn} is under way. Wait until latestCampaignUpdate.status is "
+            "ACTIVE or CREATE FAILED, then try again."
+        )

@@ -1,0 +1,204 @@
+"""Where the models of solution versions lie, and how they get there: complete or not at all.
+
+``home.models/<solution>/<version's eight hex digits>/`` holds what the recipe saved
+(``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json`` and
+``training_log.json``. The folder appears in one rename, so whoever sees it sees all of it. An
+artifact never changes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from personalens.arns import parse
+from personalens.home import Home, default_home
+from personalens.recipes import catalog
+from personalens.recipes.base import Recipe
+from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE, TRAINING_LOG_FILE = "metrics.json", "training_log.json"
+LOG_COLUMNS = ("epoch", "loss", "validation_ndcg_at_10", "seconds")
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What a training found, beside the model.
+
+    Attributes
+    ----------
+    metrics
+        The eight figures of GetSolutionMetrics.
+    training_log
+        One dict per epoch of the fit on the hold-out's training part; empty without epochs.
+    training_hours
+        Wall-clock hours from the first row read to the last weight learnt.
+    """
+
+    metrics: dict[str, float]
+    training_log: list[dict[str, float]]
+    training_hours: float
+
+
+def version_folder(home: Home, solution_version_arn: str) -> Path:
+    """Return the artifact folder of a solution version; it exists once training has succeeded."""
+    arn = parse(solution_version_arn)
+    if arn.kind != "solution-version":
+        raise InvalidInputException(
+            f"{solution_version_arn} is the ARN of a {arn.kind.replace('-', ' ')}. Give a solution "
+            "version's, as CreateSolutionVersion and ListSolutionVersions return it."
+        )
+    return home.models / arn.name / arn.qualifier
+
+
+def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
+    """Write an artifact: everything into a folder beside it, flushed to disk, then one rename.
+
+    Raises
+    ------
+    FileExistsError
+        If the artifact exists.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists, and an artifact never changes")
+    remove_partials(folder)
+    staged = folder.with_name(f".{folder.name}-staged")
+    try:
+        model.save(staged)
+        measured = {"metrics": outcome.metrics, "trainingHours": outcome.training_hours}
+        _write_json(staged / METRICS_FILE, measured)
+        _write_json(staged / TRAINING_LOG_FILE, outcome.training_log)
+        os.replace(staged, folder)
+        _flush_folder(folder.parent)
+    except BaseException:
+        remove_partials(folder)
+        raise
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what an interrupted :func:`publish` of this artifact left behind."""
+    if folder.parent.is_dir():
+        for path in folder.parent.iterdir():
+            if path.name.startswith(".") and folder.name in path.name:
+                shutil.rmtree(path)
+
+
+def remove_artifact(folder: Path) -> None:
+    """Remove an artifact, whole or partial, and its solution's folder when that is then empty.
+
+    It loses its name first, so that nobody meets half of it. What cannot be removed is left to
+    :func:`sweep_artifacts`.
+    """
+    try:
+        if folder.exists():
+            os.replace(folder, folder.with_name(f".{folder.name}-removed"))
+        remove_partials(folder)
+        if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    except OSError as error:
+        logger.warning("cannot remove %s: %s", folder, error)
+
+
+def sweep_artifacts(home: Home, known_versions: Callable[[], Collection[str]]) -> None:
+    """Remove artifacts that no solution version owns: deletions that a crash cut short.
+
+    Parameters
+    ----------
+    home
+        Where the artifacts lie.
+    known_versions
+        Returns the ARNs of all solution versions of the home. It is called after the folders are
+        listed: a version's row is there before its folder, so a listed folder without a row has
+        lost it.
+    """
+    folders = [path for path in home.models.glob("*/*") if not path.name.startswith(".")]
+    owned = {version_folder(home, arn) for arn in known_versions()}
+    for folder in folders:
+        if folder not in owned:
+            remove_artifact(folder)
+
+
+def read_outcome(folder: Path) -> TrainingOutcome:
+    """Return the metrics, the training log and the hours of an artifact."""
+    measured = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    log = json.loads((folder / TRAINING_LOG_FILE).read_text(encoding="utf-8"))
+    return TrainingOutcome(measured["metrics"], log, measured["trainingHours"])
+
+
+def load_model(folder: Path) -> Recipe:
+    """Return the trained recipe in an artifact folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no artifact, naming the folder.
+    """
+    try:
+        name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["recipe"]
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no trained model in {folder}: it was deleted. Create a new solution version."
+        ) from None
+    return catalog.get(name).recipe.load(folder)
+
+
+def training_log(solution_version_arn: str, home: Home | Path | str | None = None) -> pd.DataFrame:
+    """Return how a solution version learned, one row per epoch.
+
+    AWS shows no training curves; this is for the labs.
+
+    Parameters
+    ----------
+    solution_version_arn
+        An ACTIVE solution version.
+    home
+        Where it was trained; default: ``PERSONALENS_HOME`` or the working tree's home.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``epoch``, ``loss``, ``validation_ndcg_at_10``, ``seconds``, and whatever else the recipe
+        notes; no rows for a recipe that does not learn in epochs.
+
+    Raises
+    ------
+    ResourceNotFoundException
+        If the version has not been trained in this home.
+    """
+    if home is None:
+        home = default_home()
+    folder = version_folder(
+        home if isinstance(home, Home) else Home(Path(home)), solution_version_arn
+    )
+    if not folder.is_dir():
+        raise ResourceNotFoundException(
+            f"{solution_version_arn} has no trained model in {folder.parent}. Wait until it is "
+            "ACTIVE, and look into the home in which it was trained."
+        )
+    rows: Sequence[dict[str, Any]] = read_outcome(folder).training_log
+    return pd.DataFrame(rows, columns=None if rows else list(LOG_COLUMNS))
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

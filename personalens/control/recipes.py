@@ -1,0 +1,168 @@
+"""Recipes, their algorithms and feature transformations: read-only facts of the recipe catalogue.
+
+Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeatureTransformation.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from personalens.arns import algorithm_arn, feature_transformation_arn, parse, recipe_arn
+from personalens.control.page_tokens import make_token, read_token
+from personalens.control.service_context import ServiceContext
+from personalens.recipes import catalog
+from personalens.recipes.catalog import Hyperparameter, RecipeEntry
+from personalens.service_errors import ResourceNotFoundException
+
+AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
+"""Recipes have always been there: the day on which Amazon Personalize became available."""
+
+MAX_RESULTS = 100
+
+
+class RecipeOperations:
+    """Operations on recipes. They touch neither the store nor the jobs."""
+
+    context: ServiceContext
+
+    def list_recipes(
+        self,
+        *,
+        recipeProvider: str = "SERVICE",
+        domain: str | None = None,
+        maxResults: int = MAX_RESULTS,
+        nextToken: str | None = None,
+    ) -> dict[str, Any]:
+        """List the recipes by name; ``domain`` keeps those of a Domain dataset group only."""
+        # Every recipe so far serves custom solutions, so none belongs to a domain.
+        names = sorted(catalog.RECIPES) if domain is None else []
+        listing = f"recipes/{domain}"
+        first = 0 if nextToken is None else read_token(nextToken, listing)
+        last = first + maxResults
+        answer: dict[str, Any] = {"recipes": [_summary(name) for name in names[first:last]]}
+        if last < len(names):
+            answer["nextToken"] = make_token(last, listing)
+        return answer
+
+    def describe_recipe(self, *, recipeArn: str) -> dict[str, Any]:
+        """Describe a recipe: its type, and the algorithm and transformation behind it."""
+        entry = require_recipe(recipeArn)
+        return {
+            "recipe": {
+                **_summary(entry.name),
+                "algorithmArn": algorithm_arn(entry.algorithm),
+                "featureTransformationArn": feature_transformation_arn(
+                    entry.feature_transformation
+                ),
+                "description": entry.description,
+                "recipeType": entry.recipe_type,
+            }
+        }
+
+    def describe_algorithm(self, *, algorithmArn: str) -> dict[str, Any]:
+        """Describe an algorithm: the defaults and ranges of its hyperparameters.
+
+        There is no container image and no training instance, so ``algorithmImage``,
+        ``defaultResourceConfig``, ``trainingInputMode`` and ``roleArn`` are absent.
+        """
+        name = _name_in(algorithmArn, "algorithm")
+        entry = next((e for e in catalog.RECIPES.values() if e.algorithm == name), None)
+        if entry is None:
+            known = sorted({e.algorithm for e in catalog.RECIPES.values()})
+            raise _not_found("algorithm", algorithmArn, known)
+        rows = [r for r in catalog.hyperparameter_table(entry) if r.group == catalog.ALGORITHM]
+        return {
+            "algorithm": {
+                "name": name,
+                "algorithmArn": algorithm_arn(name),
+                "defaultHyperParameters": {row.name: row.default for row in rows},
+                "defaultHyperParameterRanges": _ranges(rows),
+                "creationDateTime": AVAILABLE_SINCE,
+                "lastUpdatedDateTime": AVAILABLE_SINCE,
+            }
+        }
+
+    def describe_feature_transformation(
+        self,
+        *,
+        featureTransformationArn: str,
+    ) -> dict[str, Any]:
+        """Describe a feature transformation: the defaults of its parameters."""
+        name = _name_in(featureTransformationArn, "feature-transformation")
+        entries = [e for e in catalog.RECIPES.values() if e.feature_transformation == name]
+        if not entries:
+            known = sorted({e.feature_transformation for e in catalog.RECIPES.values()})
+            raise _not_found("feature transformation", featureTransformationArn, known)
+        defaults = {
+            row.name: row.default
+            for entry in entries
+            for row in catalog.hyperparameter_table(entry)
+            if row.group == catalog.FEATURE_TRANSFORMATION
+        }
+        return {
+            "featureTransformation": {
+                "name": name,
+                "featureTransformationArn": feature_transformation_arn(name),
+                "defaultParameters": defaults,
+                "creationDateTime": AVAILABLE_SINCE,
+                "lastUpdatedDateTime": AVAILABLE_SINCE,
+                "status": "ACTIVE",
+            }
+        }
+
+
+def require_recipe(arn: str) -> RecipeEntry:
+    """Return the catalogue's entry of a recipe ARN.
+
+    Raises
+    ------
+    ResourceNotFoundException
+        If PersonaLens has no such recipe, with those that it has.
+    """
+    name = _name_in(arn, "recipe")
+    if name not in catalog.RECIPES:
+        raise _not_found("recipe", arn, sorted(catalog.RECIPES))
+    return catalog.get(name)
+
+
+def _summary(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "recipeArn": recipe_arn(name),
+        "status": "ACTIVE",
+        "creationDateTime": AVAILABLE_SINCE,
+        "lastUpdatedDateTime": AVAILABLE_SINCE,
+    }
+
+
+def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows sorted into the service's three lists; a missing bound is absent."""
+    ranges: dict[str, list[dict[str, Any]]] = {
+        "integerHyperParameterRanges": [],
+        "continuousHyperParameterRanges": [],
+        "categoricalHyperParameterRanges": [],
+    }
+    for row in rows:
+        shown: dict[str, Any] = {"name": row.name, "isTunable": row.tunable}
+        if row.kind == "categorical":
+            shown["values"] = list(row.values)
+        else:
+            number = int if row.kind == "integer" else float
+            bounds = {"minValue": row.minimum, "maxValue": row.maximum}
+            shown |= {name: number(bound) for name, bound in bounds.items() if bound is not None}
+        ranges[f"{row.kind}HyperParameterRanges"].append(shown)
+    return ranges
+
+
+def _name_in(arn: str, kind: str) -> str | None:
+    """Return the name in an ARN of what AWS provides; None for any other resource's ARN."""
+    parsed = parse(arn)
+    is_provided = parsed.kind == kind and not parsed.region and not parsed.account
+    return parsed.name if is_provided else None
+
+
+def _not_found(what: str, arn: str, known: list[str]) -> ResourceNotFoundException:
+    return ResourceNotFoundException(
+        f"Could not find {what} with ARN {arn}. PersonaLens has: {', '.join(known)}."
+    )

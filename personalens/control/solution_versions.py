@@ -1,0 +1,200 @@
+"""Solution versions: the trained models of a solution.
+
+Amazon Personalize: CreateSolutionVersion, DescribeSolutionVersion, ListSolutionVersions,
+StopSolutionVersionCreation, GetSolutionMetrics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from personalens import arns
+from personalens.control.descriptions import describe_resource
+from personalens.control.model_artifacts import read_outcome, version_folder
+from personalens.control.quotas import check_quota
+from personalens.control.resource_states import CREATE_PENDING, UNFINISHED, require_active
+from personalens.control.resource_store import Resource, Transaction
+from personalens.control.service_context import ServiceContext
+from personalens.control.tags import put_tags
+from personalens.service_errors import (
+    InvalidInputException,
+    ResourceAlreadyExistsException,
+    ResourceInUseException,
+)
+
+SOLUTION, SOLUTION_VERSION = "solution", "solution-version"
+TRAIN_JOB = "train"
+CREATE_STOPPING, CREATE_STOPPED = "CREATE STOPPING", "CREATE STOPPED"
+_COPIED = (
+    "recipeArn",
+    "datasetGroupArn",
+    "performHPO",
+    "performAutoML",
+    "performIncrementalUpdate",
+    "eventType",
+    "solutionConfig",
+)
+"""Members that a version takes from its solution as it was when training was asked for."""
+
+_SUMMARISED = (
+    "solutionVersionArn",
+    "status",
+    "trainingMode",
+    "trainingType",
+    "creationDateTime",
+    "lastUpdatedDateTime",
+    "failureReason",
+)
+
+
+class SolutionVersionOperations:
+    """Operations on solution versions."""
+
+    context: ServiceContext
+
+    def create_solution_version(
+        self,
+        *,
+        solutionArn: str,
+        name: str | None = None,
+        trainingMode: str = "FULL",
+        tags: list[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Ask for a training; a worker does it.
+
+        Raises
+        ------
+        InvalidInputException
+            For a training mode that the recipe does not have, or without an Interactions dataset.
+        ResourceAlreadyExistsException
+            If the solution has a version of this name.
+        """
+        arn = arns.solution_version_arn(solutionArn)
+        with self.context.store.transaction() as tx:
+            solution = require_active(tx.require(solutionArn, SOLUTION))
+            check_quota(tx, SOLUTION_VERSION)
+            _check_training_mode(trainingMode, solution)
+            _require_interactions(tx, solution.body["datasetGroupArn"])
+            _require_new_name(tx, solutionArn, name)
+            body = {member: solution.body[member] for member in _COPIED if member in solution.body}
+            body |= {"trainingMode": trainingMode, "trainingType": "MANUAL"}
+            tx.insert(
+                Resource(arn, SOLUTION_VERSION, name or "", solutionArn, CREATE_PENDING, body=body)
+            )
+            put_tags(tx, arn, tags)
+            self.context.jobs.enqueue(tx, TRAIN_JOB, arn)
+        return {"solutionVersionArn": arn}
+
+    def describe_solution_version(
+        self,
+        *,
+        solutionVersionArn: str,
+    ) -> dict[str, Any]:
+        """Describe a version; ``trainingHours`` is there once it is ACTIVE, and is real."""
+        version = self.context.describe(solutionVersionArn, SOLUTION_VERSION)
+        described = describe_resource(version, "solutionVersionArn")
+        described["solutionArn"] = version.parent_arn
+        if not version.name:
+            del described["name"]
+        return {"solutionVersion": described}
+
+    def list_solution_versions(
+        self,
+        *,
+        solutionArn: str | None = None,
+        **page: Any,
+    ) -> dict[str, Any]:
+        """List versions, oldest first; of one solution if asked.
+
+        Raises
+        ------
+        ResourceNotFoundException
+            If that solution does not exist.
+        """
+        store = self.context.store
+        if solutionArn is not None:
+            store.require(solutionArn, SOLUTION)
+        found, token = store.page(SOLUTION_VERSION, parent_arn=solutionArn, **page)
+        answer: dict[str, Any] = {"solutionVersions": [version_summary(one) for one in found]}
+        return answer if token is None else {**answer, "nextToken": token}
+
+    def stop_solution_version_creation(
+        self,
+        *,
+        solutionVersionArn: str,
+    ) -> dict[str, Any]:
+        """Stop a training: at once when it has not begun, else within a batch or two.
+
+        Raises
+        ------
+        InvalidInputException
+            If it is over.
+        ResourceInUseException
+            If it is stopping already.
+        """
+        with self.context.store.transaction() as tx:
+            version = tx.require(solutionVersionArn, SOLUTION_VERSION)
+            if version.status == CREATE_STOPPING:
+                raise ResourceInUseException(f"{solutionVersionArn} is stopping already.")
+            if version.status not in UNFINISHED:
+                raise InvalidInputException(
+                    f"{solutionVersionArn} is {version.status}; only a version that is "
+                    f"{' or '.join(UNFINISHED)} can be stopped."
+                )
+            has_begun = self.context.jobs.request_stop(solutionVersionArn, tx) == "RUNNING"
+            tx.update(solutionVersionArn, status=CREATE_STOPPING if has_begun else CREATE_STOPPED)
+        return {}
+
+    def get_solution_metrics(self, *, solutionVersionArn: str) -> dict[str, Any]:
+        """Return the figures that were measured on the users held out from training."""
+        require_active(self.context.store.require(solutionVersionArn, SOLUTION_VERSION))
+        outcome = read_outcome(version_folder(self.context.home, solutionVersionArn))
+        return {"solutionVersionArn": solutionVersionArn, "metrics": outcome.metrics}
+
+
+def solution_of(solution_version_arn: str) -> str:
+    """Return the ARN of the solution that a version belongs to.
+
+    >>> solution_of("arn:aws:personalize:us-east-1:123456789012:solution/films/0a1b2c3d")
+    'arn:aws:personalize:us-east-1:123456789012:solution/films'
+    """
+    return solution_version_arn.rpartition("/")[0]
+
+
+def version_summary(version: Resource) -> dict[str, Any]:
+    """Return what lists and DescribeSolution show of a version."""
+    described = describe_resource(version, "solutionVersionArn")
+    return {member: described[member] for member in _SUMMARISED if member in described}
+
+
+def _check_training_mode(mode: str, solution: Resource) -> None:
+    recipe = arns.parse(solution.body["recipeArn"]).name
+    if mode == "UPDATE":
+        raise InvalidInputException(
+            "trainingMode UPDATE is for the recipes aws-user-personalization and "
+            f"aws-hrnn-coldstart, and {solution.arn} uses {recipe}. Use FULL."
+        )
+    if mode == "AUTOTRAIN":
+        raise InvalidInputException(
+            "trainingMode AUTOTRAIN is what automatic training reports, and cannot be asked for. "
+            "Use FULL."
+        )
+
+
+def _require_interactions(tx: Transaction, dataset_group_arn: str) -> None:
+    types = [
+        d.body["datasetType"].upper() for d in tx.list("dataset", parent_arn=dataset_group_arn)
+    ]
+    if "INTERACTIONS" not in types:
+        raise InvalidInputException(
+            f"The dataset group {dataset_group_arn} has no Interactions dataset, and there is "
+            "nothing else to learn from. Create one with CreateDataset and import data into it."
+        )
+
+
+def _require_new_name(tx: Transaction, solution_arn: str, name: str | None) -> None:
+    for version in tx.list(SOLUTION_VERSION, parent_arn=solution_arn):
+        if name is not None and version.name == name:
+            raise ResourceAlreadyExistsException(
+                f"Another solution version of {solution_arn} has the name {name}: {version.arn}."
+            )

@@ -1,0 +1,146 @@
+"""Solutions: which recipe learns from which dataset group, and how.
+
+A solution is a configuration; its versions are the models. Amazon Personalize: CreateSolution,
+DescribeSolution, ListSolutions, DeleteSolution.
+
+Notes
+-----
+``performAutoTraining`` is true by default, as in AWS; it and its schedule are stored and reported.
+PersonaLens has no clock that trains by itself: a version is trained when CreateSolutionVersion asks
+for it, and only then.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+from personalens import arns
+from personalens.control.campaign_deployment import CAMPAIGN, update_is_under_way
+from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.model_artifacts import remove_artifact, version_folder
+from personalens.control.quotas import check_quota
+from personalens.control.recipes import require_recipe
+from personalens.control.resource_states import ACTIVE, require_active, require_settled
+from personalens.control.resource_store import Resource, ResourceReader, Transaction
+from personalens.control.service_context import ServiceContext
+from personalens.control.solution_config import check_solution_config, chosen_recipe
+from personalens.control.solution_versions import (
+    SOLUTION,
+    SOLUTION_VERSION,
+    solution_of,
+    version_summary,
+)
+from personalens.control.tags import put_tags
+from personalens.service_errors import ResourceInUseException
+
+
+class SolutionOperations:
+    """Operations on solutions."""
+
+    context: ServiceContext
+
+    def create_solution(
+        self,
+        *,
+        name: str,
+        datasetGroupArn: str,
+        recipeArn: str | None = None,
+        performHPO: bool = False,
+        performAutoML: bool = False,
+        performAutoTraining: bool = True,
+        performIncrementalUpdate: bool = False,
+        eventType: str | None = None,
+        solutionConfig: dict[str, Any] | None = None,
+        tags: list[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Store a configuration; it is ACTIVE at once."""
+        recipe_arn = chosen_recipe(
+            recipeArn,
+            perform_automl=performAutoML,
+            perform_hpo=performHPO,
+            incremental=performIncrementalUpdate,
+        )
+        entry = require_recipe(recipe_arn)
+        body = {
+            "recipeArn": recipe_arn,
+            "datasetGroupArn": datasetGroupArn,
+            "performHPO": performHPO,
+            "performAutoML": performAutoML,
+            "performAutoTraining": performAutoTraining,
+            "performIncrementalUpdate": performIncrementalUpdate,
+            "eventType": eventType,
+            "solutionConfig": solutionConfig or {},
+        }
+        body = {member: value for member, value in body.items() if value is not None}
+        context = self.context
+        arn = arns.build(SOLUTION, name, region=context.region, account=context.account)
+        with context.store.transaction() as tx:
+            require_active(tx.require(datasetGroupArn, "dataset-group"))
+            check_quota(tx, SOLUTION, existing=len(tx.list(SOLUTION, parent_arn=datasetGroupArn)))
+            check_solution_config(entry, solutionConfig or {}, dataset_columns(tx, datasetGroupArn))
+            tx.insert(Resource(arn, SOLUTION, name, datasetGroupArn, ACTIVE, body=body))
+            put_tags(tx, arn, tags)
+        return {"solutionArn": arn}
+
+    def describe_solution(self, *, solutionArn: str) -> dict[str, Any]:
+        """Describe a solution, with a summary of its newest version."""
+        solution = self.context.describe(solutionArn, SOLUTION)
+        described = describe_resource(solution, "solutionArn")
+        if versions := self.context.store.list(SOLUTION_VERSION, parent_arn=solutionArn):
+            described["latestSolutionVersion"] = version_summary(versions[-1])
+        return {"solution": described}
+
+    def list_solutions(
+        self,
+        *,
+        datasetGroupArn: str | None = None,
+        **page: Any,
+    ) -> dict[str, Any]:
+        """List solutions, oldest first; of one dataset group if asked."""
+        found = self.context.store.page(SOLUTION, parent_arn=datasetGroupArn, **page)
+        return summarize_page(found, "solutions", "solutionArn", ["status", "recipeArn"])
+
+    def delete_solution(self, *, solutionArn: str) -> dict[str, Any]:
+        """Delete a solution with all its versions and their models.
+
+        Raises
+        ------
+        ResourceInUseException
+            While a campaign uses it or a version is being trained.
+        """
+        with self.context.store.transaction() as tx:
+            require_settled(tx.require(solutionArn, SOLUTION))
+            versions = tx.list(SOLUTION_VERSION, parent_arn=solutionArn)
+            _refuse_used(tx, solutionArn, versions)
+            for version in versions:
+                tx.delete(version.arn)
+                folder = version_folder(self.context.home, version.arn)
+                tx.after_commit.append(partial(remove_artifact, folder))
+            tx.delete(solutionArn)
+        return {}
+
+
+def dataset_columns(reader: ResourceReader, dataset_group_arn: str) -> dict[str, frozenset[str]]:
+    """Return the column names of a dataset group's datasets, by type in upper case."""
+    columns = {}
+    for dataset in reader.list("dataset", parent_arn=dataset_group_arn):
+        schema = reader.require(dataset.body["schemaArn"], "schema")
+        fields = json.loads(schema.body["schema"])["fields"]
+        columns[dataset.body["datasetType"]] = frozenset(field["name"] for field in fields)
+    return columns
+
+
+def _refuse_used(tx: Transaction, solution_arn: str, versions: list[Resource]) -> None:
+    for campaign in tx.list(CAMPAIGN):
+        versions_in_use = [campaign.body["solutionVersionArn"]]
+        if update_is_under_way(campaign):
+            versions_in_use.append(campaign.body["latestCampaignUpdate"]["solutionVersionArn"])
+        if solution_arn in map(solution_of, versions_in_use):
+            raise ResourceInUseException(
+                f"The solution {solution_arn} is used by the campaign {campaign.arn}. Delete the "
+                "campaign first."
+            )
+    for version in versions:
+        require_settled(version)

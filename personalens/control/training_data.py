@@ -1,0 +1,167 @@
+"""What a solution version learns from: the group's imported data, selected as the solution says.
+
+Amazon Personalize: ``eventType``, ``eventValueThreshold`` and ``trainingDataConfig`` of
+CreateSolution; the minimums of "Dataset requirements" in the developer guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from personalens.control.datasets import dataset_folder
+from personalens.control.job_handlers import JobFailed
+from personalens.control.solution_config import chosen_columns, parse_threshold
+from personalens.datasets.dataset_files import DatasetFiles
+from personalens.datasets.interactions import EVENT_VALUE, ITEM_ID, Interactions
+from personalens.recipes.catalog import RecipeEntry
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+MIN_INTERACTIONS = 1000
+MIN_REPEAT_USERS = 25
+MIN_REPEAT_USER_SHARE = 0.01
+INTERACTIONS, ITEMS, USERS = "INTERACTIONS", "ITEMS", "USERS"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """One training's input.
+
+    Attributes
+    ----------
+    interactions
+        The events that passed the selection.
+    items, users
+        Metadata, for recipes that read it; else None.
+    catalogue_size
+        Distinct items of the Interactions and Items datasets together, for coverage.
+    """
+
+    interactions: Interactions
+    items: pd.DataFrame | None
+    users: pd.DataFrame | None
+    catalogue_size: int
+
+
+def load_training_data(
+    context: ServiceContext, version: Mapping[str, Any], entry: RecipeEntry
+) -> TrainingData:
+    """Read and select.
+
+    Parameters
+    ----------
+    context
+        Where the datasets are.
+    version
+        Members of a solution version: ``datasetGroupArn``, ``eventType``, ``solutionConfig``.
+    entry
+        Its recipe, which says which datasets it reads.
+
+    Raises
+    ------
+    JobFailed
+        If too little is left to learn from, in the service's words.
+    """
+    files = {
+        dataset.body["datasetType"]: DatasetFiles(dataset_folder(context, dataset))
+        for dataset in context.store.list("dataset", parent_arn=version["datasetGroupArn"])
+    }
+    if INTERACTIONS not in files or files[INTERACTIONS].is_empty:
+        raise JobFailed(
+            f"Dataset has fewer than {MIN_INTERACTIONS} interactions: nothing has been imported "
+            "into the Interactions dataset. Create a dataset import job first."
+        )
+    events = files[INTERACTIONS].read_interactions()
+    event_type, config = version.get("eventType"), version.get("solutionConfig", {})
+    interactions = select_interactions(events, event_type, config)
+    check_minimums(interactions, event_type, len(events))
+    return TrainingData(
+        interactions,
+        _metadata(files, ITEMS, entry),
+        _metadata(files, USERS, entry),
+        _catalogue_size(events, files.get(ITEMS)),
+    )
+
+
+def select_interactions(
+    events: Interactions, event_type: str | None, config: Mapping[str, Any]
+) -> Interactions:
+    """Return the events and columns that a solution learns from.
+
+    Parameters
+    ----------
+    events
+        The Interactions dataset.
+    event_type
+        Keep events of this type only, spelled exactly so.
+    config
+        ``solutionConfig``: with an ``eventValueThreshold`` an event needs an EVENT_VALUE of at
+        least that; ``trainingDataConfig`` says which columns stay.
+    """
+    keep = np.ones(len(events), bool)
+    if event_type is not None:
+        keep &= False if events.event_types is None else events.event_types == event_type
+    threshold = parse_threshold(config.get("eventValueThreshold"))
+    if threshold is not None:
+        keep &= False if events.event_values is None else events.event_values >= threshold
+    selected = events if keep.all() else events.select(keep)
+    optional = frozenset([*events.context, EVENT_VALUE])
+    columns = chosen_columns(config.get("trainingDataConfig", {}), optional)
+    return replace(
+        selected,
+        event_values=selected.event_values if EVENT_VALUE in columns else None,
+        context={name: column for name, column in selected.context.items() if name in columns},
+    )
+
+
+def check_minimums(interactions: Interactions, event_type: str | None, imported: int) -> None:
+    """Refuse data that is too thin, as the service does.
+
+    Raises
+    ------
+    JobFailed
+        Below 1,000 interactions, 25 users with two of them, or 1 % of the users with two.
+    """
+    found = len(interactions)
+    if found < MIN_INTERACTIONS:
+        reason = f"Dataset has fewer than {MIN_INTERACTIONS} interactions"
+        if event_type is not None:
+            reason += f" after filtering by event type: {event_type}"
+        raise JobFailed(
+            f"{reason}. {found} of {imported} imported interactions are left: import more, or "
+            "change the solution's eventType or eventValueThreshold."
+        )
+    counts = np.diff(interactions.offsets)
+    users, repeat_users = np.count_nonzero(counts), np.count_nonzero(counts >= 2)
+    if repeat_users < MIN_REPEAT_USERS:
+        raise JobFailed(
+            f"Dataset has fewer than {MIN_REPEAT_USERS} users with at least 2 interactions each. "
+            f"It has {repeat_users}."
+        )
+    if repeat_users < MIN_REPEAT_USER_SHARE * users:
+        raise JobFailed(
+            f"Dataset has fewer than {MIN_REPEAT_USER_SHARE:.0%} of users with at least 2 "
+            f"interactions each: {repeat_users} of {users}."
+        )
+
+
+def _metadata(
+    files: Mapping[str, DatasetFiles], dataset_type: str, entry: RecipeEntry
+) -> pd.DataFrame | None:
+    is_read = dataset_type in [name.upper() for name in entry.dataset_types]
+    if not is_read or dataset_type not in files or files[dataset_type].is_empty:
+        return None
+    return files[dataset_type].read().to_pandas()
+
+
+def _catalogue_size(events: Interactions, items: DatasetFiles | None) -> int:
+    ids = set(events.items.ids)
+    if items is not None and not items.is_empty:
+        ids.update(items.read(columns=[ITEM_ID])[ITEM_ID].to_pylist())
+    return len(ids)

@@ -1,0 +1,163 @@
+"""The runtime service: recommendations from campaigns.
+
+Amazon Personalize Runtime: GetRecommendations, GetPersonalizedRanking, GetActionRecommendations.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from personalens.runtime.candidate_ranking import ranked_items, recommended_items, related_items
+from personalens.runtime.deployments import Deployments
+from personalens.runtime.user_histories import UserHistories
+from personalens.service_errors import (
+    InvalidInputException,
+    OperationNotImplemented,
+    ResourceNotFoundException,
+)
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+DEFAULT_RESULTS, MAX_RESULTS = 25, 500
+RANKING, RELATED, POPULAR = "PERSONALIZED_RANKING", "RELATED_ITEMS", "POPULAR_ITEMS"
+
+
+class PersonalizeRuntimeProvider:
+    """Answers the runtime operations of one region and account. Safe to share between threads.
+
+    Parameters
+    ----------
+    context
+        Whose campaigns.
+    """
+
+    def __init__(self, context: ServiceContext):
+        self._deployments = Deployments(context)
+        self._histories = UserHistories()
+
+    def get_recommendations(
+        self,
+        *,
+        campaignArn: str | None = None,
+        recommenderArn: str | None = None,
+        userId: str | None = None,
+        itemId: str | None = None,
+        numResults: int = DEFAULT_RESULTS,
+        context: Mapping[str, str] | None = None,
+        **later: Any,
+    ) -> dict[str, Any]:
+        """Recommend items to a user, or items related to an item, as the campaign's recipe does.
+
+        An input that the recipe does not use (itemId for a user recipe, userId for related items,
+        context for a recipe that does not read it) is accepted and ignored.
+
+        Raises
+        ------
+        InvalidInputException
+            If the input that the recipe needs is missing, or numResults is above 500.
+        ResourceNotFoundException
+            If the campaign does not exist or is not ACTIVE.
+        """
+        campaign_arn = _one_source(campaignArn, recommenderArn)
+        _refuse_later(later)
+        if not 0 <= numResults <= MAX_RESULTS:
+            raise InvalidInputException(f"numResults is {numResults}; allowed: 0 to {MAX_RESULTS}.")
+        model = self._deployments.require(campaign_arn).model
+        if model.recipe_type == RANKING:
+            raise InvalidInputException(
+                f"Campaign {campaign_arn} uses {model.name}, a {RANKING} recipe: call "
+                "GetPersonalizedRanking with an inputList."
+            )
+        if model.recipe_type == RELATED:
+            if not itemId:
+                raise _missing_input("itemId", campaign_arn, model.name)
+            return _reply("itemList", related_items(model, itemId, numResults))
+        if not userId and model.recipe_type != POPULAR:
+            raise _missing_input("userId", campaign_arn, model.name)
+        history = self._histories.history(model, userId or "", context=context)
+        return _reply("itemList", recommended_items(model, history, numResults))
+
+    def get_personalized_ranking(
+        self,
+        *,
+        campaignArn: str,
+        inputList: Sequence[str],
+        userId: str,
+        context: Mapping[str, str] | None = None,
+        **later: Any,
+    ) -> dict[str, Any]:
+        """Order the given items for a user.
+
+        Raises
+        ------
+        InvalidInputException
+            If the campaign's recipe is not of type PERSONALIZED_RANKING, userId or inputList is
+            empty, or inputList holds more than 500 items.
+        ResourceNotFoundException
+            If the campaign does not exist or is not ACTIVE.
+        """
+        _refuse_later(later)
+        if not 1 <= len(inputList) <= MAX_RESULTS:
+            raise InvalidInputException(
+                f"inputList holds {len(inputList)} items; allowed: 1 to {MAX_RESULTS}."
+            )
+        model = self._deployments.require(campaignArn).model
+        if model.recipe_type != RANKING:
+            raise InvalidInputException(
+                f"Campaign {campaignArn} uses {model.name}, a {model.recipe_type} recipe, and only "
+                f"a {RANKING} recipe ranks a list: call GetRecommendations."
+            )
+        if not userId:
+            raise _missing_input("userId", campaignArn, model.name)
+        history = self._histories.history(model, userId, context=context)
+        return _reply("personalizedRanking", ranked_items(model, history, inputList))
+
+    def get_action_recommendations(self, **request: Any) -> dict[str, Any]:
+        """Not there yet: no recipe of type PERSONALIZED_ACTIONS exists.
+
+        Raises
+        ------
+        OperationNotImplemented
+            Always.
+        """
+        raise OperationNotImplemented(
+            "GetActionRecommendations is not implemented in PersonaLens yet: it needs the recipe "
+            "aws-next-best-action."
+        )
+
+
+def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:
+    """Return the campaign to ask; recommenders do not exist yet, so none is ever found."""
+    if campaign_arn is not None and recommender_arn is not None:
+        raise InvalidInputException("Give campaignArn or recommenderArn, not both.")
+    if recommender_arn is not None:
+        raise ResourceNotFoundException(
+            f"Could not find recommender with ARN {recommender_arn}. PersonaLens has no "
+            "recommenders yet: create a campaign and give campaignArn."
+        )
+    if campaign_arn is None:
+        raise InvalidInputException("Give the campaign to ask: campaignArn is missing.")
+    return campaign_arn
+
+
+def _refuse_later(given: Mapping[str, Any]) -> None:
+    """Refuse inputs of the service model that would change the answer but are not obeyed yet."""
+    for name, value in given.items():
+        if value:
+            raise OperationNotImplemented(
+                f"{name} is not implemented in PersonaLens yet. Leave it out to get the list "
+                "without it."
+            )
+
+
+def _missing_input(name: str, campaign_arn: str, recipe: str) -> InvalidInputException:
+    return InvalidInputException(
+        f"{name} is missing: campaign {campaign_arn} uses {recipe}, which needs it."
+    )
+
+
+def _reply(member: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {member: items, "recommendationId": f"RID-{uuid.uuid4()}"}
