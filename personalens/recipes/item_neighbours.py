@@ -45,7 +45,9 @@ def related_items(
             )
             best = np.lexsort((columns, -similarity))[:k]
             rows.append((columns[best], similarity[best].astype(np.float32)))
-        progress(ProgressEvent("relating items", (start + 500) / matrix.shape[1]))
+        progress(
+            ProgressEvent("relating items", min(start + 500, matrix.shape[1]) / matrix.shape[1])
+        )
     indptr = np.concatenate([[0], np.cumsum([len(columns) for columns, _ in rows])])
     return sparse.csr_array(
         (

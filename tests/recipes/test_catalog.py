@@ -1,0 +1,129 @@
+"""The catalogue against the facts of the service, and its messages."""
+
+import subprocess
+import sys
+
+import pytest
+
+from personalens.recipes import catalog
+from personalens.recipes.base import Recipe
+
+
+def test_every_entry_leads_to_its_recipe():
+    for name, entry in catalog.RECIPES.items():
+        assert issubclass(entry.recipe, Recipe)
+        assert entry.name == entry.recipe.name == name
+        assert entry.config is entry.recipe.Config
+        assert entry.description
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe_type", "algorithm", "feature_transformation"),
+    [
+        ("aws-hrnn", "USER_PERSONALIZATION", "aws-hrnn", "JSON-percentile-filtering"),
+        ("aws-popularity-count", "POPULAR_ITEMS", "aws-popularity-count", "sims"),
+        ("aws-sims", "RELATED_ITEMS", "aws-sims", "sims"),
+    ],
+)
+def test_names_of_the_service(name, recipe_type, algorithm, feature_transformation):
+    entry = catalog.get(name)
+    assert entry.recipe_type == recipe_type
+    assert (entry.algorithm, entry.feature_transformation) == (algorithm, feature_transformation)
+
+
+HISTORY_LENGTH = [
+    ("min_user_history_length_percentile", "featureTransformation", "continuous", 0, 1, False),
+    ("max_user_history_length_percentile", "featureTransformation", "continuous", 0, 1, False),
+]
+FACTS = {
+    "aws-hrnn": [
+        ("hidden_dimension", "algorithm", "integer", 32, 256, True),
+        ("bptt", "algorithm", "integer", 2, 32, True),
+        ("recency_mask", "algorithm", "categorical", None, None, True),
+        *HISTORY_LENGTH,
+    ],
+    "aws-sims": [
+        ("popularity_discount_factor", "algorithm", "continuous", 0, 1, True),
+        ("min_cointeraction_count", "algorithm", "integer", 0, 10, True),
+        *HISTORY_LENGTH,
+        ("min_item_interaction_count_percentile", *HISTORY_LENGTH[0][1:]),
+        ("max_item_interaction_count_percentile", *HISTORY_LENGTH[0][1:]),
+    ],
+    "aws-popularity-count": [],
+}
+DEFAULTS = {
+    "aws-hrnn": ["43", "32", "true", "0.0", "0.99"],
+    "aws-sims": ["0.5", "3", "0.005", "0.995", "0.01", "0.9"],
+    "aws-popularity-count": [],
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_hyperparameters_of_the_service(name):
+    table = catalog.hyperparameter_table(catalog.get(name))
+    facts = [(r.name, r.group, r.kind, r.minimum, r.maximum, r.tunable) for r in table]
+    assert sorted(facts) == sorted(FACTS[name])
+    defaults = {row.name: row.default for row in table}
+    assert [defaults[fact[0]] for fact in FACTS[name]] == DEFAULTS[name]
+
+
+def test_a_switch_has_two_values():
+    table = {row.name: row for row in catalog.hyperparameter_table(catalog.get("aws-hrnn"))}
+    assert table["recency_mask"].values == ("true", "false")
+
+
+def test_strings_become_a_config_and_back():
+    entry = catalog.get("aws-sims")
+    config = catalog.parse_hyperparameters(
+        entry, {"min_cointeraction_count": "5"}, {"max_item_interaction_count_percentile": "1"}
+    )
+    assert (config.min_cointeraction_count, config.popularity_discount_factor) == (5, 0.5)
+    strings = catalog.config_strings(config)
+    assert strings["max_item_interaction_count_percentile"] == "1.0"
+    assert entry.config(**strings) == config
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "feature_transformation", "message"),
+    [
+        ({"bptt": "3"}, {}, "no parameter 'bptt' in algorithmHyperParameters (allowed: popul"),
+        (
+            {"max_user_history_length_percentile": "1"},
+            {},
+            "It belongs in featureTransformationParameters.",
+        ),
+        ({"min_cointeraction_count": "11"}, {}, "min_cointeraction_count is '11': must be at most"),
+        ({"min_cointeraction_count": "2.5"}, {}, "must be a whole number"),
+        ({"popularity_discount_factor": "half"}, {}, "is 'half': must be a number"),
+        ({"popularity_discount_factor": "-0.1"}, {}, "must be at least 0"),
+        ({"popularity_discount_factor": "nan"}, {}, "is 'nan'"),
+        (
+            {},
+            {"min_user_history_length_percentile": "0.999"},
+            "min_user_history_length_percentile 0.999 is above max_user_history_length_percentile",
+        ),
+    ],
+)
+def test_mistakes_are_named(algorithm, feature_transformation, message):
+    with pytest.raises(ValueError) as caught:
+        catalog.parse_hyperparameters(catalog.get("aws-sims"), algorithm, feature_transformation)
+    assert message in str(caught.value)
+
+
+def test_a_recipe_without_hyperparameters_says_so():
+    with pytest.raises(ValueError, match=r"no parameter 'x' .* \(none is allowed\)"):
+        catalog.parse_hyperparameters(catalog.get("aws-popularity-count"), {"x": "1"})
+
+
+def test_an_unknown_recipe_is_answered_with_the_known_ones():
+    with pytest.raises(KeyError, match="'aws-nothing'; choose aws-hrnn, aws-popularity-count"):
+        catalog.get("aws-nothing")
+
+
+def test_listing_and_describing_recipes_does_not_load_torch():
+    code = (
+        "import sys; from personalens.recipes import catalog; "
+        "[catalog.hyperparameter_table(entry) for entry in catalog.RECIPES.values()]; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
