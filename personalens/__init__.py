@@ -13,8 +13,8 @@ nothing: torch and pandas load with the first model and the first table.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 10 ms
 if TYPE_CHECKING:
     from personalens import datasets
     from personalens.activation import activate, deactivate
@@ -59,7 +59,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name, or the subpackage ``datasets``, on first use."""
     if name == "datasets":
         return import_module("personalens.datasets")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import cache
 from typing import Any, NoReturn
 
 from botocore.model import Shape
@@ -178,9 +179,14 @@ def render_result(operation: Operation, result: Mapping[str, Any], request_id: s
     milliseconds. An operation without an output shape answers with an empty body.
     """
     body = b""
-    if shape := operation.model.output_shape:
-        body = json.dumps(_render(shape, result), allow_nan=False).encode()
+    if operation.model.output_shape:
+        body = json.dumps(_renderer(operation)(result), allow_nan=False).encode()
     return WireResponse(200, _headers(request_id, body, operation.is_control), body)
+
+
+@cache
+def _renderer(operation: Operation) -> Callable[[Any], dict[str, Any]]:
+    return _compile_renderer(operation.model.output_shape)
 
 
 def render_error(error: ServiceError, request_id: str, *, is_control: bool) -> WireResponse:
@@ -207,32 +213,48 @@ def _headers(request_id: str, body: bytes, is_control: bool) -> dict[str, str]:
     }
 
 
-def _render(shape: Shape, value: Any) -> Any:
-    """Return ``value`` as what ``json`` writes for ``shape``."""
+def _compile_renderer(shape: Shape) -> Callable[[Any], Any]:
+    """Return the function that turns a value into what ``json`` writes for ``shape``."""
     match shape.type_name:
         case "structure":
-            return {
-                member.serialization.get("name", name): _render(member, value[name])
-                for name, member in shape.members.items()
-                if value.get(name) is not None
-            }
+            return _structure_renderer(shape)
         case "list":
-            return [_render(shape.member, member) for member in value]
+            render_member = _compile_renderer(shape.member)
+            return lambda value: [render_member(member) for member in value]
         case "map":
-            return {str(key): _render(shape.value, member) for key, member in value.items()}
-        case "timestamp":
-            return _epoch_seconds(value)
-        case "integer" | "long":
-            return int(value)
-        case "float" | "double":
-            return float(value)
-        case "boolean":
-            return bool(value)
+            render_value = _compile_renderer(shape.value)
+            return lambda value: {str(key): render_value(value[key]) for key in value}
         case "blob":
-            return base64.b64encode(value).decode()
-        case "string" if isinstance(value, str):
-            return value
-    raise TypeError(f"The result's {shape.name} should be a {shape.type_name}, not {value!r}.")
+            return lambda value: base64.b64encode(value).decode()
+        case "string":
+            return _string_renderer(shape)
+    return _SCALAR_RENDERERS[shape.type_name]
+
+
+def _structure_renderer(shape: Shape) -> Callable[[Any], dict[str, Any]]:
+    members = [
+        (name, member.serialization.get("name", name), _compile_renderer(member))
+        for name, member in shape.members.items()
+    ]
+
+    def render(value: Mapping[str, Any]) -> dict[str, Any]:
+        rendered = {}
+        for name, wire_name, render_member in members:
+            member = value.get(name)
+            if member is not None:
+                rendered[wire_name] = render_member(member)
+        return rendered
+
+    return render
+
+
+def _string_renderer(shape: Shape) -> Callable[[Any], str]:
+    def render(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(f"The result's {shape.name} should be a string, not {value!r}.")
+        return value
+
+    return render
 
 
 def _epoch_seconds(moment: datetime | float) -> float:
@@ -240,3 +262,13 @@ def _epoch_seconds(moment: datetime | float) -> float:
     if isinstance(moment, datetime):
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return round(float(moment), 3)
+
+
+_SCALAR_RENDERERS: dict[str, Callable[[Any], Any]] = {
+    "timestamp": _epoch_seconds,
+    "integer": int,
+    "long": int,
+    "float": float,
+    "double": float,
+    "boolean": bool,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import boto3
 import pytest
@@ -118,6 +119,15 @@ def test_it_says_in_one_line_that_it_is_on_and_where_its_home_is(tmp_path, capsy
     with activate(tmp_path / "somewhere", quiet=True):
         pass
     assert capsys.readouterr().out == ""
+
+
+def test_a_home_in_the_working_tree_is_named_as_seen_from_here(tmp_path, monkeypatch, capsys):
+    (tmp_path / "labs").mkdir()
+    monkeypatch.chdir(tmp_path / "labs")
+    with activate(tmp_path / ".personalens"):
+        assert activation.is_active()
+    assert not activation.is_active()
+    assert capsys.readouterr().out.endswith(f"home {Path('..') / '.personalens'}\n")
 
 
 def test_a_home_that_cannot_be_made_is_said_at_once(tmp_path):
