@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 
 from personalens.datasets.id_maps import UNKNOWN
-from personalens.recipes.base import History, Recipe, top_k
+from personalens.evaluation.top_k import top_k
+from personalens.recipes.base import Recipe
 
 
-def recommended_items(model: Recipe, history: History, num_results: int) -> list[dict[str, Any]]:
-    """Return the best items of the whole catalogue for one user, best first.
+def best_items(model: Recipe, scores: np.ndarray, num_results: int) -> list[dict[str, Any]]:
+    """Return the best items of the whole catalogue, best first.
 
-    Items that the user has had already are not removed: custom recipes leave that to a filter. An
-    empty history is a new user, for whom the recipe answers with its cold start list.
+    Items that the user has had already are not removed: custom recipes leave that to a filter.
 
     Parameters
     ----------
     model
-        A trained recipe of any type but RELATED_ITEMS.
-    history
-        The user's past.
+        The trained recipe that gave the scores.
+    scores
+        (len(model.items_),): one user's, or one item's relatives. -inf leaves an item out.
     num_results
-        Length of the list; shorter when the catalogue is.
+        Length of the list; shorter when there are not so many.
 
     Returns
     -------
@@ -36,39 +36,33 @@ def recommended_items(model: Recipe, history: History, num_results: int) -> list
         ``itemId``, and ``score`` where the recipe has scores: the softmax over the whole
         catalogue, so that a list's scores sum to less than 1.
     """
-    scores = model.score([history])[0]
-    return _item_list(model, scores, top_k(scores[np.newaxis], num_results)[0])
+    codes = top_k(scores[np.newaxis], num_results)[0]
+    items = model.items_.decode(codes)
+    if not model.has_scores:
+        return [{"itemId": item} for item in items]
+    return _with_scores(items, softmax(scores)[codes])
 
 
-def related_items(model: Recipe, item_id: str, num_results: int) -> list[dict[str, Any]]:
-    """Return the items most related to one item, best first; for an unknown item the recipe
-    answers with popular items."""
-    scores = model.score_related(np.array([model.items_.code(item_id)], dtype=np.int32))[0]
-    return _item_list(model, scores, top_k(scores[np.newaxis], num_results)[0])
-
-
-def ranked_items(model: Recipe, history: History, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+def ranked_items(
+    model: Recipe, scores: np.ndarray, item_ids: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return the given items in the order in which this user would want them.
 
     An item that is named twice is returned once. Items that the model does not know keep their
     order at the end of the list and have no ``score``; the scores of the others are a softmax over
     the given items, so they sum to 1.
     """
-    distinct = list(dict.fromkeys(item_ids))
+    distinct = np.array(list(dict.fromkeys(item_ids)), dtype=object)
     codes = model.items_.encode(distinct)
-    known = codes != UNKNOWN
-    scores = model.score([history])[0][codes[known]]
-    order = np.argsort(-scores, kind="stable")
-    ranked_ids = np.array(distinct, dtype=object)[known][order]
+    is_known = codes != UNKNOWN
+    known, unknown = distinct[is_known], distinct[~is_known]
+    own_scores = scores[codes[is_known]]
+    order = np.lexsort((codes[is_known], -own_scores))  # ties by code, as in every ranking
     if model.has_scores:
-        shares = softmax(scores)[order]
-        ranked = [
-            {"itemId": item, "score": float(share)}
-            for item, share in zip(ranked_ids, shares, strict=True)
-        ]
+        ranked = _with_scores(known[order], softmax(own_scores)[order])
     else:
-        ranked = [{"itemId": item} for item in ranked_ids]
-    return ranked + [{"itemId": distinct[row]} for row in np.flatnonzero(~known)]
+        ranked = [{"itemId": item} for item in known[order]]
+    return ranked + [{"itemId": item} for item in unknown]
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -88,11 +82,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return shares / shares.sum()
 
 
-def _item_list(model: Recipe, scores: np.ndarray, codes: np.ndarray) -> list[dict[str, Any]]:
-    items = model.items_.decode(codes)
-    if not model.has_scores:
-        return [{"itemId": item} for item in items]
-    shares = softmax(scores)[codes]
+def _with_scores(items: np.ndarray, shares: np.ndarray) -> list[dict[str, Any]]:
     return [
-        {"itemId": item, "score": float(share)} for item, share in zip(items, shares, strict=True)
+        {"itemId": item, "score": share} for item, share in zip(items, shares.tolist(), strict=True)
     ]

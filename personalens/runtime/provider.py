@@ -9,9 +9,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from personalens.runtime.candidate_ranking import ranked_items, recommended_items, related_items
-from personalens.runtime.deployments import Deployments
+import numpy as np
+
+from personalens.runtime.candidate_ranking import best_items, ranked_items
+from personalens.runtime.deployments import Deployment, Deployments
 from personalens.runtime.user_histories import UserHistories
+from personalens.runtime.user_scores import UserScores
 from personalens.service_errors import (
     InvalidInputException,
     OperationNotImplemented,
@@ -37,6 +40,7 @@ class PersonalizeRuntimeProvider:
     def __init__(self, context: ServiceContext):
         self._deployments = Deployments(context)
         self._histories = UserHistories()
+        self._scores = UserScores()
 
     def get_recommendations(
         self,
@@ -65,7 +69,8 @@ class PersonalizeRuntimeProvider:
         _refuse_later(later)
         if not 0 <= numResults <= MAX_RESULTS:
             raise InvalidInputException(f"numResults is {numResults}; allowed: 0 to {MAX_RESULTS}.")
-        model = self._deployments.require(campaign_arn).model
+        deployment = self._deployments.require(campaign_arn)
+        model = deployment.model
         if model.recipe_type == RANKING:
             raise InvalidInputException(
                 f"Campaign {campaign_arn} uses {model.name}, a {RANKING} recipe: call "
@@ -74,11 +79,13 @@ class PersonalizeRuntimeProvider:
         if model.recipe_type == RELATED:
             if not itemId:
                 raise _missing_input("itemId", campaign_arn, model.name)
-            return _reply("itemList", related_items(model, itemId, numResults))
+            codes = np.array([model.items_.code(itemId)])  # -1, unknown, means popular items
+            scores = model.score_related(codes)[0]
+            return _reply("itemList", best_items(model, scores, numResults))
         if not userId and model.recipe_type != POPULAR:
             raise _missing_input("userId", campaign_arn, model.name)
-        history = self._histories.history(model, userId or "", context=context)
-        return _reply("itemList", recommended_items(model, history, numResults))
+        scores = self._user_scores(deployment, userId, context)
+        return _reply("itemList", best_items(model, scores, numResults))
 
     def get_personalized_ranking(
         self,
@@ -104,7 +111,8 @@ class PersonalizeRuntimeProvider:
             raise InvalidInputException(
                 f"inputList holds {len(inputList)} items; allowed: 1 to {MAX_RESULTS}."
             )
-        model = self._deployments.require(campaignArn).model
+        deployment = self._deployments.require(campaignArn)
+        model = deployment.model
         if model.recipe_type != RANKING:
             raise InvalidInputException(
                 f"Campaign {campaignArn} uses {model.name}, a {model.recipe_type} recipe, and only "
@@ -112,8 +120,8 @@ class PersonalizeRuntimeProvider:
             )
         if not userId:
             raise _missing_input("userId", campaignArn, model.name)
-        history = self._histories.history(model, userId, context=context)
-        return _reply("personalizedRanking", ranked_items(model, history, inputList))
+        scores = self._user_scores(deployment, userId, context)
+        return _reply("personalizedRanking", ranked_items(model, scores, inputList))
 
     def get_action_recommendations(self, **request: Any) -> dict[str, Any]:
         """Not there yet: no recipe of type PERSONALIZED_ACTIONS exists.
@@ -127,6 +135,12 @@ class PersonalizeRuntimeProvider:
             "GetActionRecommendations is not implemented in PersonaLens yet: it needs the recipe "
             "aws-next-best-action."
         )
+
+    def _user_scores(
+        self, deployment: Deployment, user_id: str | None, context: Mapping[str, str] | None
+    ) -> np.ndarray:
+        state = self._histories.state(deployment.model, user_id, context=context)
+        return self._scores.of(deployment.model, deployment.solution_version_arn, state)
 
 
 def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:

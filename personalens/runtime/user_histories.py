@@ -7,20 +7,38 @@ next answer without anything else having to know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 
 
-class UserHistories:
-    """Looks up users' histories. Safe to share between threads: it holds no state of its own."""
+@dataclass(frozen=True, eq=False)
+class UserState:
+    """What is known of a user at the moment of a request.
 
-    def history(
-        self, model: Recipe, user_id: str, *, context: Mapping[str, str] | None = None
-    ) -> History:
-        """Return a user's past in the model's item codes, oldest first.
+    Attributes
+    ----------
+    history
+        The past, oldest first, in the model's item codes, with the request's context.
+    revision
+        Names this history among all that the same model may be asked about: equal revisions have
+        equal histories, so what was computed for one holds for the other. Everybody without a past
+        shares one.
+    """
+
+    history: History
+    revision: Hashable
+
+
+class UserHistories:
+    """Looks up users' states. Safe to share between threads: it holds no state of its own."""
+
+    def state(
+        self, model: Recipe, user_id: str | None, *, context: Mapping[str, str] | None = None
+    ) -> UserState:
+        """Return what is known of a user.
 
         Parameters
         ----------
@@ -28,9 +46,13 @@ class UserHistories:
             The model that will read it; events with items that it does not know are left out.
         user_id
             A user the model does not know has an empty past, which is no error: the recipe answers
-            with its cold start list.
+            with its cold start list. None is such a user.
         context
             The request's contextual metadata, by Interactions column.
         """
-        past = model.history(user_id)
-        return replace(past, context=dict(context)) if context else past
+        past = History.empty() if user_id is None else model.history(user_id)
+        who = user_id if len(past) else None
+        circumstances = frozenset(context.items()) if context else None
+        return UserState(
+            replace(past, context=dict(context)) if context else past, (who, circumstances)
+        )

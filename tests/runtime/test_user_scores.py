@@ -1,0 +1,85 @@
+"""Scores are computed once for a history, and what is known of a user decides which history."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personalens.recipes.base import Recipe
+from personalens.runtime.user_histories import UserHistories
+from personalens.runtime.user_scores import UserScores
+
+EVENTS = pd.DataFrame(
+    {"USER_ID": ["u", "u", "v"], "ITEM_ID": ["a", "b", "a"], "TIMESTAMP": [1, 2, 3]}
+)
+
+
+class CountingRecipe(Recipe):
+    """Scores an item by how often the user had it, and counts how often it is asked."""
+
+    name = "counting"
+    recipe_type = "USER_PERSONALIZATION"
+    asked = 0
+
+    def _fit(self, interactions, items, users, progress, refit):
+        pass
+
+    def _score(self, histories):
+        self.asked += len(histories)
+        return np.array(
+            [np.bincount(past.item_codes, minlength=len(self.items_)) for past in histories], float
+        )
+
+    def _tensors(self):
+        return {}
+
+    def _restore(self, tensors):
+        pass
+
+
+@pytest.fixture
+def model():
+    return CountingRecipe().fit(EVENTS)
+
+
+def scores_of(cache, model, user, version="v1", **request):
+    return cache.of(model, version, UserHistories().state(model, user, **request)).tolist()
+
+
+def test_a_users_state_is_the_past_that_the_model_was_trained_on(model):
+    state = UserHistories().state(model, "u", context={"DEVICE": "tv"})
+    assert model.items_.decode(state.history.item_codes).tolist() == ["a", "b"]
+    assert state.history.context == {"DEVICE": "tv"}
+
+
+def test_users_without_a_past_share_one_state(model):
+    histories = UserHistories()
+    revisions = {histories.state(model, user).revision for user in ("x", "y", None)}
+    assert len(revisions) == 1
+    assert len(histories.state(model, "x").history) == 0
+
+
+def test_a_user_is_scored_once(model):
+    cache = UserScores()
+    assert scores_of(cache, model, "u") == scores_of(cache, model, "u") == [1.0, 1.0]
+    assert model.asked == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"user": "v"}, {"version": "v2"}, {"context": {"DEVICE": "tv"}}, {"user": "nobody"}]
+)
+def test_another_user_version_or_context_is_scored_anew(model, other):
+    cache = UserScores()
+    scores_of(cache, model, "u")
+    scores_of(cache, model, **{"user": "u", **other})
+    assert model.asked == 2
+
+
+def test_the_vectors_stay_within_their_bytes(model):
+    cache = UserScores(capacity_bytes=2 * 8 * 2)  # two vectors of two float64
+    for user in ("u", "v", "u", "nobody"):
+        scores_of(cache, model, user)
+    assert (len(cache), model.asked) == (2, 3)
+    scores_of(cache, model, "u")
+    assert model.asked == 3, "u was asked for after v, so v has left"
+    scores_of(cache, model, "v")
+    assert model.asked == 4
