@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from personalens.datasets.id_maps import IdMap
 
 USER_ID, ITEM_ID, TIMESTAMP = "USER_ID", "ITEM_ID", "TIMESTAMP"
 EVENT_TYPE, EVENT_VALUE = "EVENT_TYPE", "EVENT_VALUE"
+_COLUMN_TYPES = {TIMESTAMP: np.int64, EVENT_VALUE: np.float32, EVENT_TYPE: object}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,31 +89,59 @@ class Interactions:
         ValueError
             If a required column is missing.
         """
-        if missing := [c for c in (USER_ID, ITEM_ID, TIMESTAMP) if c not in frame.columns]:
-            raise ValueError(f"interactions need the columns {', '.join(missing)}")
+        _require_columns(frame.columns)
         user_ids = frame[USER_ID].astype(str).to_numpy(dtype=object)
         item_ids = frame[ITEM_ID].astype(str).to_numpy(dtype=object)
         users = IdMap.from_values(user_ids) if users is None else users
         items = IdMap.from_values(item_ids) if items is None else items
-        user_codes, item_codes = users.encode(user_ids), items.encode(item_ids)
-        timestamps = frame[TIMESTAMP].to_numpy(dtype=np.int64)
+        columns = {
+            name: frame[name].to_numpy(_COLUMN_TYPES.get(name))
+            for name in frame.columns
+            if name not in (USER_ID, ITEM_ID)
+        }
+        return cls._sorted(
+            users, items, users.encode(user_ids), items.encode(item_ids), columns, tie_seed
+        )
+
+    @classmethod
+    def from_table(cls, table: pa.Table, *, tie_seed: int = 0) -> Interactions:
+        """Build from an Arrow table, as :meth:`from_frame` does from a frame.
+
+        USER_ID and ITEM_ID may be dictionaries; they are then never spelled out row by row.
+        """
+        _require_columns(table.column_names)
+        users, user_codes = _code_column(table[USER_ID])
+        items, item_codes = _code_column(table[ITEM_ID])
+        columns = {
+            name: table[name].to_pandas().to_numpy(_COLUMN_TYPES.get(name))
+            for name in table.column_names
+            if name not in (USER_ID, ITEM_ID)
+        }
+        return cls._sorted(users, items, user_codes, item_codes, columns, tie_seed)
+
+    @classmethod
+    def _sorted(
+        cls,
+        users: IdMap,
+        items: IdMap,
+        user_codes: np.ndarray,
+        item_codes: np.ndarray,
+        columns: dict[str, np.ndarray],
+        tie_seed: int,
+    ) -> Interactions:
         tie = tie_keys(users, items, user_codes, item_codes, tie_seed)
-        order = np.lexsort((tie, timestamps, user_codes))
+        order = np.lexsort((tie, columns[TIMESTAMP], user_codes))
         order = order[(user_codes[order] >= 0) & (item_codes[order] >= 0)]
-
-        def column(name: str, dtype: type) -> np.ndarray | None:
-            return frame[name].to_numpy(dtype=dtype)[order] if name in frame.columns else None
-
-        known = {USER_ID, ITEM_ID, TIMESTAMP, EVENT_TYPE, EVENT_VALUE}
+        columns = {name: values[order] for name, values in columns.items()}
         return cls(
             users=users,
             items=items,
             user_codes=user_codes[order],
             item_codes=item_codes[order],
-            timestamps=timestamps[order],
-            event_values=column(EVENT_VALUE, np.float32),
-            event_types=column(EVENT_TYPE, object),
-            context={c: frame[c].to_numpy()[order] for c in frame.columns if c not in known},
+            timestamps=columns.pop(TIMESTAMP),
+            event_values=columns.pop(EVENT_VALUE, None),
+            event_types=columns.pop(EVENT_TYPE, None),
+            context=columns,
         )
 
     def __len__(self) -> int:
@@ -161,6 +192,24 @@ def tie_keys(
     mixed = user_hash[user_codes] ^ (item_hash[item_codes] * np.uint64(0x9E3779B97F4A7C15))
     mixed ^= mixed >> np.uint64(31)
     return mixed * np.uint64(0xBF58476D1CE4E5B9)
+
+
+def _require_columns(names: Iterable[str]) -> None:
+    if missing := [name for name in (USER_ID, ITEM_ID, TIMESTAMP) if name not in names]:
+        raise ValueError(f"interactions need the columns {', '.join(missing)}")
+
+
+def _code_column(column: pa.ChunkedArray) -> tuple[IdMap, np.ndarray]:
+    """Return the vocabulary of a column of identifiers, and the column as (n,) int32 codes."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    coded = coded.unify_dictionaries()
+    if not coded.num_chunks:
+        return IdMap([]), np.zeros(0, np.int32)
+    indices = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
+    occurring, codes = np.unique(indices, return_inverse=True)
+    spelled = coded.chunk(0).dictionary.take(pa.array(occurring)).to_pylist()
+    ids = IdMap.from_values(spelled)
+    return ids, ids.encode(spelled)[codes]
 
 
 def _hash_ids(ids: IdMap, salt: str) -> np.ndarray:

@@ -1,0 +1,294 @@
+"""Imported data on disk: Parquet parts that never change, and a manifest of those that count.
+
+A folder holds ``parts/*.parquet`` and ``current.json``. An import writes a part beside the others
+and then replaces the manifest in one rename, so a reader sees the data from before or from after an
+import, never from in between, and a process that is killed leaves the earlier data as they were.
+Parts that no manifest names are swept at the next change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from personalens.datasets.csv_import import METADATA_KEY
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.schema_rules import (
+    ACTION_INTERACTIONS,
+    ACTIONS,
+    INTERACTIONS,
+    ITEMS,
+    USERS,
+)
+
+_ID_COLUMNS = {ITEMS: "ITEM_ID", USERS: "USER_ID", ACTIONS: "ACTION_ID"}
+_DUPLICATE_KEYS = {
+    **{kind: (name,) for kind, name in _ID_COLUMNS.items()},
+    INTERACTIONS: ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE"),
+    ACTION_INTERACTIONS: ("USER_ID", "ACTION_ID", "TIMESTAMP", "EVENT_TYPE"),
+}
+_CODED = ["USER_ID", "ITEM_ID", "ACTION_ID", "EVENT_TYPE"]
+
+
+class NoBulkData(ValueError):
+    """An INCREMENTAL import before the first FULL one."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One immutable Parquet file. ``name`` is the import's: a repeated import replaces its part."""
+
+    name: str
+    file: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which parts count, oldest first. ``rows`` are distinct ids where a data set has ids."""
+
+    generation: int
+    dataset_type: str | None
+    parts: tuple[Part, ...]
+    rows: int
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        loaded = json.loads(text)
+        return cls(**{**loaded, "parts": tuple(Part(**part) for part in loaded["parts"])})
+
+
+EMPTY = Manifest(0, None, (), 0)
+
+
+class DatasetFiles:
+    """The bulk data of one dataset.
+
+    Parameters
+    ----------
+    folder
+        Where the data set lies, or will lie.
+
+    Notes
+    -----
+    **Duplicates** stay in the parts and are left out by :meth:`read`, whatever imports they came
+    with. For items, users and actions the last record of an id counts, in the order of the imports
+    and of their rows. For interactions, events of one user with one item in one second and of one
+    type are one event, and the last delivered counts.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @property
+    def manifest(self) -> Manifest:
+        """The present manifest; ``EMPTY`` before the first import."""
+        try:
+            return Manifest.from_json((self.folder / "current.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return EMPTY
+
+    @property
+    def row_count(self) -> int:
+        """Records: interactions as delivered; items, users and actions by distinct id."""
+        return self.manifest.rows
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been imported yet, so that only a FULL import is possible."""
+        return not self.manifest.parts
+
+    def replace(self, staged: Path, *, name: str | None = None) -> Manifest:
+        """Make a staged part the whole of the bulk data (importMode FULL).
+
+        Parameters
+        ----------
+        staged
+            The Parquet file that :func:`import_csv` has written, on the same file system. It is
+            moved.
+        name
+            What to call the part, for instance after the import job; default: a new name.
+        """
+        return self._commit(staged, name, keep_parts=False)
+
+    def append(self, staged: Path, *, name: str | None = None) -> Manifest:
+        """Add a staged part (importMode INCREMENTAL); see :meth:`replace`.
+
+        A part that has this name already is replaced, so that a job which died after this call and
+        is done again does not add its rows twice.
+
+        Raises
+        ------
+        NoBulkData
+            If there has been no FULL import.
+        """
+        return self._commit(staged, name, keep_parts=True)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the records, duplicates left out, with these columns (default: all).
+
+        A column that a part does not have (the schema was replaced since) is null there.
+        """
+        table = self._on_current(lambda manifest: self._load(manifest, columns))
+        plain = [
+            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            for field in table.schema
+        ]
+        return table.cast(pa.schema(plain))
+
+    def read_interactions(self, *, tie_seed: int = 0) -> Interactions:
+        """Return the events of an Interactions dataset, ready for a recipe.
+
+        The same as ``Interactions.from_frame(files.read().to_pandas())`` in far less memory,
+        since identifiers stay coded on the way.
+        """
+        table = self._on_current(lambda manifest: self._load(manifest, None))
+        return Interactions.from_table(table, tie_seed=tie_seed)
+
+    def delete(self) -> None:
+        """Remove everything. The manifest goes first, so that no reader sees half a data set."""
+        (self.folder / "current.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _commit(self, staged: Path, name: str | None, *, keep_parts: bool) -> Manifest:
+        found = pq.read_metadata(staged)
+        dataset_type = json.loads(found.metadata[METADATA_KEY])["dataset_type"]
+        with self._locked():
+            before = self.manifest
+            if keep_parts and not before.parts:
+                raise NoBulkData(
+                    "An INCREMENTAL import adds to bulk data, and there are none yet: "
+                    "import once with importMode FULL."
+                )
+            generation = before.generation + 1
+            token = uuid.uuid4().hex[:12]
+            part = Part(name or token, f"{generation:06d}-{token}.parquet", found.num_rows)
+            (self.folder / "parts").mkdir(exist_ok=True)
+            staged.replace(self._path(part))
+            kept = [old for old in before.parts if keep_parts and old.name != part.name]
+            parts = (*kept, part)
+            manifest = Manifest(generation, dataset_type, parts, self._count(dataset_type, parts))
+            _write_durably(self.folder / "current.json", manifest.to_json())
+            self._sweep(manifest)
+        return manifest
+
+    def _count(self, dataset_type: str, parts: tuple[Part, ...]) -> int:
+        if dataset_type not in _ID_COLUMNS:
+            return sum(part.rows for part in parts)
+        return len(self._load(Manifest(0, dataset_type, parts, 0), [_ID_COLUMNS[dataset_type]]))
+
+    def _path(self, part: Part) -> Path:
+        return self.folder / "parts" / part.file
+
+    def _load(self, manifest: Manifest, columns: Sequence[str] | None) -> pa.Table:
+        """Read the parts, identifiers as dictionaries, and leave duplicates out."""
+        if not manifest.parts:
+            return pa.table({})
+        keys = _DUPLICATE_KEYS.get(manifest.dataset_type, ())
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *keys]))
+        tables = [self._read_part(part, wanted) for part in manifest.parts]
+        table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+        if keys:
+            keep = _is_last(table.select([key for key in keys if key in table.column_names]))
+            table = table if keep.all() else table.filter(pa.array(keep))
+        return table if columns is None else table.select(list(columns))
+
+    def _read_part(self, part: Part, columns: Sequence[str] | None) -> pa.Table:
+        path = self._path(part)
+        names = pq.read_schema(path).names
+        wanted = names if columns is None else [name for name in columns if name in names]
+        coded = [name for name in wanted if name in _CODED]
+        with pq.ParquetFile(path, read_dictionary=coded) as file:
+            return file.read(wanted).replace_schema_metadata(None)
+
+    def _on_current(self, load: Callable[[Manifest], pa.Table]) -> pa.Table:
+        """Run ``load`` on the manifest; again if an import has swept its parts meanwhile."""
+        while True:
+            manifest = self.manifest
+            try:
+                return load(manifest)
+            except FileNotFoundError:
+                if self.manifest == manifest:
+                    raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _sweep(self, manifest: Manifest) -> None:
+        named = {part.file for part in manifest.parts}
+        for path in (self.folder / "parts").iterdir():
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+
+
+def _is_last(keys: pa.Table) -> np.ndarray:
+    """Return (n,) bool: whether a row is the last of those with its values.
+
+    Rows are compared by a 64-bit mixture of the columns' codes; only the few that share one with
+    another row are then compared exactly.
+    """
+    codes = [_codes(column) for column in keys.columns]
+    keep = np.ones(keys.num_rows, bool)
+    mixed = pd.Series(_mix(codes, keys.num_rows))
+    suspects = np.flatnonzero(mixed.duplicated(keep=False).to_numpy())
+    if len(suspects):
+        rows = pd.DataFrame({number: column[suspects] for number, column in enumerate(codes)})
+        keep[suspects[rows.duplicated(keep="last").to_numpy()]] = False
+    return keep
+
+
+def _mix(codes: list[np.ndarray], rows: int) -> np.ndarray:
+    """Return one (n,) uint64 from several columns of codes."""
+    mixed = np.zeros(rows, np.uint64)
+    for column in codes:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column as (n,) int64 that are equal where the values are."""
+    if pa.types.is_dictionary(column.type):
+        chunks = [
+            chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
+        ]
+        return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
+    return column.to_numpy().astype(np.int64)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """Replace a file by a rename, and flush the file and its folder to the disk."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    for folder in (path.parent, path.parent / "parts"):
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
