@@ -30,7 +30,6 @@ _GRACE = 5
 """Looks after which a stop or a delete that was asked for must show in the status."""
 
 
-
 class WaitFailed(RuntimeError):
     """What was waited for will not come: it failed, was stopped, or was never asked for.
 
@@ -59,8 +58,8 @@ def wait(
     timeout: float | None = None,
     poll: float | None = None,
     quiet: bool = False,
-) -> dict[str, Any] | None:
-    """Wait until a resource of Amazon Personalize is ready, and return its description.
+) -> None:
+    """Wait until a resource of Amazon Personalize is ready.
 
     Amazon Personalize: DescribeDatasetGroup, DescribeDatasetImportJob, DescribeSolutionVersion,
     DescribeCampaign and so on, by the kind of ARN. An update in progress (``latestCampaignUpdate``)
@@ -82,11 +81,6 @@ def wait(
     quiet : bool, default False
         Show nothing.
 
-    Returns
-    -------
-    dict or None
-        The inner object of the last Describe response; None once deleted.
-
     Raises
     ------
     WaitFailed
@@ -100,7 +94,8 @@ def wait(
     >>> with personalens.activate(tempfile.mkdtemp(), quiet=True):
     ...     personalize = boto3.client("personalize")
     ...     arn = personalize.create_dataset_group(name="films")["datasetGroupArn"]
-    ...     wait(personalize, arn, quiet=True)["status"]
+    ...     wait(personalize, arn, quiet=True)
+    ...     personalize.describe_dataset_group(datasetGroupArn=arn)["datasetGroup"]["status"]
     'ACTIVE'
     """
     _check_arguments(client, until)
@@ -113,7 +108,7 @@ def wait(
             status = _settled(arn, description, until, pauses.count)
             if status is not None:
                 line.finish(f"{status} ({time.monotonic() - started:.1f} s)")
-                return description
+                return
             line.update(_status(description), job_progress(arn) or {})
             elapsed = time.monotonic() - started
             if timeout is not None and elapsed >= timeout:

@@ -1,0 +1,173 @@
+"""The ``personalens`` command. Each ``--help`` is its documentation."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from personalens import doctor as examination
+from personalens.home import Home, default_home
+
+app = typer.Typer(
+    name="personalens",
+    help="A lab kit for personalisation on a local Amazon Personalize.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data = typer.Typer(help="Data sets: which are here, fetch one, generate one.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The home directory. Default: PERSONALENS_HOME, else .personalens in the working tree."
+    ),
+]
+
+
+@app.command()
+def run(
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="ml-latest-small, ml-100k, another MovieLens release, or sample. Default: "
+            "ml-latest-small if it is here or can be downloaded, else sample."
+        ),
+    ] = None,
+    labs: Annotated[Path, typer.Option(help="The folder of the notebooks.")] = Path("labs"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where executed notebooks and the run's own home go. Default: build/labs/DATASET."
+        ),
+    ] = None,
+) -> None:
+    """Run labs 00 to 05 and show what they have made.
+
+    Every run starts from an empty home of its own below the output folder, so it imports and trains
+    anew; the home that you work in is not touched. Ends with the metrics of each recipe, a viewer's
+    history and recommendations, and the seconds each step took. Exit status 1 if a lab fails.
+    """
+    from personalens import lab_runner
+    from personalens.datasets import DataUnavailable
+
+    try:
+        chosen, notice = lab_runner.choose_dataset(dataset)
+        notebooks = lab_runner.find_labs(labs)
+        target = (out or Path("build/labs") / chosen).resolve()
+        if notice:
+            typer.echo(notice)
+        typer.echo(f"Running {len(notebooks)} labs on {chosen} ...")
+        runs = list(lab_runner.run_labs(notebooks, chosen, target))
+    except (ValueError, OSError, DataUnavailable, lab_runner.LabFailed) as error:
+        _fail(error)
+    from personalens.lab_report import make_report, render
+
+    report = make_report(Home(target / lab_runner.HOME_FOLDER), chosen, runs)
+    typer.echo("\n" + render(report, runs))
+
+
+@app.command()
+def doctor(
+    home: HomeOption = None,
+    port: Annotated[
+        int, typer.Option(help="The port that personalens serve would use.")
+    ] = examination.DEFAULT_PORT,
+) -> None:
+    """Check that everything is in place, and say what to do where it is not.
+
+    A line each for Python, packages, torch, memory, data, home, worker, kernel and port: OK, or
+    PROBLEM with a remedy. Exit status 1 if there is a problem.
+    """
+    problems = 0
+    for finding in examination.examine(home and Home(home.resolve()), port=port):
+        typer.echo(str(finding))
+        problems += not finding.is_ok
+    raise typer.Exit(code=int(problems > 0))
+
+
+@app.command()
+def serve(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = examination.DEFAULT_PORT,
+) -> None:
+    """Answer the three services over HTTP for the AWS CLI, other SDKs and other processes.
+
+    Prints the variables that point an unmodified client here. It listens on the loopback address
+    only. Ctrl-C ends it; work that it has started goes on.
+    """
+    try:
+        import uvicorn
+
+        from personalens.aws.http_server import create_app
+    except ImportError as error:
+        _fail(f"{error}; install the server extra: pip install -e '.[server]'")
+    served = Home(home.resolve()) if home else default_home()
+    for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
+        typer.echo(f"export AWS_ENDPOINT_URL_{service}=http://127.0.0.1:{port}")
+    typer.echo(f"# home {served.path}; any credentials will do, and a region")
+    uvicorn.run(create_app(served.create()), host="127.0.0.1", port=port, log_level="warning")
+
+
+@app.command()
+def reset(
+    home: HomeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete the home: every dataset group, model, campaign and job. Downloaded data stay."""
+    chosen = Home(home.resolve()) if home else default_home()
+    if not chosen.path.exists():
+        typer.echo(f"There is nothing at {chosen.path}.")
+        return
+    if not chosen.catalogue.exists() and any(chosen.path.iterdir()):
+        _fail(f"{chosen.path} is not a PersonaLens home: it has no {chosen.catalogue.name}")
+    if not yes:
+        typer.confirm(f"Delete {chosen.path} with everything in it?", abort=True)
+    shutil.rmtree(chosen.path)
+    typer.echo(f"Deleted {chosen.path}.")
+
+
+@data.command("list")
+def list_data() -> None:
+    """Show each data set, its size, and where it lies or how to get it."""
+    from personalens.datasets.registry import RELEASES, SAMPLE, find_data
+
+    typer.echo(f"{SAMPLE:<16} {'':>10}  embedded: real films, simulated viewers")
+    for name, release in RELEASES.items():
+        found = find_data(name)
+        place = (
+            str(found)
+            if found
+            else f"not here: personalens data fetch {name}, {release.megabytes:g} MB"
+        )
+        typer.echo(f"{name:<16} {release.ratings:>10,}  {place}")
+
+
+@data.command("fetch")
+def fetch_data(name: Annotated[str, typer.Argument(help="A MovieLens release.")]) -> None:
+    """Download a MovieLens release from GroupLens into data/ after showing its licence.
+
+    The archive's checksum is verified. A release that is here already is not fetched again.
+    """
+    from personalens.datasets import DataUnavailable
+    from personalens.datasets.registry import fetch, find_data
+
+    try:
+        path = find_data(name) or fetch(name, announce=typer.echo)
+    except (ValueError, DataUnavailable) as error:
+        _fail(error)
+    typer.echo(str(path))
+
+
+def _fail(error: object) -> None:
+    typer.echo(f"personalens: {error}", err=True)
+    raise typer.Exit(code=1)
+
+
+if __name__ == "__main__":
+    app()

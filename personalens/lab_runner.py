@@ -1,0 +1,199 @@
+"""The main job, ``personalens run``: execute the labs one after another on one data set.
+
+Each run starts from an empty home of its own beside the executed notebooks, so everything is really
+imported and trained every time, and what a learner has in their own home is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from personalens import datasets
+from personalens.datasets.registry import DATA_VARIABLE, NAMES, SAMPLE
+from personalens.home import HOME_VARIABLE, Home
+from personalens.notebook.checks import STRICT_VARIABLE
+
+DEFAULT_DATASET = "ml-latest-small"
+MAIN_LABS = range(6)
+HOME_FOLDER = "home"
+_LEFTOVERS = frozenset({HOME_FOLDER, ".ipynb_checkpoints"})
+_NUMBERED = re.compile(r"(\d\d)_.+\.ipynb")
+_BAR = "{desc:<42.42} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells, {elapsed}"
+
+
+class LabFailed(Exception):
+    """A lab did not run to its end; the message shows the cell, its error and the notebook."""
+
+
+@dataclass(frozen=True)
+class LabRun:
+    """A lab that ran: which one, where the executed notebook lies, how long it took."""
+
+    title: str
+    executed: Path
+    seconds: float
+
+
+def choose_dataset(name: str | None) -> tuple[str, str | None]:
+    """Return the data set to run on, and a line that says so where it is not the one wished for.
+
+    Without a name it is ml-latest-small if that is at hand or can be downloaded in a few seconds,
+    else the embedded sample.
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set.
+    personalens.datasets.DataUnavailable
+        If the data set that was asked for by name cannot be had.
+    """
+    if name and name not in NAMES:
+        raise ValueError(f"there is no data set {name!r}; choose one of {', '.join(NAMES)}")
+    if name == SAMPLE:
+        return SAMPLE, None
+    try:
+        datasets.load(name or DEFAULT_DATASET)
+    except datasets.DataUnavailable:
+        if name:
+            raise
+        return SAMPLE, (
+            f"MovieLens {DEFAULT_DATASET} is neither on this machine nor to be downloaded now: the "
+            "labs run on the embedded sample, real films with simulated viewers."
+        )
+    return name or DEFAULT_DATASET, None
+
+
+def find_labs(folder: Path, numbers: Iterable[int] = MAIN_LABS) -> list[Path]:
+    """Return the notebooks of these numbers in order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is missing.
+    """
+    found = {
+        int(match[1]): path
+        for path in folder.glob("*.ipynb")
+        if (match := _NUMBERED.fullmatch(path.name))
+    }
+    wanted = list(numbers)
+    if missing := [number for number in wanted if number not in found]:
+        raise FileNotFoundError(
+            f"no lab {', '.join(f'{number:02d}' for number in missing)} in {folder}: run this in "
+            "the root of the working tree, or name the folder with --labs"
+        )
+    return [found[number] for number in wanted]
+
+
+def run_labs(labs: Iterable[Path], dataset: str, out: Path) -> Iterator[LabRun]:
+    """Execute labs with papermill into ``out`` on a fresh home; yield each as it ends.
+
+    Parameters
+    ----------
+    labs
+        The notebooks, in order.
+    dataset
+        Goes into each one's ``parameters`` cell.
+    out
+        Emptied first. The executed notebooks go there, the home into ``out/home``.
+
+    Raises
+    ------
+    LabFailed
+        At the first cell that raises.
+    """
+    _empty(out)
+    for lab in labs:
+        started = time.perf_counter()
+        title = lab_title(lab)
+        with _environment(kernel_environment(Home(out / HOME_FOLDER))):
+            _execute(lab, out / lab.name, {"DATASET": dataset}, title)
+        yield LabRun(title, out / lab.name, time.perf_counter() - started)
+
+
+def lab_title(lab: Path) -> str:
+    """Return the notebook's first heading without its mark."""
+    import nbformat
+
+    notebook = nbformat.read(lab, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            return cell.source.splitlines()[0].removeprefix("# ")
+    return lab.stem
+
+
+def kernel_environment(home: Home) -> dict[str, str]:
+    """Return the variables that a lab's kernel needs beside those of this process."""
+    environment = {
+        HOME_VARIABLE: str(home.path.resolve()),
+        STRICT_VARIABLE: "1",
+        # This environment's own kernel, even where the user has a "python3" kernel of another.
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+    if data := os.environ.get(DATA_VARIABLE):
+        environment[DATA_VARIABLE] = str(Path(data).expanduser().resolve())
+    return environment
+
+
+def _execute(lab: Path, target: Path, parameters: Mapping[str, str], title: str) -> None:
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            lab,
+            target,
+            dict(parameters),
+            cwd=lab.parent,
+            kernel_name="python3",
+            coalesce_streams=True,
+            progress_bar={"desc": title, "bar_format": _BAR, "file": sys.stderr},
+        )
+    except PapermillExecutionError as error:
+        source = "\n".join(f"    {line}" for line in error.source.splitlines())
+        raise LabFailed(
+            f"{title} failed in cell {error.cell_index}:\n\n{source}\n\n"
+            f"{error.ename}: {error.evalue}\n\nThe whole traceback is in {target}"
+        ) from error
+    except (DeadKernelError, CellTimeoutError) as error:
+        raise LabFailed(f"{title} failed: {error}\nWhat ran until then is in {target}") from error
+
+
+def _empty(out: Path) -> None:
+    """Make ``out`` an empty folder; refuse to delete what a run cannot have left there."""
+    if out.exists():
+        strange = [
+            path.name
+            for path in out.iterdir()
+            if path.name not in _LEFTOVERS and not _NUMBERED.fullmatch(path.name)
+        ]
+        if strange:
+            raise FileExistsError(
+                f"{out} holds {strange[0]}, which no run has left there: name an empty folder"
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
