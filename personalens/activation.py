@@ -119,8 +119,9 @@ def activate(home=None, *, quiet=False):
     --------
     >>> import boto3, tempfile
     >>> with activate(tempfile.mkdtemp(), quiet=True):
-    ...     boto3.client("personalize").meta.service_model.service_name
-    'personalize'
+    ...     personalize = boto3.client("personalize")
+    ...     personalize.list_schemas()["schemas"]
+    []
     """
     if callable(home):
         return Activation(OperationRouter(default_home().create()))(home)

@@ -17,7 +17,7 @@ KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name
 
 
 @pytest.fixture
-def server(router):
+def server(router, allow_loopback):
     with LocalServer(router=router) as server:
         yield server
 
