@@ -123,14 +123,14 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
         schema = tx.require(dataset.body["schemaArn"])
     parsed = parse_schema(schema.body["schema"], domain=schema.body.get("domain"))
     folder = dataset_folder(context, dataset)
-    staged = _make_staging(folder, job) / f"{import_job.name}.parquet"
+    staged = _make_staging(folder, job) / "rows.parquet"
     try:
         sources = find_sources(import_job.body["dataSource"]["dataLocation"], region=context.region)
         imported = import_csv(sources, parsed, staged, progress=report)
         report(ProgressEvent("putting the rows in place", 1.0, rows=imported.rows))
         done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
-            _put_in_place(DatasetFiles(folder), staged, import_job.body["importMode"])
+            _put_in_place(DatasetFiles(folder), staged, import_job)
             tx.update(job.arn, status=ACTIVE)
     except (DataLocationError, CsvImportError, NoBulkData) as error:
         raise JobFailed(str(error)) from error
@@ -138,11 +138,11 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
         shutil.rmtree(staged.parent, ignore_errors=True)
 
 
-def _put_in_place(files: DatasetFiles, staged: Path, mode: str) -> None:
-    if mode == INCREMENTAL:
-        files.append(staged)
+def _put_in_place(files: DatasetFiles, staged: Path, import_job: Resource) -> None:
+    if import_job.body["importMode"] == INCREMENTAL:
+        files.append(staged, name=import_job.name)
     else:
-        files.replace(staged)
+        files.replace(staged, name=import_job.name)
 
 
 def _make_staging(folder: Path, job: Job) -> Path:

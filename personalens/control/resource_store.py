@@ -41,7 +41,7 @@ class Resource:
     status
         The service's word, such as "CREATE IN_PROGRESS"; None for a schema, which has none.
     created_at, updated_at
-        Seconds since the epoch.
+        Seconds since the epoch; default: now, and the same.
     failure_reason
         Why it failed, for the learner.
     body
@@ -54,9 +54,13 @@ class Resource:
     parent_arn: str | None = None
     status: str | None = None
     created_at: float = field(default_factory=time.time)
-    updated_at: float = field(default_factory=time.time)
+    updated_at: float = 0.0
     failure_reason: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.updated_at:
+            object.__setattr__(self, "updated_at", self.created_at)
 
 
 class ResourceReader:

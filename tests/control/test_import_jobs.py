@@ -1,0 +1,243 @@
+"""CreateDatasetImportJob, DescribeDatasetImportJob, ListDatasetImportJobs, and the job itself."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from personalens.control import import_jobs
+from personalens.control.datasets import dataset_folder
+from personalens.control.process_identity import ProcessIdentity
+from personalens.control.service_context import ServiceContext
+from personalens.datasets.dataset_files import DatasetFiles
+from personalens.service_errors import (
+    InvalidInputException,
+    LimitExceededException,
+    ResourceAlreadyExistsException,
+    ResourceInUseException,
+    ResourceNotFoundException,
+)
+
+ROLE = "arn:aws:iam::123456789012:role/personalize"
+GONE = ProcessIdentity(ProcessIdentity.of_self().host, 2**22 + 1, None)
+
+
+@pytest.fixture
+def dataset(make_dataset) -> str:
+    return make_dataset()
+
+
+@pytest.fixture
+def run_import(service):
+    """Return a function that imports a location and gives the described job."""
+
+    def run(dataset: str, location, name: str = "job", **arguments) -> dict:
+        arn = service.create_dataset_import_job(
+            jobName=name,
+            datasetArn=dataset,
+            dataSource={"dataLocation": str(location)},
+            **arguments,
+        )["datasetImportJobArn"]
+        return service.describe_dataset_import_job(datasetImportJobArn=arn)["datasetImportJob"]
+
+    return run
+
+
+def files_of(service, arn: str) -> DatasetFiles:
+    return DatasetFiles(dataset_folder(service.context, service.context.store.require(arn)))
+
+
+def test_an_import_becomes_active_and_the_rows_are_there(
+    service, dataset, write_events, run_import
+):
+    path = write_events()
+    job = run_import(dataset, path, roleArn=ROLE)
+    assert job.pop("lastUpdatedDateTime") >= job.pop("creationDateTime")
+    assert job == {
+        "jobName": "job",
+        "datasetImportJobArn": "arn:aws:personalize:us-east-1:123456789012:dataset-import-job/job",
+        "datasetArn": dataset,
+        "dataSource": {"dataLocation": str(path)},
+        "roleArn": ROLE,
+        "status": "ACTIVE",
+        "importMode": "FULL",
+        "publishAttributionMetricsToS3": False,
+    }
+    table = files_of(service, dataset).read()
+    assert table.num_rows == 1000
+    assert table.slice(0, 1).to_pylist() == [
+        {"USER_ID": "u0", "ITEM_ID": "i0", "TIMESTAMP": 1_600_000_000}
+    ]
+
+
+def test_progress_ends_with_all_rows(service, dataset, write_events, run_import):
+    arn = run_import(dataset, write_events(1234))["datasetImportJobArn"]
+    progress = service.context.jobs.progress(arn)
+    assert (progress["state"], progress["rows"], progress["total_rows"]) == ("DONE", 1234, 1234)
+    assert progress["fraction"] == 1.0
+
+
+def test_a_role_arn_must_look_like_one(dataset, write_events, run_import):
+    with pytest.raises(InvalidInputException, match="roleArn"):
+        run_import(dataset, write_events(), roleArn="arn:aws:iam::1:role/x")
+
+
+def test_full_replaces_and_incremental_adds(service, dataset, write_events, run_import):
+    run_import(dataset, write_events(1500), "a")
+    assert files_of(service, dataset).row_count == 1500
+    run_import(dataset, write_events(1000), "b")
+    assert files_of(service, dataset).row_count == 1000
+    job = run_import(dataset, write_events(1100, first=5000), "c", importMode="INCREMENTAL")
+    assert (job["status"], job["importMode"]) == ("ACTIVE", "INCREMENTAL")
+    assert files_of(service, dataset).row_count == 2100
+
+
+def test_incremental_needs_a_full_import_first(service, dataset, write_events, run_import):
+    with pytest.raises(InvalidInputException, match="importMode='FULL' first"):
+        run_import(dataset, write_events(), importMode="INCREMENTAL")
+    run_import(dataset, "/nowhere.csv", "failed")
+    with pytest.raises(InvalidInputException, match="importMode='FULL' first"):
+        run_import(dataset, write_events(), importMode="INCREMENTAL")
+    assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("missing.csv", "The data location provided is invalid: .*missing.csv: No such file"),
+        ("empty/", "The data location provided is invalid: .*empty/: the folder holds no CSV"),
+        ("broken.csv", 'broken.csv, line 3, column TIMESTAMP, value "soon"'),
+        ("columns.csv", r"Input CSV is missing the following columns: \[TIMESTAMP\]"),
+        ("few.csv", "at least 1,000"),
+    ],
+)
+def test_a_failed_import_says_why_and_leaves_the_data(
+    service, dataset, write_events, run_import, tmp_path, location, reason
+):
+    run_import(dataset, write_events(1200, "good.csv"), "good")
+    before = files_of(service, dataset).manifest
+    (tmp_path / "empty").mkdir()
+    few = write_events(3, "few.csv").read_text()
+    (tmp_path / "columns.csv").write_text(few.replace("TIMESTAMP", "TIME"))
+    (tmp_path / "broken.csv").write_text(few.replace("1600000001", "soon"))
+    job = run_import(dataset, f"{tmp_path}/{location}", "bad")
+    assert job["status"] == "CREATE FAILED"
+    with pytest.raises(RuntimeError, match=reason):
+        raise RuntimeError(job["failureReason"])
+    assert files_of(service, dataset).manifest == before
+    summaries = service.list_dataset_import_jobs(datasetArn=dataset)["datasetImportJobs"]
+    assert [s["status"] for s in summaries] == ["ACTIVE", "CREATE FAILED"]
+    assert summaries[1]["failureReason"] == job["failureReason"]
+    folder = files_of(service, dataset).folder
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".staging")] == []
+
+
+def test_a_folder_of_files_is_one_import(service, dataset, write_events, run_import, tmp_path):
+    write_events(600, "many/a.csv")
+    write_events(700, "many/b.csv", first=600)
+    job = run_import(dataset, f"{tmp_path}/many/")
+    assert job["status"] == "ACTIVE"
+    assert files_of(service, dataset).row_count == 1300
+
+
+def test_the_dataset_must_exist_and_be_active(service, dataset, write_events, run_import):
+    with pytest.raises(ResourceNotFoundException):
+        run_import(dataset.replace("INTERACTIONS", "USERS"), write_events())
+    with service.context.store.transaction() as tx:
+        tx.update(dataset, status="CREATE PENDING")
+    with pytest.raises(ResourceInUseException, match="CREATE PENDING"):
+        run_import(dataset, write_events())
+
+
+def test_a_job_name_is_taken_once(dataset, write_events, run_import):
+    run_import(dataset, write_events())
+    with pytest.raises(ResourceAlreadyExistsException, match="dataset-import-job/job"):
+        run_import(dataset, write_events())
+
+
+def test_lists_can_be_cut_to_a_dataset(service, make_dataset, write_events, run_import):
+    films, books = make_dataset(), make_dataset(group="books")
+    run_import(films, write_events(), "a")
+    run_import(books, write_events(), "b")
+    jobs = service.list_dataset_import_jobs(datasetArn=books)["datasetImportJobs"]
+    assert [job["jobName"] for job in jobs] == ["b"]
+    assert set(jobs[0]) == {
+        "datasetImportJobArn",
+        "jobName",
+        "status",
+        "importMode",
+        "creationDateTime",
+        "lastUpdatedDateTime",
+    }
+    assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 2
+
+
+def waiting(service, dataset: str, location, *names: str) -> ServiceContext:
+    """Create import jobs that nobody runs yet, and return the context that will run them."""
+    context = ServiceContext.open(service.home, inline_jobs=True)
+    context.jobs.wake = lambda: None
+    operations = import_jobs.ImportJobOperations()
+    operations.context = context
+    for name in names:
+        mode = "FULL" if name == names[0] else "INCREMENTAL"
+        operations.create_dataset_import_job(
+            jobName=name,
+            datasetArn=dataset,
+            dataSource={"dataLocation": str(location)},
+            importMode=mode,
+        )
+    return context
+
+
+def test_a_pending_import_keeps_the_dataset(service, dataset, write_events):
+    context = waiting(service, dataset, write_events(), "a")
+    with pytest.raises(ResourceInUseException, match="dataset-import-job/a"):
+        service.delete_dataset(datasetArn=dataset)
+    context.run_jobs()
+    service.delete_dataset(datasetArn=dataset)
+    assert service.list_datasets() == {"datasets": []}
+
+
+def test_imports_of_one_dataset_run_one_after_another_in_order(service, dataset, write_events):
+    context = waiting(service, dataset, write_events(), "a", "b", "c")
+    threads = [threading.Thread(target=context.run_jobs) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    context.run_jobs()  # a thread that found the lane taken has left
+    assert files_of(service, dataset).row_count == 3000
+    jobs = service.list_dataset_import_jobs()["datasetImportJobs"]
+    assert [job["status"] for job in jobs] == ["ACTIVE"] * 3
+
+
+def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
+    service, dataset, write_events, monkeypatch
+):
+    context = waiting(service, dataset, write_events(), "a", "b")
+    put_in_place = import_jobs._put_in_place
+
+    def crash_after(*arguments) -> None:
+        put_in_place(*arguments)
+        raise KeyboardInterrupt  # as near to kill -9 as one process can come to itself
+
+    assert context.jobs.claim().attempt == 1  # the FULL one: this process dies without a word ...
+    with context.store.transaction() as tx:
+        tx.connection.execute("UPDATE jobs SET holder = ? WHERE id = 1", (GONE.to_json(),))
+    with monkeypatch.context() as patch:
+        patch.setattr(import_jobs, "_put_in_place", crash_after)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                context.run_jobs()
+    context.run_jobs()
+    assert files_of(service, dataset).row_count == 2000
+    assert [part.name for part in files_of(service, dataset).manifest.parts] == ["a", "b"]
+
+
+def test_the_quota_of_imports_in_progress(service, dataset, write_events, monkeypatch):
+    monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
+    with pytest.raises(LimitExceededException) as caught:
+        waiting(service, dataset, write_events(), "a", "b", "c", "d", "e", "f")
+    assert str(caught.value) == "More than 5 resources with PENDING or IN_PROGRESS status."
+    assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 5
