@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-_TABLE_STYLE = "border-collapse:collapse;margin:0.4em 0;"
-_CAPTION_STYLE = "caption-side:top;text-align:left;font-weight:600;padding:0 0 0.3em 0;"
-_CELL_STYLE = "padding:0.2em 1em 0.2em 0;border-top:1px solid #8886;vertical-align:top;"
+_CAPTION = '<caption style="caption-side:top;text-align:left;font-weight:600">'
+_LEFT = ' style="text-align:left"'  # notebooks align to the right, as suits numbers
 _HIDDEN_MEMBERS = {"creationDateTime", "lastUpdatedDateTime", "ResponseMetadata"}
 
 
@@ -65,22 +64,17 @@ class TitledTable:
             for name in cells.columns
             if name in self.frame.columns and pd.api.types.is_numeric_dtype(self.frame[name])
         }
-        align = {name: "right" if name in numeric else "left" for name in cells.columns}
-        style = {name: f"text-align:{align[name]};{_CELL_STYLE}" for name in cells.columns}
+        style = {name: "" if name in numeric else _LEFT for name in cells.columns}
         head = "".join(
-            f'<th scope="col" style="{style[name]}">{escape(str(name))}</th>'
-            for name in cells.columns
+            f'<th scope="col"{style[name]}>{escape(str(name))}</th>' for name in cells.columns
         )
         body = "".join(
-            "<tr>"
-            + "".join(f'<td style="{style[name]}">{escape(row[name])}</td>' for name in row)
-            + "</tr>"
+            "<tr>" + "".join(f"<td{style[name]}>{escape(row[name])}</td>" for name in row) + "</tr>"
             for row in cells.to_dict("records")
         )
         return (
-            f'<table style="{_TABLE_STYLE}"><caption style="{_CAPTION_STYLE}">'
-            f"{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
+            f"<table>{_CAPTION}{escape(self.caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
 
@@ -118,15 +112,11 @@ class ResourceCard:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><th scope="row" style="text-align:left;font-weight:400;{_CELL_STYLE}">'
-            f"{escape(name)}</th>"
-            f'<td style="text-align:left;{_CELL_STYLE}"><code>{escape(value)}</code></td></tr>'
+            f'<tr><th scope="row"{_LEFT}>{escape(name)}</th>'
+            f"<td{_LEFT}><code>{escape(value)}</code></td></tr>"
             for name, value in self.members().items()
         )
-        return (
-            f'<table style="{_TABLE_STYLE}"><caption style="{_CAPTION_STYLE}">'
-            f"{escape(self.caption)}</caption><tbody>{rows}</tbody></table>"
-        )
+        return f"<table>{_CAPTION}{escape(self.caption)}</caption><tbody>{rows}</tbody></table>"
 
 
 @dataclass(frozen=True, eq=False)

@@ -185,7 +185,7 @@ def _two_datasets(lab: LabSession, interactions_arn: str, items_arn: str) -> str
         _require_active(dataset, f"the {kind} dataset")
         if dataset["datasetType"].upper() != kind:
             raise NotYet(f"a dataset of type {dataset['datasetType']} is where {kind} belongs.")
-    return "both datasets are ACTIVE, and still empty."
+    return "both datasets are ACTIVE."
 
 
 @check("2.1", hint="compare the fields with the goal: names, types, and what may be missing.")

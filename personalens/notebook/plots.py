@@ -13,11 +13,16 @@ import pandas as pd
 from matplotlib import color_sequences
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from personalens.notebook.figure_output import use_small_png
 
 COLOURS = color_sequences["petroff10"]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SIZE, DPI = (7.5, 3.2), 88
 _SECOND, _MINUTE, _HOUR, _DAY, _YEAR = 1, 60, 3600, 86400, 31_557_600
+_ZERO_GAP = 0.12
+"""Where gaps of zero stand on a log axis that cannot show zero."""
 _TIME_TICKS = {
     _SECOND: "1 s",
     _MINUTE: "1 min",
@@ -31,6 +36,7 @@ _TIME_TICKS = {
 def new_axes(*, columns: int = 1, size: tuple[float, float] = SIZE) -> Axes | np.ndarray:
     """Return one Axes, or an array of ``columns`` Axes side by side, in the labs' style."""
     _, axes = plt.subplots(1, columns, figsize=size, dpi=DPI, layout="constrained")
+    use_small_png()
     for axis in np.atleast_1d(axes):
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3, linewidth=0.6)
@@ -61,9 +67,7 @@ def concentration_curve(counts: Sequence[int], *, ax: Axes | None = None) -> Axe
     ax.plot([0, 1], [0, 1], color="grey", linestyle=":", label="if all films were equal")
     tenth = float(np.interp(0.1, films, share))
     ax.plot(0.1, tenth, "o", color=COLOURS[1])
-    ax.annotate(
-        f"top 10 % of films:\n{tenth:.0%} of interactions", (0.1, tenth), (0.2, tenth - 0.25)
-    )
+    ax.text(0.14, tenth, f"top 10% of films:\n{tenth:.0%} of interactions", va="center", size=9)
     ax.set(
         xlabel="share of films, most popular first",
         ylabel="share of interactions",
@@ -95,9 +99,8 @@ def events_over_time(timestamps: Sequence[int], *, ax: Axes | None = None) -> Ax
     counts = times.dt.to_period("Y" if yearly else "M").value_counts().sort_index()
     counts = counts.reindex(pd.period_range(counts.index[0], counts.index[-1]), fill_value=0)
     ax.bar(np.arange(len(counts)), counts.to_numpy(), color=COLOURS[0])
-    step = max(1, len(counts) // 12)
-    ticks = np.arange(0, len(counts), step)
-    ax.set_xticks(ticks, [str(counts.index[i]) for i in ticks], rotation=45 if not yearly else 0)
+    ticks = np.arange(0, len(counts), -(-len(counts) // 9))
+    ax.set_xticks(ticks, [str(counts.index[i]) for i in ticks])
     unit = "year" if yearly else "month"
     ax.set(xlabel=unit, ylabel=f"interactions per {unit}", title="When the interactions happened")
     return ax
@@ -116,15 +119,16 @@ def gap_histogram(
     edges = np.geomspace(1, max(seconds.max(), 10), 41)
     weights = np.full((seconds > 0).sum(), 1 / len(seconds))
     ax.hist(seconds[seconds > 0], bins=edges, weights=weights, color=COLOURS[0], edgecolor="white")
-    ax.bar(0.45, same_second, width=0.25, color=COLOURS[3], hatch="//", edgecolor="white")
+    ax.bar(_ZERO_GAP, same_second, width=0.06, color=COLOURS[3], hatch="//", edgecolor="white")
     ax.set_xscale("log")
     if threshold is not None:
         ax.axvline(threshold, color=COLOURS[1], linewidth=2)
         later = float((seconds > threshold).mean())
         ax.text(threshold * 1.2, ax.get_ylim()[1] * 0.9, f"{later:.1%} of gaps are longer")
-    ticks = {0.45: "same\nsecond"} | {t: n for t, n in _TIME_TICKS.items() if t <= edges[-1]}
+    ticks = {_ZERO_GAP: "same\nsecond"} | {t: n for t, n in _TIME_TICKS.items() if t <= edges[-1]}
     ax.set_xticks(list(ticks), list(ticks.values()))
     ax.minorticks_off()
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set(
         xlabel="time to the viewer's next interaction (log)",
@@ -135,9 +139,10 @@ def gap_histogram(
 
 
 def viewer_timelines(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot one row of ticks per viewer: hours since that viewer's first interaction.
+    """Plot one row of ticks per viewer against the hours since that viewer's first interaction.
 
-    ``events`` has USER_ID and HOURS; rows appear in the order of first appearance.
+    ``events`` has USER_ID and HOURS; rows appear in the order of first appearance. The axis is
+    linear for the first hour and logarithmic beyond, so that minutes and years both show.
     """
     ax = new_axes() if ax is None else ax
     viewers = list(dict.fromkeys(events["USER_ID"]))
@@ -147,7 +152,14 @@ def viewer_timelines(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(viewers)), [f"viewer {viewer}" for viewer in viewers])
     ax.set_ylim(-0.6, len(viewers) - 0.4)
     ax.invert_yaxis()
-    ax.set(xlabel="hours since the viewer's first interaction", title="One tick is one interaction")
+    ax.set_xscale("symlog", linthresh=1)
+    ticks = {0: "start", 1: "1 h", 24: "1 day", 30 * 24: "1 month", 365 * 24: "1 year"}
+    longest = events["HOURS"].max()
+    ticks = {hours: label for hours, label in ticks.items() if hours <= longest}
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.set_xlim(-0.1, longest * 1.5)
+    ax.minorticks_off()
+    ax.set(xlabel="time since the viewer's first interaction", title="One tick is one interaction")
     return ax
 
 
@@ -223,6 +235,53 @@ def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None
     ax.set_yticks(range(len(names)), names)
     ax.set_title("Films that two lists share")
     return ax
+
+
+def workflow_map(*, ax: Axes | None = None) -> Axes:
+    """Draw the resources of Amazon Personalize, what leads to what, and the lab for each."""
+    ax = new_axes(size=(9.0, 2.6)) if ax is None else ax
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": COLOURS[0]}
+    patches = {
+        words: ax.text(x, y, words, ha="center", va="center", size=9.5, bbox=box).get_bbox_patch()
+        for words, (x, y) in _MAP_BOXES.items()
+    }
+    for start, end in _MAP_ARROWS:
+        ends = {"patchA": patches[start], "patchB": patches[end], "shrinkA": 2, "shrinkB": 2}
+        ax.annotate(
+            "",
+            _MAP_BOXES[end],
+            _MAP_BOXES[start],
+            arrowprops={"arrowstyle": "->", "color": "grey", **ends},
+        )
+    ax.set(xlim=(-0.5, 5.5), ylim=(-0.4, 1.7), title="From data to recommendations")
+    ax.set_axis_off()
+    return ax
+
+
+_MAP_BOXES = {
+    "schema\n(lab 02)": (0, 1),
+    "dataset group\n(lab 02)": (0, 0),
+    "dataset\n(lab 02)": (1, 0.5),
+    "import job\n(lab 03)": (2, 0.5),
+    "recipe\n(lab 04)": (2, 1.4),
+    "solution\n(lab 04)": (3, 0.5),
+    "solution version\n(lab 04)": (4, 0.5),
+    "metrics\n(lab 05)": (5, 1),
+    "campaign\n(lab 05)": (5, 0),
+}
+_MAP_ARROWS = [
+    tuple(next(box for box in _MAP_BOXES if box.startswith(name + "\n")) for name in arrow)
+    for arrow in (
+        ("schema", "dataset"),
+        ("dataset group", "dataset"),
+        ("dataset", "import job"),
+        ("import job", "solution"),
+        ("recipe", "solution"),
+        ("solution", "solution version"),
+        ("solution version", "metrics"),
+        ("solution version", "campaign"),
+    )
+]
 
 
 def _shorten(label: str, most: int = 38) -> str:

@@ -44,9 +44,12 @@ def stage(path: str | os.PathLike[str], *, bucket: str | None = None) -> str:
 
     Examples
     --------
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-    ...     stage(file.name, bucket=None).startswith(("file://", "s3://")) or is_local()
+    >>> import personalens, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> csv = Path(folder, "films.csv")
+    >>> _ = csv.write_text("ITEM_ID,YEAR\\n")
+    >>> with personalens.activate(folder, quiet=True):
+    ...     stage(csv) == csv.resolve().as_uri()
     True
     """
     source = Path(path).resolve()
