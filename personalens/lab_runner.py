@@ -156,6 +156,7 @@ def _execute(lab: Path, target: Path, parameters: Mapping[str, str], title: str)
             cwd=lab.parent,
             kernel_name="python3",
             coalesce_streams=True,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
             progress_bar={"desc": title, "bar_format": _BAR, "file": sys.stderr},
         )
     except PapermillExecutionError as error:

@@ -49,11 +49,11 @@ def say(stub, operation, member, *answers, arn):
             )
 
 
-def test_waits_through_the_statuses_and_ends_in_one_sentence(aws, capsys):
+def test_returns_the_last_description_and_leaves_one_sentence(aws, capsys):
     client, stub = aws
-    answers = ("CREATE PENDING", "CREATE IN_PROGRESS", "ACTIVE")
+    answers = ("CREATE PENDING", "CREATE IN_PROGRESS", {"status": "ACTIVE", "trainingHours": 0.5})
     say(stub, "solution_version", "solutionVersion", *answers, arn=VERSION)
-    wait(client, VERSION, poll=0)
+    assert wait(client, VERSION, poll=0)["trainingHours"] == 0.5
     assert capsys.readouterr().err == "Solution version films/0a1b2c3d: ACTIVE (0.0 s)\n"
 
 
@@ -95,7 +95,7 @@ def test_a_failed_update_raises_with_the_update_s_reason(aws):
 def test_deleted_means_that_describe_finds_it_no_more(aws, capsys):
     client, stub = aws
     say(stub, "campaign", "campaign", "DELETE PENDING", "DELETE IN_PROGRESS", None, arn=CAMPAIGN)
-    wait(client, CAMPAIGN, until="deleted", poll=0)
+    assert wait(client, CAMPAIGN, until="deleted", poll=0) is None
     assert capsys.readouterr().err == "Campaign films: deleted (0.0 s)\n"
 
 

@@ -58,8 +58,8 @@ def wait(
     timeout: float | None = None,
     poll: float | None = None,
     quiet: bool = False,
-) -> None:
-    """Wait until a resource of Amazon Personalize is ready.
+) -> dict[str, Any] | None:
+    """Wait until a resource of Amazon Personalize is ready, and return its description.
 
     Amazon Personalize: DescribeDatasetGroup, DescribeDatasetImportJob, DescribeSolutionVersion,
     DescribeCampaign and so on, by the kind of ARN. An update in progress (``latestCampaignUpdate``)
@@ -81,6 +81,11 @@ def wait(
     quiet : bool, default False
         Show nothing.
 
+    Returns
+    -------
+    dict or None
+        The inner object of the last Describe response; None once deleted.
+
     Raises
     ------
     WaitFailed
@@ -94,8 +99,7 @@ def wait(
     >>> with personalens.activate(tempfile.mkdtemp(), quiet=True):
     ...     personalize = boto3.client("personalize")
     ...     arn = personalize.create_dataset_group(name="films")["datasetGroupArn"]
-    ...     wait(personalize, arn, quiet=True)
-    ...     personalize.describe_dataset_group(datasetGroupArn=arn)["datasetGroup"]["status"]
+    ...     wait(personalize, arn, quiet=True)["status"]
     'ACTIVE'
     """
     _check_arguments(client, until)
@@ -108,7 +112,7 @@ def wait(
             status = _settled(arn, description, until, pauses.count)
             if status is not None:
                 line.finish(f"{status} ({time.monotonic() - started:.1f} s)")
-                return
+                return description
             line.update(_status(description), job_progress(arn) or {})
             elapsed = time.monotonic() - started
             if timeout is not None and elapsed >= timeout:
