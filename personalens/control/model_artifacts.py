@@ -12,23 +12,20 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from personalens.arns import parse
-from personalens.home import Home, default_home
+from personalens.home import Home
 from personalens.recipes import catalog
 from personalens.recipes.base import Recipe
-from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+from personalens.service_errors import InvalidInputException
 
 logger = logging.getLogger(__name__)
 
 METRICS_FILE, TRAINING_LOG_FILE = "metrics.json", "training_log.json"
-LOG_COLUMNS = ("epoch", "loss", "validation_ndcg_at_10", "seconds")
 
 
 @dataclass(frozen=True)
@@ -150,43 +147,6 @@ def load_model(folder: Path) -> Recipe:
             f"there is no trained model in {folder}: it was deleted. Create a new solution version."
         ) from None
     return catalog.get(name).recipe.load(folder)
-
-
-def training_log(solution_version_arn: str, home: Home | Path | str | None = None) -> pd.DataFrame:
-    """Return how a solution version learned, one row per epoch.
-
-    AWS shows no training curves; this is for the labs.
-
-    Parameters
-    ----------
-    solution_version_arn
-        An ACTIVE solution version.
-    home
-        Where it was trained; default: ``PERSONALENS_HOME`` or the working tree's home.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``epoch``, ``loss``, ``validation_ndcg_at_10``, ``seconds``, and whatever else the recipe
-        notes; no rows for a recipe that does not learn in epochs.
-
-    Raises
-    ------
-    ResourceNotFoundException
-        If the version has not been trained in this home.
-    """
-    if home is None:
-        home = default_home()
-    folder = version_folder(
-        home if isinstance(home, Home) else Home(Path(home)), solution_version_arn
-    )
-    if not folder.is_dir():
-        raise ResourceNotFoundException(
-            f"{solution_version_arn} has no trained model in {folder.parent}. Wait until it is "
-            "ACTIVE, and look into the home in which it was trained."
-        )
-    rows: Sequence[dict[str, Any]] = read_outcome(folder).training_log
-    return pd.DataFrame(rows, columns=None if rows else list(LOG_COLUMNS))
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -1,0 +1,53 @@
+"""How a solution version learned: the curve that AWS keeps to itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from personalens.control.model_artifacts import read_outcome, version_folder
+from personalens.home import Home, default_home
+from personalens.service_errors import ResourceNotFoundException
+
+COLUMNS = ("epoch", "loss", "metric", "seconds")
+_METRIC_KEYS = {"ndcg_at_10": "metric"}
+
+
+def training_log(solution_version_arn: str, home: Home | Path | str | None = None) -> pd.DataFrame:
+    """Return how a solution version learned, one row per epoch.
+
+    Parameters
+    ----------
+    solution_version_arn
+        An ACTIVE solution version.
+    home
+        Where it was trained; default: ``PERSONALENS_HOME`` or the working tree's home.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``epoch`` (from 1), ``loss`` (mean over the epoch's events), ``metric`` (NDCG@10 on events
+        held out from training, higher is better), ``seconds``. No rows for a recipe that does not
+        learn in epochs.
+
+    Raises
+    ------
+    ResourceNotFoundException
+        If the version has not been trained in this home.
+
+    Notes
+    -----
+    The curve is that of the fit without the hold-out's users, which finds the number of epochs. The
+    model behind a campaign was then trained on everything for as many epochs.
+    """
+    if not isinstance(home, Home):
+        home = default_home() if home is None else Home(Path(home))
+    folder = version_folder(home, solution_version_arn)
+    if not folder.is_dir():
+        raise ResourceNotFoundException(
+            f"{solution_version_arn} has no trained model in {home.models}. Wait until it is "
+            "ACTIVE, and look into the home in which it was trained."
+        )
+    log = pd.DataFrame(read_outcome(folder).training_log).rename(columns=_METRIC_KEYS)
+    return log.reindex(columns=list(COLUMNS))

@@ -1,0 +1,171 @@
+"""Fixtures that several parts share: the services answered inside the test, and a small world."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personalens.aws.operation_router import OperationRouter
+from personalens.aws.service_models import SERVICES, operations
+from personalens.control.job_queue import JobQueue
+from personalens.control.resource_store import ResourceStore
+from personalens.control.service_context import ServiceContext
+from personalens.home import Home
+
+INTERACTIONS_SCHEMA = {
+    "type": "record",
+    "name": "Interactions",
+    "namespace": "com.amazonaws.personalize.schema",
+    "fields": [
+        {"name": "USER_ID", "type": "string"},
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "TIMESTAMP", "type": "long"},
+        {"name": "EVENT_TYPE", "type": "string"},
+        {"name": "EVENT_VALUE", "type": ["float", "null"]},
+        {"name": "DEVICE", "type": ["string", "null"], "categorical": True},
+    ],
+    "version": "1.0",
+}
+USERS, EVENTS_EACH, ITEMS = 60, 25, 40
+
+
+class Service:
+    """The three services on one home, with jobs done inside the call.
+
+    A method call is an operation, spelled as boto3 spells it. Every answer is held against the
+    operation's output shape: no member that the model does not know, none of the wrong type.
+    """
+
+    def __init__(self, home: Home):
+        self.home = home
+        self._operations = {o.method: o for s in SERVICES for o in operations(s).values()}
+        self.use(ServiceContext.open(home, inline_jobs=True))
+
+    def use(self, context: ServiceContext) -> None:
+        """Answer from this context from now on."""
+        self.context = context
+        self._router = OperationRouter(self.home, open_context=lambda home, region: context)
+
+    def __getattr__(self, method):
+        operation = self._operations[method]
+
+        def call(**params):
+            answer = self._router.call(operation.service, operation.name, params)
+            if operation.model.output_shape is not None:
+                check_shape(answer, operation.model.output_shape, operation.name)
+            return answer
+
+        return call
+
+
+def check_shape(value, shape, path):
+    """Fail unless a value is what a botocore shape says."""
+    if shape.type_name == "structure":
+        assert set(value) <= set(shape.members), f"{path} has unknown members"
+        assert set(shape.required_members) <= set(value), f"{path} lacks members"
+        for name, member in value.items():
+            check_shape(member, shape.members[name], f"{path}.{name}")
+    elif shape.type_name == "list":
+        for position, member in enumerate(value):
+            check_shape(member, shape.member, f"{path}[{position}]")
+    elif shape.type_name == "map":
+        for key, member in value.items():
+            check_shape(key, shape.key, f"{path} key")
+            check_shape(member, shape.value, f"{path}[{key}]")
+    else:
+        types = {"string": str, "boolean": bool, "integer": int}.get(shape.type_name, (int, float))
+        assert isinstance(value, types), f"{path} is {value!r}, not a {shape.type_name}"
+        allowed = getattr(shape, "enum", None)
+        assert not allowed or value in allowed, f"{path} is {value!r}, not in {allowed}"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return Service(Home(tmp_path / "home"))
+
+
+def small_world(seed: int = 7) -> pd.DataFrame:
+    """60 viewers with 25 events each, 40 films in four genres; a viewer keeps to two genres.
+
+    Every second event is a "watch" with a value of 1 to 5, the others are "click" without one.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        genres = rng.permutation(4)[:2]
+        for event in range(EVENTS_EACH):
+            item = int(rng.choice(genres)) + 4 * int(rng.integers(ITEMS // 4))
+            watched = event % 2 == 0
+            rows.append(
+                {
+                    "USER_ID": f"viewer-{user}",
+                    "ITEM_ID": f"film-{item}",
+                    "TIMESTAMP": 1_600_000_000 + 86_400 * user + 600 * event,
+                    "EVENT_TYPE": "watch" if watched else "click",
+                    "EVENT_VALUE": float(1 + event % 5) if watched else None,
+                    "DEVICE": "phone" if event % 3 else "tv",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+class Films:
+    """A dataset group with one Interactions dataset, and what was imported into it."""
+
+    def __init__(self, service: Service, folder: Path, frame: pd.DataFrame):
+        self._service, self._folder, self._imports = service, folder, 0
+        schema = json.dumps(INTERACTIONS_SCHEMA)
+        self.schema = service.create_schema(name="films", schema=schema)["schemaArn"]
+        self.group = service.create_dataset_group(name="films")["datasetGroupArn"]
+        self.dataset = service.create_dataset(
+            name="films",
+            schemaArn=self.schema,
+            datasetGroupArn=self.group,
+            datasetType="Interactions",
+        )["datasetArn"]
+        self.import_again(frame)
+
+    def import_again(self, frame: pd.DataFrame) -> None:
+        """Replace the dataset by another table."""
+        self._imports += 1
+        self.frame = frame
+        path = self._folder / f"films-{self._imports}.csv"
+        frame.to_csv(path, index=False)
+        job = self._service.create_dataset_import_job(
+            jobName=path.stem,
+            datasetArn=self.dataset,
+            dataSource={"dataLocation": str(path)},
+            roleArn="arn:aws:iam::123456789012:role/personalize",
+        )["datasetImportJobArn"]
+        described = self._service.describe_dataset_import_job(datasetImportJobArn=job)
+        assert described["datasetImportJob"]["status"] == "ACTIVE", described
+
+    def seen_by(self, user: str) -> pd.Series:
+        """Return how often a user had each item, most first."""
+        return self.frame.loc[self.frame["USER_ID"] == user, "ITEM_ID"].value_counts()
+
+
+@pytest.fixture
+def world() -> pd.DataFrame:
+    """The small world as a table."""
+    return small_world()
+
+
+@pytest.fixture
+def films(service: Service, tmp_path: Path, world: pd.DataFrame) -> Films:
+    """The small world, imported into the dataset group "films"."""
+    return Films(service, tmp_path, world)
+
+
+@pytest.fixture
+def waiting(service: Service) -> ServiceContext:
+    """Makes jobs wait until ``waiting.run_jobs()``."""
+    patient = JobQueue(service.home, ResourceStore(service.home))
+    context = replace(service.context, jobs=patient)
+    service.use(context)
+    return context
