@@ -103,6 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         format=f"%(asctime)s worker {os.getpid()} %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)

@@ -1,0 +1,97 @@
+"""Several processes on one home at the same moment."""
+
+from __future__ import annotations
+
+import json
+
+from personalens.control.resource_store import ResourceStore
+from tests.faults.conftest import EVENTS_SCHEMA, make_dataset, until
+
+CREATOR = """
+import json, sys
+from pathlib import Path
+from personalens.control.provider import PersonalizeProvider
+from personalens.control.service_context import ServiceContext
+from personalens.home import Home
+from personalens.service_errors import ServiceError
+
+provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1])), inline_jobs=True))
+print("ready", flush=True)
+sys.stdin.readline()
+answers = []
+for number in range(20):
+    name = f"name-{number}"
+    for create in (
+        lambda: provider.create_schema(name=name, schema=sys.argv[2]),
+        lambda: provider.create_dataset_group(
+            name=name, tags=[{"tagKey": "winner", "tagValue": sys.argv[3]}]
+        ),
+    ):
+        try:
+            answers.append(list(create().values())[0])
+        except ServiceError as error:
+            answers.append(error.code)
+print(json.dumps(answers), flush=True)
+"""
+
+
+def test_the_same_resource_is_created_once(home, run_python):
+    processes = [run_python(CREATOR, home.path, EVENTS_SCHEMA, n) for n in range(3)]
+    for process in processes:  # on a home that none of them has made yet
+        assert process.stdout.readline() == "ready\n", process.stdout.read()
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [json.loads(process.stdout.readline()) for process in processes]
+    store = ResourceStore(home)
+    for attempts in zip(*answers, strict=True):
+        winners = [n for n, answer in enumerate(attempts) if answer.startswith("arn:")]
+        assert len(winners) == 1
+        losers = [answer for answer in attempts if not answer.startswith("arn:")]
+        assert losers == ["ResourceAlreadyExistsException"] * 2
+        arn = attempts[winners[0]]
+        expected = {"winner": str(winners[0])} if ":dataset-group/" in arn else {}
+        assert store.tags(arn) == expected
+    assert len(store.list("schema")) == len(store.list("dataset-group")) == 20
+
+
+IMPORTER = """
+import sys
+from pathlib import Path
+from personalens.control.provider import PersonalizeProvider
+from personalens.control.service_context import ServiceContext
+from personalens.home import Home
+
+provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1]))))
+for number in range(3):
+    provider.create_dataset_import_job(
+        jobName=f"{sys.argv[4]}-{number}", datasetArn=sys.argv[2],
+        dataSource={"dataLocation": sys.argv[3]}, importMode="INCREMENTAL",
+    )
+"""
+
+
+def test_imports_that_two_processes_ask_for_are_all_done_once(
+    context, personalize, run_python, tmp_path
+):
+    dataset = make_dataset(personalize)
+    path = tmp_path / "events.csv"
+    rows = "".join(f"u{n % 50},i{n},{1_600_000_000 + n}\n" for n in range(1000))
+    path.write_text("USER_ID,ITEM_ID,TIMESTAMP\n" + rows)
+    personalize.create_dataset_import_job(
+        jobName="full", datasetArn=dataset, dataSource={"dataLocation": str(path)}
+    )
+    processes = [run_python(IMPORTER, context.home.path, dataset, path, n) for n in "ab"]
+    for process in processes:
+        output, _ = process.communicate()
+        assert (process.returncode, output) == (0, "")
+
+    def statuses() -> list[str]:
+        page = personalize.list_dataset_import_jobs(datasetArn=dataset)
+        for job in page["datasetImportJobs"]:
+            personalize.describe_dataset_import_job(datasetImportJobArn=job["datasetImportJobArn"])
+        return [job["status"] for job in page["datasetImportJobs"]]
+
+    assert until(lambda: statuses() == ["ACTIVE"] * 7), statuses()
+    jobs = context.store.list("dataset-import-job")
+    assert [context.jobs.progress(job.arn)["attempt"] for job in jobs] == [1] * 7
