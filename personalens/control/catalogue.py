@@ -77,8 +77,7 @@ class Catalogue:
             try:
                 with self._translated():
                     connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                with self._translated():
+                    yield connection
                     connection.execute("COMMIT")
             except BaseException:
                 _roll_back(connection)
