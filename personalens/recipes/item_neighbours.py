@@ -1,21 +1,44 @@
-"""The items that most users share with each item, in bounded memory."""
+"""The items that most users share with each item: exact, in bounded memory, on several threads.
+
+The counts c(i, j) of users who had both items are the product X'X of the (users, items) matrix of
+ones. As a whole it does not fit (50,000 items: up to 20 GB), and of each row only the best k are
+wanted. So a few rows at a time are counted, ranked and cut. How a row is counted depends on it:
+
+* few pairs (users of the item times their items): gather the items of all its users, sort them, and
+  count runs. The numbers stay in the processor's cache, and sorting them takes a few instructions
+  each.
+* many pairs, as with popular items: scipy's sparse product, whose cost per pair falls as the row
+  fills up.
+"""
 
 from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
-from personalens.datasets.interactions import Interactions
 from personalens.training.progress import Progress, ProgressEvent, ignore_progress
 
+PAIRS_AT_ONCE = 150_000
+"""Pairs counted by sorting in one go: their arrays stay in the second-level cache."""
+COUNTS_AT_ONCE = 2_000_000
+"""Counts that one sparse product may return: 16 MB."""
+STAGE = "relating items"
 
-def user_item_matrix(interactions: Interactions) -> sparse.csr_array:
+_Counts = tuple[np.ndarray, np.ndarray, np.ndarray]  # row starts, item codes, users in common
+_Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row lengths, item codes, similarities
+
+
+def user_item_matrix(
+    user_codes: np.ndarray, item_codes: np.ndarray, shape: tuple[int, int]
+) -> sparse.csr_array:
     """Return the (users, items) matrix with a one where a user had an item, however often."""
-    shape = (len(interactions.users), len(interactions.items))
-    ones = np.ones(len(interactions), np.int32)
-    matrix = sparse.csr_array(
-        (ones, interactions.item_codes, interactions.offsets.astype(np.int32)), shape=shape
-    )
+    ones = np.ones(len(user_codes), np.int32)
+    matrix = sparse.csr_array((ones, (user_codes, item_codes)), shape=shape)
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix
@@ -27,33 +50,176 @@ def related_items(
     discount: float,
     min_shared_users: int,
     k: int,
+    threads: int | None = None,
     progress: Progress = ignore_progress,
 ) -> sparse.csr_array:
-    """Return the ``k`` most similar items of each item, (items, items) sparse float32."""
-    users_of = matrix.T.tocsr()
-    counts = np.maximum(np.diff(users_of.indptr), 1).astype(np.float32)
-    rows = []
-    for start in range(0, matrix.shape[1], 500):
-        block = users_of[start : start + 500] @ matrix
-        for row in range(block.shape[0]):
-            own = slice(block.indptr[row], block.indptr[row + 1])
-            columns, shared = block.indices[own], block.data[own]
-            keep = (shared >= max(min_shared_users, 1)) & (columns != start + row)
-            columns, shared = columns[keep], shared[keep]
-            similarity = shared / (
-                counts[start + row] ** (1 - discount) * counts[columns] ** discount
-            )
-            best = np.lexsort((columns, -similarity))[:k]
-            rows.append((columns[best], similarity[best].astype(np.float32)))
-        progress(
-            ProgressEvent("relating items", min(start + 500, matrix.shape[1]) / matrix.shape[1])
-        )
-    indptr = np.concatenate([[0], np.cumsum([len(columns) for columns, _ in rows])])
-    return sparse.csr_array(
-        (
-            np.concatenate([s for _, s in rows]),
-            np.concatenate([c for c, _ in rows]).astype(np.int32),
-            indptr.astype(np.int64),
-        ),
-        shape=(matrix.shape[1],) * 2,
+    """Return the ``k`` most similar items of each item, (items, items) sparse float32.
+
+    Parameters
+    ----------
+    matrix
+        (users, items) of ones, int32, as :func:`user_item_matrix` makes it.
+    discount
+        d of ``c(i, j) / (n(i)^(1-d) * n(j)^d)``, with c the users in common and n the users of one.
+    min_shared_users
+        Pairs with fewer users in common are left out.
+    k
+        Similar items kept.
+    threads
+        Default: one for each processor that this process may use. The answer is the same.
+    progress
+        Called as rows are done; may raise :class:`~personalens.training.progress.Cancelled`.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        Each row best first; equal similarities in the order of the codes. The diagonal is empty.
+    """
+    counter = _PairCounter(matrix)
+    users = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1.0)
+    choose = _Choice(
+        weights=(users**-discount).astype(np.float32),
+        scale=(users ** (discount - 1.0)).astype(np.float32),
+        min_shared_users=max(min_shared_users, 1),
+        k=k,
     )
+    blocks = counter.blocks()
+
+    def best(block: _Block) -> _Rows:
+        return choose.best(block.items, counter.counts(block))
+
+    parts = []
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        try:
+            for part in pool.map(best, blocks):
+                parts.append(part)
+                if len(parts) % max(len(blocks) // 100, 1) == 0 or len(parts) == len(blocks):
+                    progress(ProgressEvent(STAGE, len(parts) / len(blocks)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return _in_item_order(np.concatenate([block.items for block in blocks]), parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Items that are counted together: where they are in ``users_of``, and how to count them."""
+
+    items: np.ndarray
+    rows: slice
+    by_sorting: bool
+
+
+class _PairCounter:
+    """Counts users in common, for a block of items at a time.
+
+    Attributes
+    ----------
+    users_of
+        (items, users) of ones: first the items that are counted by sorting, then the others, each
+        in the order of their codes.
+    """
+
+    def __init__(self, matrix: sparse.csr_array):
+        users_of = matrix.T.tocsr()
+        pairs = users_of @ np.diff(matrix.indptr).astype(np.int64)
+        self._is_few = pairs <= matrix.shape[1]
+        self._items = np.argsort(~self._is_few, kind="stable")
+        self._pairs = pairs[self._items]
+        self.users_of = users_of[self._items]
+        self._items_of = matrix
+        # The same with one byte for each one: less to copy.
+        ones = np.ones(matrix.nnz, np.int8)
+        self._items_of_small = sparse.csr_array(
+            (ones, matrix.indices, matrix.indptr), shape=matrix.shape
+        )
+
+    def blocks(self) -> list[_Block]:
+        """Return the blocks that together hold each item once."""
+        few = int(np.count_nonzero(self._is_few))
+        block_of = np.cumsum(self._pairs[:few]) // PAIRS_AT_ONCE
+        sorted_ends = [*(np.flatnonzero(np.diff(block_of)) + 1), few]
+        rows = max(COUNTS_AT_ONCE // max(len(self._items), 1), 1)
+        ends = [*range(few + rows, len(self._items), rows), len(self._items)]
+        blocks, start = [], 0
+        for end in [*sorted_ends, *ends]:
+            if end > start:
+                rows_here = slice(start, int(end))
+                blocks.append(_Block(self._items[rows_here], rows_here, end <= few))
+                start = int(end)
+        return blocks
+
+    def counts(self, block: _Block) -> _Counts:
+        """Return the users in common of a block's items with every item."""
+        if block.by_sorting:
+            return self._by_sorting(block.rows)
+        product = self.users_of[block.rows] @ self._items_of
+        return product.indptr, product.indices, product.data
+
+    def _by_sorting(self, rows: slice) -> _Counts:
+        ends = self.users_of.indptr[rows.start : rows.stop + 1]
+        gathered = self._items_of_small[self.users_of.indices[ends[0] : ends[-1]]]
+        codes, starts = gathered.indices, gathered.indptr[ends - ends[0]]
+        for start, end in pairwise(starts.tolist()):
+            codes[start:end].sort()
+        is_new = np.empty(len(codes) + 1, bool)
+        np.not_equal(codes[1:], codes[:-1], out=is_new[1:-1])
+        is_new[starts] = True  # a row's first, also where it equals the last of the row before
+        runs = np.flatnonzero(is_new)
+        return np.searchsorted(runs, starts), codes[runs[:-1]], np.diff(runs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """Which of the counted pairs are kept."""
+
+    weights: np.ndarray  # (items,) of the related item
+    scale: np.ndarray  # (items,) of the item that is asked about
+    min_shared_users: int
+    k: int
+
+    def best(self, items: np.ndarray, counts: _Counts) -> _Rows:
+        """Return the lengths of the items' rows, and their codes and similarities, best first."""
+        starts, codes, shared = counts
+        if self.min_shared_users > 1:
+            enough = np.flatnonzero(shared >= self.min_shared_users)
+            starts = np.searchsorted(enough, starts)
+            codes, shared = codes[enough], shared[enough]
+        similarity = shared.astype(np.float32)
+        similarity *= self.weights[codes]
+        rows = [
+            self._best_of_row(item, codes[start:end], similarity[start:end])
+            for item, (start, end) in zip(items.tolist(), pairwise(starts.tolist()), strict=True)
+        ]
+        lengths = np.array([len(row) for row in rows])
+        best = np.concatenate(rows)
+        values = (best >> np.uint64(32)).astype(np.uint32).view(np.float32)
+        columns = (~best.astype(np.uint32)).astype(np.int32)
+        return lengths, columns, values * np.repeat(self.scale[items], lengths)
+
+    def _best_of_row(self, item: int, codes: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+        """Return the best as packed integers, descending.
+
+        The bits of a positive float order like the float; below them the inverted code puts the
+        lower code first among equals. Sorting the integers so settles ties as well.
+        """
+        wanted = self.k + 1  # one more, for the item itself
+        if len(codes) > wanted:
+            border = np.partition(similarity, len(codes) - wanted)[len(codes) - wanted]
+            kept = np.flatnonzero(similarity >= border)
+            codes, similarity = codes[kept], similarity[kept]
+        packed = similarity.view(np.uint32).astype(np.uint64) << np.uint64(32)
+        packed |= ~codes.astype(np.uint32)
+        packed = packed[codes != item]
+        packed.sort()
+        return packed[: -self.k - 1 : -1]
+
+
+def _in_item_order(items: np.ndarray, parts: list[_Rows]) -> sparse.csr_array:
+    """Put rows that were done in the order of ``items`` into one matrix, row i for item i."""
+    lengths, columns, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    if starts[-1] < 2**31:
+        starts = starts.astype(np.int32)
+    matrix = sparse.csr_array((values, columns, starts), shape=(len(items), len(items)))
+    return matrix[np.argsort(items)]

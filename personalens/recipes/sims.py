@@ -162,7 +162,11 @@ class SIMS(Recipe):
             config.max_item_interaction_count_percentile,
         )
         kept = user_kept[interactions.user_codes] & item_kept[interactions.item_codes]
-        return user_item_matrix(interactions.select(kept))
+        return user_item_matrix(
+            interactions.user_codes[kept],
+            interactions.item_codes[kept],
+            (len(interactions.users), len(interactions.items)),
+        )
 
     def _score_related(self, item_codes: np.ndarray) -> np.ndarray:
         # Popular items lie in (-1, 0), below every similarity, which is positive.
