@@ -15,90 +15,48 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from personalens.control.job_rows import (
+    DONE,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    STOPPED,
+    Job,
+    claimable_rows,
+    renew_lease,
+)
 from personalens.control.process_identity import ProcessIdentity
 from personalens.control.resource_store import ResourceStore, Transaction
 from personalens.home import Home
 from personalens.training.progress import Cancelled
 
-QUEUED, RUNNING, DONE, FAILED, STOPPED = "QUEUED", "RUNNING", "DONE", "FAILED", "STOPPED"
-
-LEASE_SECONDS = 20.0
-"""How long a job stays its holder's without a heartbeat. A dead holder on this machine is seen at
-once; the lease is for frozen processes and for other machines."""
+__all__ = [
+    "DEFAULT_LANES",
+    "DONE",
+    "FAILED",
+    "MAX_ATTEMPTS",
+    "QUEUED",
+    "RUNNING",
+    "STOPPED",
+    "Job",
+    "JobQueue",
+    "LeaseLost",
+]
 
 MAX_ATTEMPTS = 3
 
 DEFAULT_LANES = {"train": "training"}
 """Trainings run one after another: one already uses every core."""
 
-_QUICK_FIRST = "kind = 'train', id"
-_COLUMNS = (
-    "id, kind, arn, payload, lane, state, attempt, holder, lease_wall, lease_monotonic,"
-    " stop_requested"
-)
-
 
 class LeaseLost(Cancelled):
     """The job was given to another worker, or its resource was deleted. Write nothing, stop."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job in the hands of whoever claimed it.
-
-    Attributes
-    ----------
-    arn
-        The resource that it works for.
-    payload
-        What :meth:`JobQueue.enqueue` was given.
-    attempt
-        1 for the first; above ``MAX_ATTEMPTS`` the job is claimed only to be failed.
-    token
-        Proof of the claim.
-    stop_requested
-        It was asked to stop before it was claimed (its former holder died).
-    """
-
-    id: int
-    kind: str
-    arn: str
-    payload: dict[str, Any]
-    attempt: int
-    token: str
-    stop_requested: bool = False
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A job that is not finished, as it lies in the catalogue."""
-
-    id: int
-    kind: str
-    arn: str
-    payload: str
-    lane: str | None
-    state: str
-    attempt: int
-    holder: str | None
-    lease_wall: float | None
-    lease_monotonic: float | None
-    stop_requested: int
-
-    def is_abandoned(self) -> bool:
-        if self.state != RUNNING:
-            return False
-        holder = ProcessIdentity.from_json(self.holder)
-        return holder.is_gone() or holder.lease_is_over(
-            wall=self.lease_wall, monotonic=self.lease_monotonic
-        )
 
 
 class JobQueue:
@@ -217,7 +175,7 @@ class JobQueue:
     def waiting(self) -> int:
         """Return how many jobs could be claimed now."""
         with self.store.catalogue.reading() as connection:
-            return len(_claimable(connection))
+            return len(claimable_rows(connection))
 
     def claim(self, identity: ProcessIdentity | None = None) -> Job | None:
         """Take the next job, or return None. Quick kinds come before trainings."""
@@ -225,7 +183,7 @@ class JobQueue:
             return None
         identity = ProcessIdentity.of_self() if identity is None else identity
         with self.store.transaction() as tx:
-            rows = _claimable(tx.connection)
+            rows = claimable_rows(tx.connection)
             if not rows:
                 return None
             row, token = rows[0], secrets.token_hex(8)
@@ -234,7 +192,7 @@ class JobQueue:
                 " started_at = ?, progress = NULL WHERE id = ?",
                 (RUNNING, token, identity.to_json(), time.time(), row.id),
             )
-            _renew(tx.connection, row.id)
+            renew_lease(tx.connection, row.id)
             job = Job(row.id, row.kind, row.arn, json.loads(row.payload), row.attempt + 1, token)
             return replace(job, stop_requested=bool(row.stop_requested))
 
@@ -247,7 +205,7 @@ class JobQueue:
             If the job is no longer ours.
         """
         with self.holding(job) as tx:
-            _renew(tx.connection, job.id)
+            renew_lease(tx.connection, job.id)
             if progress is not None:
                 tx.connection.execute(
                     "UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(progress), job.id)
@@ -302,29 +260,3 @@ class JobQueue:
                 "UPDATE jobs SET state = ?, attempt = attempt - 1, token = NULL WHERE id = ?",
                 (QUEUED, job.id),
             )
-
-
-def _claimable(connection: sqlite3.Connection) -> list[_Row]:
-    """Return what could be claimed, best first, at most one of each lane."""
-    rows = [
-        _Row(*row)
-        for row in connection.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE state IN (?, ?) ORDER BY {_QUICK_FIRST}",
-            (QUEUED, RUNNING),
-        ).fetchall()
-    ]
-    free = {row.id for row in rows if row.state == QUEUED or row.is_abandoned()}
-    taken = {row.lane for row in rows if row.lane and row.id not in free}
-    claimable = []
-    for row in sorted(rows, key=lambda row: row.state != RUNNING):  # abandoned ones first
-        if row.id in free and row.lane not in taken:
-            claimable.append(row)
-            taken |= {row.lane} - {None}
-    return claimable
-
-
-def _renew(connection: sqlite3.Connection, job_id: int) -> None:
-    connection.execute(
-        "UPDATE jobs SET lease_wall = ?, lease_monotonic = ? WHERE id = ?",
-        (time.time() + LEASE_SECONDS, time.monotonic() + LEASE_SECONDS, job_id),
-    )

@@ -12,11 +12,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from personalens.control.catalogue import Catalogue
 from personalens.control.page_tokens import make_token, read_token
+from personalens.control.resources import COLUMNS, Resource, from_row, scope_of
 from personalens.home import Home
 from personalens.service_errors import (
     InvalidInputException,
@@ -24,43 +24,9 @@ from personalens.service_errors import (
     ResourceNotFoundException,
 )
 
+__all__ = ["Resource", "ResourceReader", "ResourceStore", "Transaction"]
+
 MAX_RESULTS = 100
-_COLUMNS = "arn, kind, name, parent_arn, status, created_at, updated_at, failure_reason, body"
-
-
-@dataclass(frozen=True)
-class Resource:
-    """One resource as it was when it was read.
-
-    Attributes
-    ----------
-    arn, kind, name
-        ``kind`` is the ARN's first word, such as "dataset-group".
-    parent_arn
-        What it belongs to: a dataset's group, an import job's dataset; None for the top.
-    status
-        The service's word, such as "CREATE IN_PROGRESS"; None for a schema, which has none.
-    created_at, updated_at
-        Seconds since the epoch; default: now, and the same.
-    failure_reason
-        Why it failed, for the learner.
-    body
-        Members by boto3's names (camelCase); keys that start with "_" are ours and never shown.
-    """
-
-    arn: str
-    kind: str
-    name: str
-    parent_arn: str | None = None
-    status: str | None = None
-    created_at: float = field(default_factory=time.time)
-    updated_at: float = 0.0
-    failure_reason: str | None = None
-    body: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.updated_at:
-            object.__setattr__(self, "updated_at", self.created_at)
 
 
 class ResourceReader:
@@ -83,9 +49,9 @@ class ResourceReader:
             return None
         with self._reading() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM resources WHERE arn = ?", (arn,)
+                f"SELECT {COLUMNS} FROM resources WHERE arn = ?", (arn,)
             ).fetchone()
-        return _resource(row) if row else None
+        return from_row(row) if row else None
 
     def require(self, arn: str, kind: str | None = None) -> Resource:
         """Return the resource.
@@ -122,9 +88,9 @@ class ResourceReader:
             values += statuses
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM resources WHERE {condition} ORDER BY sequence", values
+                f"SELECT {COLUMNS} FROM resources WHERE {condition} ORDER BY sequence", values
             ).fetchall()
-        return [_resource(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     def tags(self, arn: str) -> dict[str, str]:
         """Return a resource's tags, by key in alphabetical order."""
@@ -179,7 +145,7 @@ class Transaction(ResourceReader):
         )
         try:
             self.connection.execute(
-                f"INSERT INTO resources ({_COLUMNS}, scope) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO resources ({COLUMNS}, scope) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (*values, scope_of(resource.arn)),
             )
         except sqlite3.IntegrityError as error:
@@ -326,12 +292,12 @@ class ResourceStore(ResourceReader):
         found: list[tuple[int, Resource]] = []
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT sequence, {_COLUMNS} FROM resources WHERE {condition} AND sequence > ?"
+                f"SELECT sequence, {COLUMNS} FROM resources WHERE {condition} AND sequence > ?"
                 " ORDER BY sequence",
                 [*values, after],
             )
             for sequence, *row in rows:
-                resource = _resource(row)
+                resource = from_row(row)
                 if where is None or where(resource):
                     found.append((sequence, resource))
                 if len(found) > size:
@@ -339,17 +305,3 @@ class ResourceStore(ResourceReader):
             rows.close()
         token = make_token(found[size - 1][0], listing) if len(found) > size else None
         return [resource for _, resource in found[:size]], token
-
-
-def scope_of(arn: str) -> str:
-    """Return "region:account" of an ARN ("" where it is not one).
-
-    >>> scope_of("arn:aws:personalize:us-east-1:123456789012:schema/films")
-    'us-east-1:123456789012'
-    """
-    return ":".join(arn.split(":")[3:5])
-
-
-def _resource(row: Iterable[Any]) -> Resource:
-    *members, body = row
-    return Resource(*members, body=json.loads(body))

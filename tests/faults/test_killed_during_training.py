@@ -21,6 +21,7 @@ USERS, EVENTS, ITEMS = 150, 60, 600
 def solution(personalize, context, tmp_path, monkeypatch) -> str:
     """A solution over enough events that an HRNN takes seconds."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "8")
     dataset = make_dataset(personalize)
     arn = personalize.create_dataset_import_job(
         jobName="events",
