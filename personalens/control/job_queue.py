@@ -14,6 +14,7 @@ M. Kleppmann, "How to do distributed locking" (2016), on why a lease needs a fen
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from personalens.control.catalogue import StorageError
 from personalens.control.job_rows import (
     DONE,
     FAILED,
@@ -48,6 +50,8 @@ __all__ = [
     "JobQueue",
     "LeaseLost",
 ]
+
+logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 
@@ -127,9 +131,18 @@ class JobQueue:
         return int(cursor.lastrowid)
 
     def wake(self) -> None:
-        """See to it that waiting and abandoned jobs are worked on. Cheap; call it from Describe."""
-        if self._on_work is not None and self.waiting():
-            self._on_work()
+        """See to it that waiting and abandoned jobs are worked on. Cheap; call it from Describe.
+
+        A catalogue that cannot be written (a disk that has just filled up) is no error here: the
+        operation that calls has been done, and the next Describe tries again.
+        """
+        if self._on_work is None:
+            return
+        try:
+            if self.waiting():
+                self._on_work()
+        except StorageError as error:
+            logger.warning("no worker can be started: %s", error)
 
     def progress(self, arn: str) -> dict[str, Any] | None:
         """Return how the newest job of a resource goes: the members of its latest ProgressEvent

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from personalens.control import job_rows
+from personalens.control.catalogue import StorageError
 from personalens.control.job_queue import DONE, QUEUED, RUNNING, STOPPED, JobQueue, LeaseLost
 from personalens.control.process_identity import ProcessIdentity
 from personalens.control.resource_store import Resource
@@ -112,6 +113,17 @@ def test_wake_calls_on_work_only_when_there_is_some(home):
     calls.clear()
     jobs.wake()
     assert calls == []
+
+
+def test_a_disk_that_fills_up_after_the_commit_does_not_undo_the_operation(home, caplog):
+    def no_room() -> None:
+        raise StorageError("the disk is full")
+
+    jobs = JobQueue(home, on_work=no_room)
+    put(jobs, "a")
+    assert "the disk is full" in caplog.text
+    assert jobs.store.require(arn("a")).status == "CREATE PENDING"
+    assert jobs.waiting() == 1
 
 
 def test_progress_tells_state_attempt_and_the_latest_report(jobs):

@@ -14,7 +14,7 @@ from personalens.control.provider import PersonalizeProvider
 from personalens.control.service_context import ServiceContext
 from tests.faults.conftest import make_dataset, until, workers
 
-USERS, EVENTS, ITEMS = 150, 60, 600
+USERS, EVENTS, ITEMS = 120, 40, 600
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def solution(personalize, context, tmp_path, monkeypatch) -> str:
         name="films",
         datasetGroupArn=context.store.list("dataset-group")[0].arn,
         recipeArn=recipe_arn("aws-hrnn"),
-        solutionConfig={"algorithmHyperParameters": {"hidden_dimension": "128"}},
+        solutionConfig={"algorithmHyperParameters": {"hidden_dimension": "96"}},
     )["solutionArn"]
 
 
