@@ -94,6 +94,8 @@ class ExpectedError:
     ----------
     code
         The error's code, such as ``ResourceInUseException``; or the name of an exception class.
+    show_message
+        Whether to print the error's message behind its code.
 
     Raises
     ------
@@ -107,8 +109,9 @@ class ExpectedError:
     Expected ZeroDivisionError: division by zero
     """
 
-    def __init__(self, code: str):
+    def __init__(self, code: str, *, show_message: bool = True):
         self.code = code
+        self.show_message = show_message
         self.message = ""
 
     def __enter__(self) -> ExpectedError:
@@ -128,5 +131,5 @@ class ExpectedError:
             code, self.message = details["Code"], details["Message"]
         if self.code not in (code, type(error).__name__):
             return False
-        print(f"Expected {self.code}: {self.message}")
+        print(f"Expected {self.code}" + (f": {self.message}" if self.show_message else "."))
         return True

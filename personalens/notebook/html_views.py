@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-_CAPTION = '<caption style="caption-side:top;text-align:left;font-weight:600">'
+_CAPTION = '<caption style="caption-side:top;text-align:left;font-weight:600;white-space:nowrap">'
 _LEFT = ' style="text-align:left"'  # notebooks align to the right, as suits numbers
 _HIDDEN_MEMBERS = {"creationDateTime", "lastUpdatedDateTime", "ResponseMetadata"}
 

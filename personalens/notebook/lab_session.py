@@ -83,7 +83,7 @@ class LabSession:
     ):
         self.number = number
         self.seed = seed
-        self.data = _load(dataset)
+        self.data, self._notice = _load(dataset)
         self.dataset: str = self.data.name
         self.arns = ArnBook()
         if catch_up:
@@ -191,9 +191,9 @@ class LabSession:
         """Call a boto3 ``create_...`` method and return the ARN, also where it exists already."""
         return catch_up.create_once(create, **request)
 
-    def expect_error(self, code: str) -> checks.ExpectedError:
+    def expect_error(self, code: str, *, show_message: bool = True) -> checks.ExpectedError:
         """Return a context in which an error of this code must occur; it is printed."""
-        return checks.ExpectedError(code)
+        return checks.ExpectedError(code, show_message=show_message)
 
     def check(self, name: str, *answer: Any) -> None:
         """Say whether a step is done, or give a hint; raise in strict mode (see ``checks``)."""
@@ -205,19 +205,24 @@ class LabSession:
         for number, (what, make) in needed.items():
             print(f"Catching up with lab {number:02d}: {what} ...")
             make(self)
-        _clear_output()
+        if needed:
+            _clear_output()
+        if self._notice:
+            print(self._notice)
         ready = "; ".join(f"{what} (lab {number:02d})" for number, (what, _) in needed.items())
         print(f"Lab {self.number:02d} on {self.dataset}: {ready or 'nothing needed before it'}.")
         return self.arns
 
 
-def _load(dataset: str) -> Any:
-    """Load a data set; where MovieLens cannot be had, say so and load the sample."""
+def _load(dataset: str) -> tuple[Any, str | None]:
+    """Return a data set; where MovieLens cannot be had, the sample and a line that says so."""
     try:
-        return datasets.load(dataset)
-    except datasets.DataUnavailable as error:
-        print(f"{error}\nThis lab goes on with the embedded sample (simulated viewers).")
-        return datasets.load("sample")
+        return datasets.load(dataset), None
+    except datasets.DataUnavailable:
+        return datasets.load("sample"), (
+            f"{dataset} is not on this machine and cannot be downloaded now: this lab uses the "
+            "embedded sample, real films with simulated viewers."
+        )
 
 
 def _clear_output() -> None:

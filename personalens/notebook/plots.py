@@ -164,20 +164,21 @@ def viewer_timelines(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def training_curve(log: pd.DataFrame, column: str, *, label: str, ax: Axes | None = None) -> Axes:
-    """Plot one column of a training log against the epoch; the best validation epoch is marked."""
+    """Plot one column of a training log against the epoch.
+
+    In a column where more is better (all but ``loss``) the best epoch is marked.
+    """
     ax = new_axes() if ax is None else ax
     known = log.dropna(subset=[column])
     ax.plot(known["epoch"], known[column], "o-", color=COLOURS[0], markersize=4)
     if column != "loss" and len(known):
         best = known.loc[known[column].idxmax()]
-        ax.plot(best["epoch"], best[column], "D", color=COLOURS[1], markersize=8)
-        ax.annotate(
-            f"best: epoch {int(best['epoch'])}",
-            (best["epoch"], best[column]),
-            (0, -18),
-            textcoords="offset points",
-            ha="center",
-        )
+        place = (best["epoch"], best[column])
+        ax.plot(*place, "D", color=COLOURS[1], markersize=8)
+        words = f"best: epoch {int(best['epoch'])}"
+        ax.annotate(words, place, (0, 9), textcoords="offset points", ha="center")
+        ax.margins(y=0.18)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="epoch (one pass over the data)", ylabel=label)
     return ax
 
@@ -210,16 +211,6 @@ def metric_comparison(metrics: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def ranked_bars(labels: Sequence[str], values: Sequence[float], *, ax: Axes | None = None) -> Axes:
-    """Plot horizontal bars, best on top, each with its label on the axis."""
-    ax = new_axes(size=(7.5, 0.3 * len(labels) + 0.9)) if ax is None else ax
-    rows = np.arange(len(labels))
-    ax.barh(rows, values, color=COLOURS[0])
-    ax.set_yticks(rows, [_shorten(label) for label in labels])
-    ax.invert_yaxis()
-    return ax
-
-
 def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None) -> Axes:
     """Plot how many items each pair of lists has in common, as numbers on shades."""
     ax = new_axes(size=(3.8, 3.2)) if ax is None else ax
@@ -233,7 +224,7 @@ def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None
         ax.text(column, row, shared[row, column], ha="center", va="center", color=colour)
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
-    ax.set_title("Films that two lists share")
+    ax.set(xlabel="list", ylabel="list", title="Films that two lists share")
     return ax
 
 
@@ -282,10 +273,6 @@ _MAP_ARROWS = [
         ("solution version", "campaign"),
     )
 ]
-
-
-def _shorten(label: str, most: int = 38) -> str:
-    return label if len(label) <= most else label[: most - 1].rstrip() + "…"
 
 
 def _short_metric(name: str) -> str:
