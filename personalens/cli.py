@@ -164,6 +164,36 @@ def fetch_data(name: Annotated[str, typer.Argument(help="A MovieLens release.")]
     typer.echo(str(path))
 
 
+@data.command("generate")
+def generate_data(
+    users: Annotated[int, typer.Option(min=1, help="How many simulated viewers.")] = 600,
+    items: Annotated[int, typer.Option(min=1, help="How many films.")] = 480,
+    interactions: Annotated[int, typer.Option(min=1, help="Rows of interactions.csv.")] = 66_000,
+    seed: Annotated[int, typer.Option(help="The same seed and sizes give the same bytes.")] = 11,
+    out: Annotated[Path, typer.Option(help="Where the three CSV files go.")] = Path("build/data"),
+) -> None:
+    """Generate interactions.csv, items.csv and users.csv of any size, in bounded memory.
+
+    Real film titles, simulated viewers with a known taste. Rows are written viewer by viewer, so
+    100 million interactions take disk and time but hardly memory.
+    """
+    from tqdm import tqdm
+
+    from personalens.datasets import generate
+
+    with tqdm(total=interactions, unit="row", unit_scale=True, disable=None) as bar:
+
+        def advance(rows: int, _: int) -> None:
+            bar.update(rows - bar.n)
+
+        try:
+            paths = generate(users, items, interactions, seed, out, progress=advance)
+        except (ValueError, OSError) as error:
+            _fail(error)
+    for path in paths.values():
+        typer.echo(str(path))
+
+
 def _fail(error: object) -> None:
     typer.echo(f"personalens: {error}", err=True)
     raise typer.Exit(code=1)
