@@ -77,7 +77,8 @@ class CampaignOperations:
         self,
         *,
         solutionArn: str | None = None,
-        **page: Any,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
     ) -> dict[str, Any]:
         """List campaigns, oldest first; those that a solution serves if asked."""
 
@@ -85,7 +86,9 @@ class CampaignOperations:
             served = solution_of(campaign.body["solutionVersionArn"])
             return solutionArn is None or served == solutionArn
 
-        found = self.context.store.page(CAMPAIGN, where=is_wanted, **page)
+        found = self.context.store.page(
+            CAMPAIGN, where=is_wanted, nextToken=nextToken, maxResults=maxResults
+        )
         return summarize_page(found, "campaigns", "campaignArn", ["status", "failureReason"])
 
     def update_campaign(

@@ -68,10 +68,8 @@ def check_solution_config(
     ----------
     entry
         The recipe.
-    config
-        ``solutionConfig`` as CreateSolution got it.
-    columns
-        The columns of the dataset group's datasets by type in upper case.
+    config, columns
+        ``solutionConfig`` of the request; columns of the group's datasets by type in upper case.
 
     Raises
     ------

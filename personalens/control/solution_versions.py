@@ -102,7 +102,8 @@ class SolutionVersionOperations:
         self,
         *,
         solutionArn: str | None = None,
-        **page: Any,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
     ) -> dict[str, Any]:
         """List versions, oldest first; of one solution if asked.
 
@@ -114,7 +115,9 @@ class SolutionVersionOperations:
         store = self.context.store
         if solutionArn is not None:
             store.require(solutionArn, SOLUTION)
-        found, token = store.page(SOLUTION_VERSION, parent_arn=solutionArn, **page)
+        found, token = store.page(
+            SOLUTION_VERSION, parent_arn=solutionArn, nextToken=nextToken, maxResults=maxResults
+        )
         answer: dict[str, Any] = {"solutionVersions": [version_summary(one) for one in found]}
         return answer if token is None else {**answer, "nextToken": token}
 

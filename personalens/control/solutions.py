@@ -70,13 +70,10 @@ class SolutionOperations:
             "performAutoML": performAutoML,
             "performAutoTraining": performAutoTraining,
             "performIncrementalUpdate": performIncrementalUpdate,
-            "eventType": eventType,
             "solutionConfig": solutionConfig or {},
-        }
-        body = {member: value for member, value in body.items() if value is not None}
-        context = self.context
-        arn = arns.build(SOLUTION, name, region=context.region, account=context.account)
-        with context.store.transaction() as tx:
+        } | ({} if eventType is None else {"eventType": eventType})
+        arn = arns.build(SOLUTION, name, region=self.context.region, account=self.context.account)
+        with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             check_quota(tx, SOLUTION, existing=len(tx.list(SOLUTION, parent_arn=datasetGroupArn)))
             check_solution_config(entry, solutionConfig or {}, dataset_columns(tx, datasetGroupArn))
@@ -96,10 +93,13 @@ class SolutionOperations:
         self,
         *,
         datasetGroupArn: str | None = None,
-        **page: Any,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
     ) -> dict[str, Any]:
         """List solutions, oldest first; of one dataset group if asked."""
-        found = self.context.store.page(SOLUTION, parent_arn=datasetGroupArn, **page)
+        found = self.context.store.page(
+            SOLUTION, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
+        )
         return summarize_page(found, "solutions", "solutionArn", ["status", "recipeArn"])
 
     def delete_solution(self, *, solutionArn: str) -> dict[str, Any]:

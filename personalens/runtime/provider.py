@@ -67,8 +67,7 @@ class PersonalizeRuntimeProvider:
         """
         campaign_arn = _one_source(campaignArn, recommenderArn)
         _refuse_later(later)
-        if not 0 <= numResults <= MAX_RESULTS:
-            raise InvalidInputException(f"numResults is {numResults}; allowed: 0 to {MAX_RESULTS}.")
+        _check_count("numResults", numResults, least=0)
         deployment = self._deployments.require(campaign_arn)
         model = deployment.model
         if model.recipe_type == RANKING:
@@ -81,10 +80,10 @@ class PersonalizeRuntimeProvider:
                 raise _missing_input("itemId", campaign_arn, model.name)
             codes = np.array([model.items_.code(itemId)])  # -1, unknown, means popular items
             scores = model.score_related(codes)[0]
-            return _reply("itemList", best_items(model, scores, numResults))
-        if not userId and model.recipe_type != POPULAR:
+        elif not userId and model.recipe_type != POPULAR:
             raise _missing_input("userId", campaign_arn, model.name)
-        scores = self._user_scores(deployment, userId, context)
+        else:
+            scores = self._user_scores(deployment, userId, context)
         return _reply("itemList", best_items(model, scores, numResults))
 
     def get_personalized_ranking(
@@ -107,10 +106,7 @@ class PersonalizeRuntimeProvider:
             If the campaign does not exist or is not ACTIVE.
         """
         _refuse_later(later)
-        if not 1 <= len(inputList) <= MAX_RESULTS:
-            raise InvalidInputException(
-                f"inputList holds {len(inputList)} items; allowed: 1 to {MAX_RESULTS}."
-            )
+        _check_count("The number of items in inputList", len(inputList), least=1)
         deployment = self._deployments.require(campaignArn)
         model = deployment.model
         if model.recipe_type != RANKING:
@@ -155,6 +151,11 @@ def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:
     if campaign_arn is None:
         raise InvalidInputException("Give the campaign to ask: campaignArn is missing.")
     return campaign_arn
+
+
+def _check_count(what: str, count: int, *, least: int) -> None:
+    if not least <= count <= MAX_RESULTS:
+        raise InvalidInputException(f"{what} is {count}; allowed: {least} to {MAX_RESULTS}.")
 
 
 def _refuse_later(given: Mapping[str, Any]) -> None:

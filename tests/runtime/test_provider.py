@@ -207,8 +207,8 @@ def test_each_operation_serves_its_own_recipe_types(service, ranking, popular):
 @pytest.mark.parametrize(
     ("request_members", "message"),
     [
-        ({"inputList": []}, "inputList holds 0 items; allowed: 1 to 500"),
-        ({"inputList": ["film-1"] * 501}, "inputList holds 501 items"),
+        ({"inputList": []}, "items in inputList is 0; allowed: 1 to 500"),
+        ({"inputList": ["film-1"] * 501}, "items in inputList is 501"),
         ({"userId": ""}, "userId is missing"),
     ],
 )
