@@ -30,7 +30,7 @@ AVRO_FIELDS: dict[str, dict[str, dict]] = {
         "EVENT_TYPE": _STRING,
         "EVENT_VALUE": {"type": ["null", "float"]},
         "DEVICE": _CATEGORY,
-        "DAYPART": _CATEGORY,
+        "TIME_OF_DAY": _CATEGORY,
         "IMPRESSION": {"type": ["null", "string"]},
     },
     ITEMS: {

@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,16 @@ def test_every_release_has_a_checksum():
         kind, digest = release.checksum.split(":")
         assert len(digest) == lengths[kind]
         assert set(digest) <= set("0123456789abcdef")
+
+
+def test_the_readme_lists_every_release_with_its_checksum():
+    readme = (Path(__file__).resolve().parents[2] / "data" / "README.md").read_text("utf-8")
+    for release in RELEASES.values():
+        kind, digest = release.checksum.split(":")
+        row = (
+            f"| {release.name} | {release.ratings:,} | {release.megabytes} MB | {kind} `{digest}` |"
+        )
+        assert row in readme
 
 
 def test_offline_the_error_says_how_to_get_the_file(no_data, monkeypatch):
