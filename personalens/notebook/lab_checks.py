@@ -347,8 +347,9 @@ def _by_hand(lab: LabSession, table: pd.DataFrame) -> str:
     return "your numbers and the engine's are the same."
 
 
-@check("5b", hint="run the cell with get_solution_metrics again.")
-def _comparison(lab: LabSession, comparison: pd.DataFrame) -> str:
+@check("5b", hint="run the cells of section 2 again, from the top.")
+def _comparison(lab: LabSession, comparison: pd.DataFrame, precision: float) -> str:
+    _near(precision, comparison.loc["precision_at_25", "popularity"], what="precision at 25")
     if len(comparison) != _METRIC_KEYS or comparison.isna().any(axis=None):
         raise NotYet(f"{_METRIC_KEYS} metrics are expected for each recipe.")
     best = comparison.loc["normalized_discounted_cumulative_gain_at_25"].idxmax()

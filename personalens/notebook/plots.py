@@ -21,6 +21,7 @@ COLOURS = color_sequences["petroff10"]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SIZE, DPI = (7.5, 3.2), 88
 _SECOND, _MINUTE, _HOUR, _DAY, _YEAR = 1, 60, 3600, 86400, 31_557_600
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
 _ZERO_GAP = 0.12
 """Where gaps of zero stand on a log axis that cannot show zero."""
 _TIME_TICKS = {
@@ -67,7 +68,14 @@ def concentration_curve(counts: Sequence[int], *, ax: Axes | None = None) -> Axe
     ax.plot([0, 1], [0, 1], color="grey", linestyle=":", label="if all films were equal")
     tenth = float(np.interp(0.1, films, share))
     ax.plot(0.1, tenth, "o", color=COLOURS[1])
-    ax.text(0.14, tenth, f"top 10% of films:\n{tenth:.0%} of interactions", va="center", size=9)
+    ax.text(
+        0.14,
+        tenth,
+        f"top 10% of films:\n{tenth:.0%} of interactions",
+        va="center",
+        size=9,
+        bbox=_PAPER,
+    )
     ax.set(
         xlabel="share of films, most popular first",
         ylabel="share of interactions",
@@ -124,7 +132,8 @@ def gap_histogram(
     if threshold is not None:
         ax.axvline(threshold, color=COLOURS[1], linewidth=2)
         later = float((seconds > threshold).mean())
-        ax.text(threshold * 1.2, ax.get_ylim()[1] * 0.9, f"{later:.1%} of gaps are longer")
+        place = (threshold * 1.2, ax.get_ylim()[1] * 0.92)
+        ax.text(*place, f"{later:.1%} of gaps are longer", bbox=_PAPER)
     ticks = {_ZERO_GAP: "same\nsecond"} | {t: n for t, n in _TIME_TICKS.items() if t <= edges[-1]}
     ax.set_xticks(list(ticks), list(ticks.values()))
     ax.minorticks_off()
