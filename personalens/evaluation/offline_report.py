@@ -69,11 +69,11 @@ def solution_metrics(
 
     Truths that the model has never seen are misses. Amazon Personalize: GetSolutionMetrics.
     """
-    truth_in_model = model.items_.encode(holdout.truths.items.ids)
+    known = model.items_.encode(holdout.inputs.items.ids)
     lists, hits = [], []
     for users in _batches(holdout.test_users, len(model.items_)):
-        ranked = _service_lists(model, holdout, users, exclude_seen)  # (B, 25)
-        truths = [truth_in_model[holdout.truth_codes(user)] for user in users]
+        ranked = _service_lists(model, holdout, users, known, exclude_seen)  # (B, 25)
+        truths = [known[holdout.truth_codes(user)] for user in users]
         lists.append(ranked)
         hits.append(_hits(ranked, truths))
     ranked, found = np.concatenate(lists), np.concatenate(hits)
@@ -107,7 +107,8 @@ def leave_one_out_report(
 
     The whole catalogue is ranked (no sampled negatives: Krichene and Rendle, "On Sampled Metrics
     for Item Recommendation", KDD 2020), without the items the user has had. RANK is that of the
-    right item, infinite where the model cannot name it. ``summary`` averages the rows;
+    right item, infinite where the model cannot name it. A recipe that relates items ranks what is
+    related to the user's last item. ``summary`` averages the rows;
     ``paired_difference`` compares two reports user by user.
 
     Parameters
@@ -126,11 +127,13 @@ def leave_one_out_report(
     if part not in ("test", "validation"):
         raise ValueError(f'part is {part!r}; choose "test" or "validation"')
     cases: NextItemCases = getattr(split, part)
-    answers = model.items_.encode(cases.interactions.items.ids)[cases.item_codes]
+    known = model.items_.encode(cases.interactions.items.ids)
+    answers = known[cases.item_codes]
     ranks = []
     for batch in _batches(np.arange(len(cases)), len(model.items_)):
         histories = cases.histories(batch, model.items_)
-        scores = _user_scores(model, histories, exclude_seen)
+        last = cases.interactions.item_codes[cases.rows[batch] - 1]
+        scores = _scores(model, histories, known[last], exclude_seen)
         ranks.append(rank_of(scores, answers[batch]))
     rank = np.concatenate(ranks)
     return pd.DataFrame(
@@ -173,26 +176,31 @@ def paired_difference(
 
 
 def _service_lists(
-    model: ScoresHistories, holdout: ServiceHoldout, users: np.ndarray, exclude_seen: bool
+    model: ScoresHistories,
+    holdout: ServiceHoldout,
+    users: np.ndarray,
+    known: np.ndarray,
+    exclude_seen: bool,
 ) -> np.ndarray:
     histories = histories_of(holdout.inputs, users, items=model.items_)
-    if getattr(model, "recipe_type", None) == "RELATED_ITEMS":
-        last = holdout.inputs.item_codes[holdout.inputs.offsets[users + 1] - 1]
-        codes = model.items_.encode(holdout.inputs.items.decode(last))
-        scores = np.array(model.score_related(codes))  # type: ignore[attr-defined]
-        if exclude_seen:
-            _leave_out_history(scores, histories)
-    else:
-        scores = _user_scores(model, histories, exclude_seen)
+    last = holdout.inputs.item_codes[holdout.inputs.offsets[users + 1] - 1]
+    scores = _scores(model, histories, known[last], exclude_seen)
     ranked = top_k_matrix(scores, LIST_LENGTH)
     missing = LIST_LENGTH - ranked.shape[1]
     return np.pad(ranked, ((0, 0), (0, missing)), constant_values=NOTHING)
 
 
-def _user_scores(
-    model: ScoresHistories, histories: Sequence[History], exclude_seen: bool
+def _scores(
+    model: ScoresHistories,
+    histories: Sequence[History],
+    last_codes: np.ndarray,
+    exclude_seen: bool,
 ) -> np.ndarray:
-    scores = model.score(histories)
+    """Return (B, items); recipes that relate items are asked about the last item of each user."""
+    if getattr(model, "recipe_type", None) == "RELATED_ITEMS":
+        scores = model.score_related(last_codes)  # type: ignore[attr-defined]
+    else:
+        scores = model.score(histories)
     if exclude_seen:
         scores = np.array(scores)
         _leave_out_history(scores, histories)
