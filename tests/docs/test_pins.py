@@ -1,0 +1,117 @@
+"""requirements.txt pins exactly what pyproject.toml leads to, and everything that is imported."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PINNED_EXTRAS = ("labs", "server", "dev")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LINES = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+PINS = {
+    canonicalize_name(name): version
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)$", "\n".join(LINES), re.MULTILINE)
+}
+
+
+def declared() -> list[Requirement]:
+    """Return what pyproject.toml asks for, with the extras that the pins cover."""
+    extras = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"], *(text for name in PINNED_EXTRAS for text in extras[name])]
+    return [Requirement(text) for text in texts]
+
+
+@cache
+def requirements_of(name: str) -> tuple[Requirement, ...]:
+    return tuple(map(Requirement, metadata.requires(name) or ()))
+
+
+def closure(roots: list[Requirement]) -> set[str]:
+    """Return everything that the roots need on this platform, by the installed metadata."""
+    seen, todo = set(), list(roots)
+    while todo:
+        wanted = todo.pop()
+        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        for inner in requirements_of(wanted.name):
+            extras = wanted.extras or {""}
+            if inner.marker is None or any(inner.marker.evaluate({"extra": e}) for e in extras):
+                todo.append(inner)
+    return {name for name, _ in seen}
+
+
+def test_torch_comes_first_and_the_package_last():
+    assert re.fullmatch(r"torch==\d+\.\d+\.\d+", LINES[0])
+    assert LINES[-1] == "-e ."
+
+
+def test_every_line_is_an_exact_pin_without_a_build_or_a_host():
+    pinned = [line for line in LINES[:-1] if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned)
+    assert len(PINS) == len(pinned)
+    assert "://" not in "\n".join(LINES)
+
+
+def test_the_pins_are_the_whole_closure_and_nothing_else():
+    needed = closure(declared())
+    # What another platform or a newer Python needs beside it may be pinned as well.
+    assert needed - set(PINS) == set(), "not pinned"
+    assert set(PINS) - needed == set(), "pinned, but nobody needs it"
+
+
+def test_the_pins_satisfy_the_ranges():
+    for wanted in declared():
+        assert wanted.specifier.contains(PINS[canonicalize_name(wanted.name)]), str(wanted)
+
+
+def test_the_pins_run_on_the_python_that_is_promised():
+    assert SpecifierSet(PROJECT["requires-python"]).contains("3.11.0")
+    for name in PINS:
+        needs = metadata.metadata(name).get("Requires-Python")
+        assert needs is None or SpecifierSet(needs).contains("3.11.0"), f"{name} needs {needs}"
+
+
+def sources():
+    """Yield each file of Python and the code of each lab."""
+    for folder in ("personalens", "tests", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "labs").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        yield str(path.relative_to(ROOT)), "\n".join(code)
+
+
+def imported_names(text: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_whatever_is_imported_is_pinned():
+    providers = metadata.packages_distributions()
+    ours = {"personalens", "tests", *sys.stdlib_module_names}
+    missing = {
+        f"{file} imports {name}"
+        for file, text in sources()
+        for name in imported_names(text) - ours
+        if not {canonicalize_name(found) for found in providers.get(name, ())} & set(PINS)
+    }
+    assert missing == set()
