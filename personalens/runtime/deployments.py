@@ -48,8 +48,8 @@ class Deployments:
 
     Notes
     -----
-    A campaign's row is read again for every request (one look-up by primary key, some 30
-    microseconds), so an UpdateCampaign of another process counts from the next request on. What is
+    A campaign's row is read again for every request (one look-up by its ARN, below 0.1
+    milliseconds), so an UpdateCampaign of another process counts from the next request on. What is
     kept is the model, which never changes.
     """
 
