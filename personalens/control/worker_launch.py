@@ -129,6 +129,8 @@ def _spawn(home: Home, worker_id: str) -> None:
     _rotate(log)
     environment = dict(os.environ)
     environment["PERSONALENS_WORKER_LOG"] = str(log)
+    # Threads that spin while they wait bring training to a halt when two workers share two cores.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     package_root = Path(personalens.__file__).resolve().parent.parent
     if package_root.name != "site-packages":  # imported from a checkout, maybe by working folder
         search = [str(package_root), *filter(None, [environment.get("PYTHONPATH")])]
