@@ -26,18 +26,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from personalens.datasets.film_catalogue import COUNT_STREAM, EVENT_STREAM, random_stream
 from personalens.datasets.film_tables import FilmTables, write_csv
 from personalens.datasets.film_world import (
     AGE_GROUPS,
     COUNTRIES,
     DEVICES,
-    EVENT_STREAM,
     PLANS,
     TIMES_OF_DAY,
-    VIEWER_STREAM,
     FilmWorld,
     Viewers,
-    random_stream,
 )
 from personalens.datasets.viewing import EVENT_TYPES, Viewing, view_films
 
@@ -148,7 +146,7 @@ def generate(
 def _event_counts(users: int, interactions: int, seed: int) -> np.ndarray:
     """Return (users,) int64 of sum ``interactions``: at least one each, busier viewers up to about
     four times the mean."""
-    rng = random_stream(seed, VIEWER_STREAM, 1_000_000_000)
+    rng = random_stream(seed, COUNT_STREAM)
     weight = np.exp(0.65 * np.clip(rng.standard_normal(users), -2.2, 2.2))
     edges = np.rint(np.cumsum(weight) / weight.sum() * (interactions - users)).astype(np.int64)
     return 1 + np.diff(edges, prepend=0)

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from personalens.datasets.film_catalogue import SPAN_DAYS, SPAN_START, Catalogue
 from personalens.datasets.film_world import FOLLOW_UP_STRENGTH as STRENGTH
 from personalens.datasets.film_world import (
     MOOD_DECAY,
-    SPAN_DAYS,
-    SPAN_START,
     TIMES_OF_DAY,
     WEIGHTS,
-    Catalogue,
     FilmWorld,
     Viewers,
     freshness,

@@ -12,14 +12,8 @@ import pytest
 
 from personalens.datasets import load, parse_schema, registry, simulator
 from personalens.datasets.csv_import import CsvSource, import_csv
-from personalens.datasets.film_world import (
-    NOTHING,
-    SPAN_END,
-    SPAN_START,
-    FilmWorld,
-    Viewers,
-    read_films,
-)
+from personalens.datasets.film_catalogue import SPAN_END, SPAN_START, read_films
+from personalens.datasets.film_world import NOTHING, FilmWorld, Viewers
 from personalens.datasets.simulator import generate, load_sample, write_sample
 
 COMMITTED = Path(__file__).resolve().parents[2] / "data" / "sample"
@@ -136,7 +130,7 @@ def test_choices_follow_the_stated_probabilities(sample, sessions):
     """Over some thousand shelves, films that follow the last one, films of the viewer's taste, and
     popular ones are chosen as often as the model says, within four standard errors."""
     world, chosen, expected, variance = sample.world, {}, {}, {}
-    for _, viewer in list(sessions.groupby("USER_ID"))[:40]:
+    for _, viewer in list(sessions.groupby("USER_ID"))[:25]:
         items = viewer.ITEM_ID.tolist()
         starts = np.flatnonzero(viewer.OPENS)
         for place, row in enumerate(viewer.itertuples()):
@@ -162,7 +156,7 @@ def test_choices_follow_the_stated_probabilities(sample, sessions):
                 variance[kind] = variance.get(kind, 0) + mean * (1 - mean)
     for kind, count in chosen.items():
         assert abs(count - expected[kind]) < 4 * np.sqrt(variance[kind]) + 1, kind
-    assert chosen["follow-up"] > 500
+    assert chosen["follow-up"] > 300
 
 
 CONTEXT = {"DEVICE": "tv", "TIME_OF_DAY": "evening"}
