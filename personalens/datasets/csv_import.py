@@ -16,12 +16,10 @@ The rules, and what is decided where Amazon Personalize's guide is silent:
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +28,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from personalens.datasets.avro_schemas import DatasetSchema
+from personalens.datasets.bad_rows import describe_bad_rows
 from personalens.datasets.column_checks import (
     FALSE_VALUES,
     TRUE_VALUES,
@@ -37,12 +36,10 @@ from personalens.datasets.column_checks import (
     column_checks,
 )
 from personalens.datasets.csv_blocks import (
-    BLOCK_BYTES,
     BadRow,
     CsvBlock,
     CsvImportError,
     CsvSource,
-    not_utf8,
     read_blocks,
 )
 from personalens.datasets.schema_rules import ACTIONS, INTERACTIONS
@@ -52,7 +49,6 @@ __all__ = ["BadRow", "CsvImportError", "CsvSource", "ImportReport", "import_csv"
 
 MINIMUM_INTERACTIONS = 1000
 MAXIMUM_ACTIONS = 1000
-MAX_BAD_ROWS = 5
 METADATA_KEY = b"personalens"
 _PARSE_BYTES = 4 << 20  # so that one block is parsed by several threads
 
@@ -212,14 +208,14 @@ def _convert(block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck])
     try:
         table = _parse(block.data, header, checks)
     except pa.ArrowInvalid as error:
-        raise _describe(block, header, checks, str(error)) from None
+        raise describe_bad_rows(block, header, checks, str(error)) from None
     if table.num_rows not in (block.line_count, block.line_count - block.blank_line_count()):
-        raise _describe(block, header, checks, "the number of records is not that of lines")
+        raise describe_bad_rows(block, header, checks, "the number of records is not that of lines")
     columns = {}
     for name, check in checks.items():
         columns[name] = check.clean(table[name])
         if not check.holds(columns[name]):
-            raise _describe(block, header, checks, f"column {name} breaks a rule")
+            raise describe_bad_rows(block, header, checks, f"column {name} breaks a rule")
     return pa.table(columns)
 
 
@@ -244,67 +240,3 @@ def _parse(data: bytes, header: list[str], checks: dict[str, ColumnCheck]) -> pa
         if "straddl" not in str(error) and "try to increase block size" not in str(error):
             raise
         return read(len(data) + 1)  # a line longer than a parser's block
-
-
-def _describe(
-    block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck], fallback: str
-) -> CsvImportError:
-    """Return the error that names the first bad rows of a block that did not pass."""
-    bad = []
-    with _long_fields_allowed():
-        for number, line in enumerate(block.data.split(b"\n"), block.first_line):
-            if bad_row := _first_fault(
-                block.file, number, line.removesuffix(b"\r"), header, checks
-            ):
-                bad.append(bad_row)
-            if len(bad) == MAX_BAD_ROWS:
-                break
-    if not bad:
-        last = block.first_line + block.line_count - 1
-        return CsvImportError(f"{block.file}, lines {block.first_line} to {last}: {fallback}.")
-    reasons = "; ".join(map(str, bad))
-    more = " (the first ones found)" if len(bad) == MAX_BAD_ROWS else ""
-    return CsvImportError(f"Bad rows{more}: {reasons}.", tuple(bad))
-
-
-def _first_fault(
-    file: str, number: int, line: bytes, header: list[str], checks: dict[str, ColumnCheck]
-) -> BadRow | None:
-    if not line:
-        return None
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        position = line[: error.start].count(b",")
-        if b'"' in line or position >= len(header):
-            return BadRow(file, number, None, None, not_utf8(error))
-        shown = line.split(b",")[position].decode("utf-8", "replace")
-        return BadRow(file, number, header[position], shown, not_utf8(error))
-    if "\r" in text:
-        return BadRow(file, number, None, None, "there is a carriage return inside the line")
-    try:
-        cells = next(csv.reader([text], escapechar="\\", strict=True))
-    except csv.Error:
-        reason = (
-            "a quote is not closed on its line, or is followed by text; a record is one line, and "
-            'a quote inside quotes is written \\"'
-        )
-        return BadRow(file, number, None, None, reason)
-    if len(cells) != len(header):
-        advice = "; put text that holds a comma in quotes" if len(cells) > len(header) else ""
-        reason = f"the line has {len(cells)} values, the header {len(header)}{advice}"
-        return BadRow(file, number, None, None, reason)
-    by_name = dict(zip(header, cells, strict=True))
-    for name, check in checks.items():
-        if reason := check.why_bad(by_name[name]):
-            return BadRow(file, number, name, by_name[name], reason)
-    return None
-
-
-@contextmanager
-def _long_fields_allowed() -> Iterator[None]:
-    before = csv.field_size_limit(2 * BLOCK_BYTES)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
