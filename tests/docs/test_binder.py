@@ -1,0 +1,135 @@
+"""binder/ builds: the pins agree, and the very steps of mybinder.org end in a JupyterLab on lab 00.
+
+The build installs everything anew, which takes minutes: it runs where PERSONALENS_TEST_INSTALLS=1,
+as in CI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BINDER = ROOT / "binder"
+NAME = re.compile(r"^([\w.-]+)==(\S+)$", re.MULTILINE)
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(NAME.findall(path.read_text(encoding="utf-8")))
+
+
+def test_the_python_is_one_that_the_package_supports():
+    version = (BINDER / "runtime.txt").read_text().strip().removeprefix("python-")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f">={version}" == project["requires-python"]
+
+
+def test_its_pins_are_those_of_the_root_without_torch():
+    ours, root = pins(BINDER / "requirements.txt"), pins(ROOT / "requirements.txt")
+    uv = ours.pop("uv")
+    assert f"uv=={uv}" in (ROOT / "Makefile").read_text()
+    assert "torch" not in ours
+    assert {name: root.get(name) for name in ours} == ours
+
+
+def test_the_scripts_can_be_executed_and_parsed():
+    for script in ("postBuild", "start"):
+        assert os.access(BINDER / script, os.X_OK)
+        subprocess.run(["bash", "-n", str(BINDER / script)], check=True)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A checkout and an environment, built by Binder's steps; its bin folder is first on PATH."""
+    if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":
+        pytest.skip("installs everything anew: set PERSONALENS_TEST_INSTALLS=1")
+    folder = tmp_path_factory.mktemp("binder")
+    checkout, python = folder / "repository", folder / "env" / "bin" / "python"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "env")], check=True)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PERSONALENS_", "OMP_"))
+    }
+    environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
+    # uv does not read pip's settings. Where they name a folder of wheels, torch lies there.
+    if wheels := environment.get("PIP_FIND_LINKS"):
+        environment |= {"UV_FIND_LINKS": wheels, "TORCH_BACKEND": ""}
+
+    def run(*command: str) -> None:
+        done = subprocess.run(
+            command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=900
+        )
+        assert done.returncode == 0, f"{command}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+    run(str(python), "-m", "pip", "install", "--quiet", "-r", "binder/requirements.txt")
+    run("binder/postBuild")
+    yield checkout, environment, run
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_the_image_has_the_package_the_cpu_s_torch_and_few_threads(image):
+    _, _, run = image
+    run(
+        "binder/start",
+        "python",
+        "-c",
+        "import torch, personalens\n"
+        "assert not torch.cuda.is_available() and torch.get_num_threads() <= 2\n"
+        "frame = personalens.datasets.load('sample').interactions\n"
+        "assert len(personalens.SIMS().fit(frame).similar([frame['ITEM_ID'][0]], k=5)) == 5",
+    )
+
+
+@pytest.mark.slow
+def test_jupyterlab_opens_the_first_lab(image):
+    checkout, environment, _ = image
+    options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--IdentityProvider.token="]
+    if os.geteuid() == 0:
+        options.append("--allow-root")
+    runtime = checkout / "runtime"
+    server = subprocess.Popen(
+        ["binder/start", "jupyter", "lab", *options],
+        cwd=checkout,
+        env={**environment, "JUPYTER_RUNTIME_DIR": str(runtime)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = wait_for_url(runtime)
+        with urlopen(url, timeout=30) as page:
+            assert page.url.endswith("/lab/tree/labs/00_start_here.ipynb")
+        request = Request(f"{url}api/contents/labs/00_start_here.ipynb?content=0")
+        with urlopen(request, timeout=30) as answer:
+            assert json.load(answer)["type"] == "notebook"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_for_url(runtime: Path, seconds: float = 60) -> str:
+    """Return the server's address once it has written it down and answers."""
+    end = time.monotonic() + seconds
+    while True:
+        for file in runtime.glob("jpserver-*.json"):
+            url = json.loads(file.read_text())["url"]
+            try:
+                urlopen(f"{url}api", timeout=5).close()
+                return url
+            except (URLError, ConnectionError):
+                pass
+        assert time.monotonic() < end, "JupyterLab did not start"
+        time.sleep(0.2)
