@@ -15,32 +15,23 @@ from personalens.datasets.csv_blocks import (
     BLOCK_BYTES,
     BadRow,
     CsvBlock,
-    CsvImportError,
     not_utf8,
 )
 
-MAX_BAD_ROWS = 5
 
-
-def describe_bad_rows(
-    block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck], fallback: str
-) -> CsvImportError:
-    """Return the error that names the first bad rows of a block that did not pass."""
-    bad = []
+def find_bad_rows(
+    block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck], limit: int
+) -> list[BadRow]:
+    """Return the first bad rows of a block, at most ``limit``."""
+    bad: list[BadRow] = []
     with _long_fields_allowed():
         for number, line in enumerate(block.data.split(b"\n"), block.first_line):
-            if bad_row := _first_fault(
-                block.file, number, line.removesuffix(b"\r"), header, checks
-            ):
-                bad.append(bad_row)
-            if len(bad) == MAX_BAD_ROWS:
+            fault = _first_fault(block.file, number, line.removesuffix(b"\r"), header, checks)
+            if fault is not None:
+                bad.append(fault)
+            if len(bad) == limit:
                 break
-    if not bad:
-        last = block.first_line + block.line_count - 1
-        return CsvImportError(f"{block.file}, lines {block.first_line} to {last}: {fallback}.")
-    reasons = "; ".join(map(str, bad))
-    more = " (the first ones found)" if len(bad) == MAX_BAD_ROWS else ""
-    return CsvImportError(f"Bad rows{more}: {reasons}.", tuple(bad))
+    return bad
 
 
 def _first_fault(

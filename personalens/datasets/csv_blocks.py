@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,6 +96,17 @@ class CsvBlock:
         lengths = np.diff(ends, prepend=-1)
         ends_in_cr = np.frombuffer(self.data, np.uint8)[np.maximum(ends - 1, 0)] == ord("\r")
         return int(((lengths == 1) | ((lengths == 2) & ends_in_cr)).sum())
+
+    def pieces(self, lines: int) -> Iterator[CsvBlock]:
+        """Yield the block again in pieces of so many lines."""
+        ends = (
+            np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))[lines - 1 :: lines] + 1
+        )
+        edges = [0, *ends.tolist(), len(self.data)]
+        for number, (start, end) in enumerate(pairwise(edges)):
+            if start < end:
+                first = self.first_line + number * lines
+                yield CsvBlock(self.file, self.data[start:end], first, self.position)
 
 
 def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:

@@ -28,7 +28,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.datasets.bad_rows import describe_bad_rows
+from personalens.datasets.bad_rows import find_bad_rows
 from personalens.datasets.column_checks import (
     FALSE_VALUES,
     TRUE_VALUES,
@@ -50,7 +50,9 @@ __all__ = ["BadRow", "CsvImportError", "CsvSource", "ImportReport", "import_csv"
 MINIMUM_INTERACTIONS = 1000
 MAXIMUM_ACTIONS = 1000
 METADATA_KEY = b"personalens"
+MAX_BAD_ROWS = 5
 _PARSE_BYTES = 4 << 20  # so that one block is parsed by several threads
+_LINES_LOOKED_AT = 2000
 
 
 @dataclass(frozen=True)
@@ -205,17 +207,36 @@ def _check_count(rows: int, minimum_rows: int, dataset_type: str) -> None:
 
 def _convert(block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck]) -> pa.Table:
     """Return the block as a table that passes every check; CsvImportError otherwise."""
+    found = _check(block, header, checks)
+    if isinstance(found, pa.Table):
+        return found
+    bad: list[BadRow] = []
+    for piece in block.pieces(_LINES_LOOKED_AT):  # only where a fault is, line by line
+        if not isinstance(_check(piece, header, checks), pa.Table):
+            bad += find_bad_rows(piece, header, checks, MAX_BAD_ROWS - len(bad))
+        if len(bad) == MAX_BAD_ROWS:
+            break
+    if not bad:
+        last = block.first_line + block.line_count - 1
+        raise CsvImportError(f"{block.file}, lines {block.first_line} to {last}: {found}.")
+    more = " (the first ones found)" if len(bad) == MAX_BAD_ROWS else ""
+    raise CsvImportError(f"Bad rows{more}: {'; '.join(map(str, bad))}.", tuple(bad))
+
+
+def _check(block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck]) -> pa.Table | str:
+    """Return the block as a table if it passes every check, else what is wrong with it."""
     try:
         table = _parse(block.data, header, checks)
     except pa.ArrowInvalid as error:
-        raise describe_bad_rows(block, header, checks, str(error)) from None
-    if table.num_rows not in (block.line_count, block.line_count - block.blank_line_count()):
-        raise describe_bad_rows(block, header, checks, "the number of records is not that of lines")
+        return str(error)
+    surplus = block.line_count - table.num_rows
+    if surplus and surplus != block.blank_line_count():
+        return "the number of records is not that of the lines"
     columns = {}
     for name, check in checks.items():
         columns[name] = check.clean(table[name])
         if not check.holds(columns[name]):
-            raise describe_bad_rows(block, header, checks, f"column {name} breaks a rule")
+            return f"column {name} breaks a rule"
     return pa.table(columns)
 
 

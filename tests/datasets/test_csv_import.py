@@ -264,6 +264,15 @@ def test_the_first_five_bad_rows_are_named(refused):
     assert str(error).startswith("Bad rows (the first ones found): part-0.csv, line 3, column YEAR")
 
 
+@pytest.mark.parametrize("lines", [1, 2, 7, 1000])
+def test_bad_rows_are_the_same_however_a_block_is_searched(lines, refused, monkeypatch):
+    monkeypatch.setattr("personalens.datasets.csv_import._LINES_LOOKED_AT", lines)
+    rows = [f"{i},Film,Drama,1990\n" for i in range(40)]
+    rows[9], rows[10], rows[30] = '9,"Film\n', 'goes on",,\n', "30,,,late"  # no last line end
+    error = refused(HEADER + "".join(rows[:20]) + "\n\n" + "".join(rows[20:31]))
+    assert [bad.line for bad in error.bad_rows] == [11, 12, 34]
+
+
 def test_line_numbers_hold_across_blocks(refused, monkeypatch):
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 100)
     rows = "".join(f"{i},Film {i},Drama,1990\n" for i in range(200))
