@@ -167,7 +167,8 @@ class Recipe(ABC):
             interactions = Interactions.from_frame(interactions)
         if not len(interactions):
             raise ValueError("there are no interactions to learn from")
-        interactions = interactions.compact()
+        if not _uses_all_ids(interactions):
+            interactions = interactions.compact()
         self.training_log_ = []
         self.items_, self.interactions_ = interactions.items, interactions
         try:
@@ -323,6 +324,11 @@ class Recipe(ABC):
         if scores.shape != expected:
             raise ValueError(f"{type(self).__name__} scored {scores.shape}, expected {expected}")
         return scores
+
+
+def _uses_all_ids(interactions: Interactions) -> bool:
+    items = np.bincount(interactions.item_codes, minlength=len(interactions.items))
+    return bool(items.all() and np.diff(interactions.offsets).all())
 
 
 def _part(artifact: Artifact, prefix: str) -> dict[str, np.ndarray]:
