@@ -95,8 +95,9 @@ def make_report(home: Home, dataset: str, runs: Sequence[LabRun]) -> RunReport:
                 {name: pd.Series(column) for name, column in titles.items()}
             ),
             steps=[
-                *_job_times(personalize, trained),
+                *(jobs := _job_times(personalize, trained)),
                 *answers,
+                *_whole_ways(jobs, answers),
                 *((run.title, run.seconds) for run in runs),
             ],
         )
@@ -167,6 +168,19 @@ def _job_times(personalize: Any, trained: Sequence[TrainedRecipe]) -> list[tuple
             campaign = personalize.describe_campaign(campaignArn=each.campaign_arn)["campaign"]
             times.append((f"campaign, {each.recipe}", _duration(campaign)))
     return times
+
+
+def _whole_ways(
+    jobs: Sequence[tuple[str, float]], answers: Sequence[tuple[str, float]]
+) -> list[tuple[str, float]]:
+    """Return how long each recipe took from the CSV to its first recommendation, all jobs added."""
+    imports = sum(seconds for name, seconds in jobs if name.startswith("import, "))
+    of_recipe: dict[str, float] = {}
+    for name, seconds in (*jobs, *answers):
+        step, _, recipe = name.partition(", ")
+        if step != "import":
+            of_recipe[recipe] = of_recipe.get(recipe, imports) + seconds
+    return [(f"CSV to first recommendation, {name}", value) for name, value in of_recipe.items()]
 
 
 def _duration(resource: dict[str, Any]) -> float:

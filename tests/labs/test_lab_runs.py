@@ -71,6 +71,7 @@ def test_it_shows_a_viewer_s_history_and_lists_with_titles(sample_run):
 def test_it_says_what_took_how_long_and_where_the_notebooks_are(sample_run):
     steps = sample_run.stdout.split("\nSeconds\n")[1]
     names = ["import, ", "first recommendation, aws-hrnn", "Lab 00", "Lab 05"]
+    names += [f"CSV to first recommendation, {recipe}" for recipe in RECIPES]
     names += [f"training, {recipe}" for recipe in RECIPES]
     for name in names:
         assert re.search(rf"^  {name}.*\d\.\d s$", steps, re.MULTILINE), f"{name} not in {steps}"
