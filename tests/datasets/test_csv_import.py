@@ -268,7 +268,7 @@ def test_the_first_five_bad_rows_are_named(refused):
 def test_bad_rows_are_the_same_however_a_block_is_searched(lines, refused, monkeypatch):
     monkeypatch.setattr("personalens.datasets.csv_import._LINES_LOOKED_AT", lines)
     rows = [f"{i},Film,Drama,1990\n" for i in range(40)]
-    rows[9], rows[10], rows[30] = '9,"Film\n', 'goes on",,\n', "30,,,late"  # no last line end
+    rows[9], rows[10], rows[30] = '9,"Film\n', 'goes on",,\n', "30,,,late\n"
     error = refused(HEADER + "".join(rows[:20]) + "\n\n" + "".join(rows[20:31]))
     assert [bad.line for bad in error.bad_rows] == [11, 12, 34]
 
