@@ -144,6 +144,17 @@ def clean_outputs(notebook: Notebook) -> list[str]:
     return problems
 
 
+def values_are_named(notebook: Notebook) -> list[str]:
+    """No cell hides its value by a last semicolon: nbval runs cells without history, and there
+    IPython does not see it. Give the value a name, ``ax = plots.rank_curve(...)``, or use it.
+    """
+    return [
+        f"a semicolon at the end of cell {cell.get('id')}: give the value a name instead"
+        for cell in _code(notebook)
+        if cell.source.rstrip().endswith(";")
+    ]
+
+
 def no_absolute_paths(notebook: Notebook) -> list[str]:
     """Neither sources nor outputs name folders of one machine."""
     problems = []
@@ -206,6 +217,7 @@ RULES: tuple[Callable[[Notebook], list[str]], ...] = (
     size,
     executed,
     clean_outputs,
+    values_are_named,
     no_absolute_paths,
     plots_have_words,
     exercises,

@@ -123,6 +123,7 @@ BREAKAGES = [
     ("clean_outputs", add_output(new_output("stream", text="50%\r100%\n"))),
     ("clean_outputs", add_output(new_output("display_data", WIDGET))),
     ("clean_outputs", keep_papermill_metadata),
+    ("values_are_named", set_source(7, "plot();\n")),
     ("no_absolute_paths", set_source(7, 'open("/home/ann/x.csv")')),
     ("no_absolute_paths", add_output(new_output("stream", text="see file:///tmp/x"))),
     ("no_absolute_paths", add_output(new_output("display_data", {"text/html": "/root/x"}))),
