@@ -44,7 +44,8 @@ class Interactions:
     stored sorted by item inside a user, so a stable sort would leak "a higher id comes next".
     Events of one user in one second are therefore ordered by a hash of (seed, user, item): an order
     that has nothing to do with the identifiers' order or the file's order, and that is the same in
-    every run and on every machine.
+    every run and on every machine. Events of one user with one item in one second keep the order
+    in which they came.
     """
 
     users: IdMap
@@ -113,7 +114,7 @@ class Interactions:
         users, user_codes = _code_column(table[USER_ID])
         items, item_codes = _code_column(table[ITEM_ID])
         columns = {
-            name: table[name].to_pandas().to_numpy(_COLUMN_TYPES.get(name))
+            name: _spell_column(name, table[name])
             for name in table.column_names
             if name not in (USER_ID, ITEM_ID)
         }
@@ -129,9 +130,12 @@ class Interactions:
         columns: dict[str, np.ndarray],
         tie_seed: int,
     ) -> Interactions:
+        known = np.flatnonzero((user_codes >= 0) & (item_codes >= 0))
+        if len(known) < len(user_codes):
+            user_codes, item_codes = user_codes[known], item_codes[known]
+            columns = {name: values[known] for name, values in columns.items()}
         tie = tie_keys(users, items, user_codes, item_codes, tie_seed)
-        order = np.lexsort((tie, columns[TIMESTAMP], user_codes))
-        order = order[(user_codes[order] >= 0) & (item_codes[order] >= 0)]
+        order = _order_events(user_codes, columns[TIMESTAMP], tie)
         columns = {name: values[order] for name, values in columns.items()}
         return cls(
             users=users,
@@ -194,6 +198,28 @@ def tie_keys(
     return mixed * np.uint64(0xBF58476D1CE4E5B9)
 
 
+def _order_events(user_codes: np.ndarray, timestamps: np.ndarray, tie: np.ndarray) -> np.ndarray:
+    """Return ``np.lexsort((tie, timestamps, user_codes))``, several times faster.
+
+    User and second are packed into one integer, which NumPy sorts by vector instructions; only runs
+    of equal ones are then ordered by the tie rule.
+    """
+    if not len(user_codes):
+        return np.zeros(0, np.int64)
+    start, end = int(timestamps.min()), int(timestamps.max())
+    bits = (end - start).bit_length()
+    if bits + int(user_codes.max()).bit_length() > 62:
+        return np.lexsort((tie, timestamps, user_codes))
+    packed = (user_codes.astype(np.int64) << bits) | (timestamps - start)
+    order = np.argsort(packed)
+    packed = packed[order]
+    same = packed[1:] == packed[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    rows = order[tied]
+    order[tied] = rows[np.lexsort((rows, tie[rows], packed[tied]))]
+    return order
+
+
 def _require_columns(names: Iterable[str]) -> None:
     if missing := [name for name in (USER_ID, ITEM_ID, TIMESTAMP) if name not in names]:
         raise ValueError(f"interactions need the columns {', '.join(missing)}")
@@ -201,15 +227,31 @@ def _require_columns(names: Iterable[str]) -> None:
 
 def _code_column(column: pa.ChunkedArray) -> tuple[IdMap, np.ndarray]:
     """Return the vocabulary of a column of identifiers, and the column as (n,) int32 codes."""
+    words, places = _dictionary(column)
+    occurring = np.flatnonzero(np.bincount(places, minlength=len(words)))
+    spelled = [words[place] for place in occurring]
+    ids = IdMap.from_values(spelled)
+    codes = np.zeros(len(words), np.int32)
+    codes[occurring] = ids.encode(spelled)
+    return ids, codes[places]
+
+
+def _spell_column(name: str, column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column as NumPy has it; equal strings are one object, missing ones NaN."""
+    if not (pa.types.is_dictionary(column.type) or pa.types.is_string(column.type)):
+        return column.to_pandas().to_numpy(_COLUMN_TYPES.get(name))
+    words, places = _dictionary(column)
+    return np.array([*words, np.nan], dtype=object)[places]
+
+
+def _dictionary(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """Return the distinct strings of a column, and (n,) places in them, -1 where there is none."""
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     coded = coded.unify_dictionaries()
     if not coded.num_chunks:
-        return IdMap([]), np.zeros(0, np.int32)
-    indices = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
-    occurring, codes = np.unique(indices, return_inverse=True)
-    spelled = coded.chunk(0).dictionary.take(pa.array(occurring)).to_pylist()
-    ids = IdMap.from_values(spelled)
-    return ids, ids.encode(spelled)[codes]
+        return [], np.zeros(0, np.int32)
+    places = [chunk.indices.fill_null(-1).to_numpy() for chunk in coded.chunks]
+    return coded.chunk(0).dictionary.to_pylist(), np.concatenate(places)
 
 
 def _hash_ids(ids: IdMap, salt: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from personalens.datasets import IdMap, Interactions
+from personalens.datasets.interactions import _order_events
 
 
 def frame(*rows, columns=("USER_ID", "ITEM_ID", "TIMESTAMP")):
@@ -42,6 +43,17 @@ def test_the_order_of_ties_has_nothing_to_do_with_the_order_of_the_ids():
     rising = (np.diff(codes, axis=1) > 0).mean()
     assert 0.45 < rising < 0.55
     assert len({tuple(row) for row in codes}) == 100  # another order for every user
+
+
+@pytest.mark.parametrize("span", [3, 50, 2**40])
+def test_the_fast_order_is_that_of_lexsort(span):
+    rng = np.random.default_rng(1)
+    users = rng.integers(0, 40, 2000).astype(np.int32)
+    times = rng.integers(-span, span, 2000)
+    times[:2] = -span, span * 2**20  # the last is too wide to be packed
+    tie = rng.integers(0, 5, 2000).astype(np.uint64)
+    expected = np.lexsort((tie, times, users))
+    assert _order_events(users, times, tie).tolist() == expected.tolist()
 
 
 def test_another_tie_seed_gives_another_order():
