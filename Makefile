@@ -3,6 +3,7 @@
 #   make run    the main job: labs 00 to 05 on real data    DATASET=ml-latest-small|ml-100k|sample
 #   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x"
 #   make lab    JupyterLab, opened on the first lab
+#   make bench  accuracy, serving and import, measured       DATASET=ml-100k
 #   make clean  remove what runs and tests leave behind      (make distclean: .venv as well)
 #
 # PERSONALENS_DATA=folder reads MovieLens files or zips that are already there.
@@ -25,11 +26,11 @@ STAMP := $(VENV)/.installed-$(firstword $(shell echo "$(CURDIR)" | cksum))
 TORCH := $(shell sed -n 1p requirements.txt)
 UV := uv==0.13.9
 
-.PHONY: help run test lab clean distclean
+.PHONY: help run test lab bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,9s/^# \{0,1\}//p' Makefile
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
 
 run: $(STAMP)
 	@$(PYTHON) -m personalens run $(if $(DATASET),--dataset $(DATASET))
@@ -40,6 +41,11 @@ test: $(STAMP)
 
 lab: $(STAMP)
 	@$(PYTHON) -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
+
+bench: $(STAMP)
+	@$(PYTHON) benchmarks/leave_one_out.py $(if $(DATASET),--dataset $(DATASET))
+	@$(PYTHON) benchmarks/in_process_serving.py
+	@$(PYTHON) benchmarks/import_csv.py
 
 clean:
 	rm -rf build dist .personalens .pytest_cache .ruff_cache *.egg-info
