@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from personalens.datasets.film_tables import FilmTables
 
 DATA_VARIABLE = "PERSONALENS_DATA"
-SAMPLE = "sample"
+SAMPLE, SAMPLE_FILE = "sample", "interactions.csv.gz"
 REACH_SECONDS = 4.0
 _BASE_URL = "https://files.grouplens.org/datasets/movielens"
 
@@ -154,9 +154,13 @@ def data_folders() -> list[Path]:
 
 
 def find_data(name: str, folder: Path | str | None = None) -> Path | None:
-    """Return the folder or zip that holds a MovieLens release on this machine, else None."""
+    """Return the folder or zip that holds a data set on this machine, else None."""
+    roots = [Path(folder)] if folder is not None else data_folders()
+    if name == SAMPLE:
+        places = [place for root in roots for place in (root, root / SAMPLE)]
+        return next((place for place in places if (place / SAMPLE_FILE).is_file()), None)
     release = get_release(name)
-    for root in [Path(folder)] if folder is not None else data_folders():
+    for root in roots:
         candidates = (root, *(root / part for part in (release.name, release.folder)))
         for candidate in (*candidates, root / f"{release.name}.zip"):
             if _holds(candidate, release):

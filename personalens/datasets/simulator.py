@@ -37,6 +37,7 @@ from personalens.datasets.film_world import (
     FilmWorld,
     Viewers,
 )
+from personalens.datasets.registry import SAMPLE, SAMPLE_FILE, find_data
 from personalens.datasets.viewing import EVENT_TYPES, Viewing, view_films
 
 SAMPLE_USERS, SAMPLE_ITEMS, SAMPLE_INTERACTIONS, SAMPLE_SEED = 600, 480, 62_000, 11
@@ -62,12 +63,8 @@ class Sample(FilmTables):
 def load_sample(folder: Path | str | None = None) -> Sample:
     """Return the embedded sample from ``folder``, from ``data/sample`` of the checkout, or, in an
     installed package, made anew: the same rows by any way."""
-    from personalens.datasets.registry import data_folders
-
-    places = [Path(folder)] if folder else [place / "sample" for place in data_folders()]
-    for place in places:
-        if (place / "interactions.csv.gz").is_file():
-            return _read_sample(place)
+    if (place := find_data(SAMPLE, folder)) is not None:
+        return _read_sample(place)
     with tempfile.TemporaryDirectory(prefix="personalens-sample-") as made:
         write_sample(made)
         return _read_sample(Path(made))
@@ -77,7 +74,7 @@ def write_sample(folder: Path | str) -> dict[str, Path]:
     """Write the embedded sample as it lies in ``data/sample``: interactions compressed."""
     paths = generate(SAMPLE_USERS, SAMPLE_ITEMS, SAMPLE_INTERACTIONS, SAMPLE_SEED, folder)
     plain = paths["Interactions"]
-    packed = plain.with_name("interactions.csv.gz")
+    packed = plain.with_name(SAMPLE_FILE)
     packed.write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
     plain.unlink()
     return {**paths, "Interactions": packed}
@@ -230,9 +227,7 @@ class _Csv:
 
 def _read_sample(folder: Path) -> Sample:
     ids = {"USER_ID": str, "ITEM_ID": str}
-    interactions = pd.read_csv(
-        folder / "interactions.csv.gz", dtype={**ids, "EVENT_VALUE": np.float32}
-    )
+    interactions = pd.read_csv(folder / SAMPLE_FILE, dtype={**ids, "EVENT_VALUE": np.float32})
     items = pd.read_csv(folder / "items.csv", dtype=ids, escapechar="\\", keep_default_na=False)
     users = pd.read_csv(folder / "users.csv", dtype=ids, keep_default_na=False)
-    return Sample("sample", interactions, items, users, NOTICE)
+    return Sample(SAMPLE, interactions, items, users, NOTICE)

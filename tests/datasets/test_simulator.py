@@ -249,6 +249,12 @@ def test_without_the_checkout_the_sample_is_made_anew(sample, monkeypatch, tmp_p
     assert again.items.equals(sample.items)
 
 
+def test_the_sample_is_found_like_any_data_set(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "data_folders", lambda: [made.parent, made])
+    assert registry.find_data("sample") == made
+    assert registry.find_data("sample", tmp_path) is None
+
+
 def read_all(paths) -> bytes:
     return b"".join(path.read_bytes() for path in paths.values())
 
