@@ -85,7 +85,9 @@ def concentration_curve(counts: Sequence[int], *, ax: Axes | None = None) -> Axe
     return ax
 
 
-def share_histogram(shares: Sequence[float], *, label: str, ax: Axes | None = None) -> Axes:
+def share_histogram(
+    shares: Sequence[float], *, label: str, title: str = "", ax: Axes | None = None
+) -> Axes:
     """Plot how many viewers have which share (0..1) of something, with the median marked."""
     ax = new_axes() if ax is None else ax
     values = np.asarray(shares, dtype=float)
@@ -94,7 +96,7 @@ def share_histogram(shares: Sequence[float], *, label: str, ax: Axes | None = No
     ax.axvline(median, color=COLOURS[1], linewidth=2)
     top = ax.get_ylim()[1]
     ax.text(median - 0.01, top * 0.97, f"median {median:.0%}", ha="right", va="top")
-    ax.set(xlabel=label, ylabel="viewers", xlim=(0, 1))
+    ax.set(xlabel=label, ylabel="viewers", xlim=(0, 1), title=title)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     return ax
 
