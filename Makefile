@@ -40,7 +40,7 @@ test: $(STAMP)
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 lab: $(STAMP)
-	@$(PYTHON) -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
+	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
 
 bench: $(STAMP)
 	@$(PYTHON) benchmarks/leave_one_out.py $(if $(DATASET),--dataset $(DATASET))
