@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,3 +170,14 @@ def waiting(service: Service) -> ServiceContext:
     context = replace(service.context, jobs=patient)
     service.use(context)
     return context
+
+
+@pytest.fixture(scope="session")
+def movielens_folder() -> Path:
+    """The folder that holds ml-100k/ and ml-latest-small/; skips where there is none."""
+    root = Path(__file__).resolve().parents[1]
+    places = [Path(value)] if (value := os.environ.get("PERSONALENS_DATA")) else []
+    for place in (*places, root / "data", root.parent / "shared" / "data"):
+        if (place / "ml-100k").is_dir() and (place / "ml-latest-small").is_dir():
+            return place
+    pytest.skip("MovieLens files are not here: set PERSONALENS_DATA to the folder that holds them")

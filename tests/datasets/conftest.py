@@ -1,8 +1,7 @@
-"""Fixtures for the data tests: MovieLens-shaped files of invented content, and a real folder."""
+"""Fixtures for the data tests: MovieLens-shaped files of invented content."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -61,14 +60,3 @@ def no_data(monkeypatch, tmp_path):
     empty = tmp_path / "nothing"
     monkeypatch.setattr(registry, "data_folders", lambda: [empty])
     return empty
-
-
-@pytest.fixture(scope="session")
-def movielens_folder() -> Path:
-    """The folder that holds ml-100k/ and ml-latest-small/; skips where there is none."""
-    root = Path(__file__).resolve().parents[2]
-    places = [Path(value)] if (value := os.environ.get("PERSONALENS_DATA")) else []
-    for place in (*places, root / "data", root.parent / "shared" / "data"):
-        if (place / "ml-100k").is_dir() and (place / "ml-latest-small").is_dir():
-            return place
-    pytest.skip("MovieLens files are not here: set PERSONALENS_DATA to the folder that holds them")
