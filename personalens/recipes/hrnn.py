@@ -1,4 +1,4 @@
-"""aws-hrnn: a recurrent network that reads a user's events in order, sessions included."""
+"""aws-hrnn: a recurrent network that reads a user's events in their order, sessions included."""
 
 from __future__ import annotations
 
@@ -10,33 +10,27 @@ import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
+from personalens.datasets.histories import histories_of
 from personalens.datasets.interactions import Interactions
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
+from personalens.recipes.event_reader import PERIODS, EventReader
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ignore_progress
 
-if TYPE_CHECKING:  # torch is loaded when training starts, not when recipes are listed
+if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
     from personalens.networks.session_network import SessionNetwork
-    from personalens.training.batches import Sequences
+    from personalens.training.loop import Trainer
+    from personalens.training.validation import NextItemValidation
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
-GAP_EDGES = np.array(
-    [1, 5, 15, 30, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR]
-    + [days * DAY for days in (1, 3, 7, 30, 180)]
-)
-"""Seconds since the event before, as buckets."""
-SESSION_GAPS = np.array([MINUTE, 30 * MINUTE, DAY])
-"""A longer pause starts a new session: three levels, from browsing to the next visit."""
-VALUE_BUCKETS = 10
-PERIODS = 32
-WINDOW = 200
-CONTEXT = 20
-EMBEDDING_SIZE = 64
+ITEM_VECTOR_SIZE = 128
+ITEM_VECTOR_SPREAD = 0.25
 DROPOUT = 0.5
-WARM_START_SCALE = 0.3
-HELD_OUT_EVENTS = 1
-HELD_OUT_USERS = 2000
+RECENT_DECAYS = (0.0, 0.8, 0.95)
+WINDOW, CONTEXT = 200, 20
+FULL_SOFTMAX_ITEMS = 5_000
+CERTAIN_CANDIDATES = 1024
+SCORE_BATCH = 128
 
 
 class HRNNConfig(RecipeConfig):
@@ -47,13 +41,17 @@ class HRNNConfig(RecipeConfig):
     )
     bptt: int = hyperparameter(
         32,
-        "Steps through which gradients flow back in time. The state itself is carried on.",
+        "Steps through which the recurrent layer's gradients flow back. The state itself is "
+        "carried through the whole history.",
         tunable=True,
         ge=2,
         le=32,
     )
     recency_mask: bool = hyperparameter(
-        True, "Whether recent events and recent popularity weigh more.", tunable=True
+        True,
+        "Whether newer events of a user weigh more, and whether the model learns what is popular "
+        "when. If false, all of a user's events weigh the same and dates are not looked at.",
+        tunable=True,
     )
     min_user_history_length_percentile: float = hyperparameter(
         0.0,
@@ -81,74 +79,71 @@ class HRNNConfig(RecipeConfig):
         return self
 
 
-@dataclass(frozen=True, eq=False)
-class EventReader:
-    """Turns events into what the network reads: small integers."""
-
-    items: int
-    value_edges: np.ndarray
-    period_edges: np.ndarray
-
-    @classmethod
-    def fit(cls, interactions: Interactions, recency: bool) -> EventReader:
-        values = interactions.event_values
-        known = np.zeros(0) if values is None else values[~np.isnan(values)].astype(np.float64)
-        distinct = np.unique(known)
-        if len(distinct) > VALUE_BUCKETS:
-            distinct = np.unique(np.quantile(known, np.linspace(0, 1, VALUE_BUCKETS + 1))[1:-1])
-        elif len(distinct):
-            distinct = (distinct[1:] + distinct[:-1]) / 2
-        periods = np.zeros(0, np.int64)
-        if recency:
-            periods = np.unique(
-                np.quantile(
-                    interactions.timestamps, np.linspace(0, 1, PERIODS + 1)[1:-1], method="lower"
-                )
-            )
-        return cls(len(interactions.items), distinct, periods)
-
-    @property
-    def features(self) -> dict[str, int]:
-        return {
-            "gap": len(GAP_EDGES) + 2,
-            "session": len(SESSION_GAPS) + 2,
-            "value": len(self.value_edges) + 2,
-            "period": len(self.period_edges) + 1,
-        }
-
-    def read(
-        self, item_codes: np.ndarray, timestamps: np.ndarray, values: np.ndarray | None
-    ) -> dict[str, np.ndarray]:
-        """One history: a start row, then its events."""
-        n = len(item_codes) + 1
-        gaps = np.diff(timestamps)
-        gap, session, value, period = (np.zeros(n, np.int64) for _ in range(4))
-        gap[1:2] = 1
-        gap[2:] = np.searchsorted(GAP_EDGES, gaps, side="right") + 1
-        session[1:2] = len(SESSION_GAPS) + 1
-        session[2:] = np.searchsorted(SESSION_GAPS, gaps, side="right") + 0
-        session[0] = len(SESSION_GAPS) + 1
-        if values is not None:
-            value[1:] = np.where(
-                np.isnan(values), 0, np.searchsorted(self.value_edges, values, side="right") + 1
-            )
-        period[1:] = np.searchsorted(self.period_edges, timestamps, side="right")
-        period[0] = period[1] if n > 1 else len(self.period_edges)
-        item = np.concatenate([[self.items], item_codes]).astype(np.int64)
-        return {"item": item, "gap": gap, "session": session, "value": value, "period": period}
-
-    def sequences(self, histories: Sequence[History]) -> Sequences:
-        from personalens.training.batches import NO_TARGET, Sequences
-
-        rows = [self.read(h.item_codes, h.timestamps, h.event_values) for h in histories]
-        inputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-        targets = np.concatenate([np.append(row["item"][1:], NO_TARGET) for row in rows])
-        offsets = np.concatenate([[0], np.cumsum([len(row["item"]) for row in rows])])
-        return Sequences(inputs, targets, offsets)
-
-
 class HRNN(Recipe):
-    """Read events in order and predict the next item."""
+    """Read a user's events in order and predict the next item.
+
+    Each event becomes a vector: that of its item, plus one for each of its features, among them the
+    pause before it and the levels of session that it begins
+    (:class:`~personalens.recipes.event_reader.EventReader`). A gated recurrence follows their
+    order, running means keep what came lately, and the sum of both is compared with every item's
+    vector (:class:`~personalens.networks.session_network.SessionNetwork`). A user is nothing but
+    their events: someone new, or a click of a second ago, needs no training.
+
+    Training predicts every event of every user from those before it, among all items at once. Item
+    vectors start from what stands near what in the histories, item biases from popularity, so that
+    a few passes over the data are enough. How many, the newest events of some users tell, which are
+    held out; a second model is trained on everything for as many.
+
+    Parameters
+    ----------
+    config, seed, device, **hyperparameters
+        As in every recipe.
+    training
+        Epochs, batches, rates. Default: ``TrainingOptions.from_environment()``.
+
+    Attributes
+    ----------
+    best_epochs_
+        Passes over the data that did best on the held-out events.
+    training_log_
+        One dict per epoch of the search: epoch, loss, ndcg_at_10 on the held-out events, seconds;
+        of a refit: epoch, loss, seconds.
+    reader_, network_
+        What turns events into numbers, and the trained network.
+
+    Notes
+    -----
+    * A history begins with a start row, whose target is the user's first item. An empty history is
+      that row alone: a new user is shown what others began with, of late where ``recency_mask``.
+    * Long histories train in windows of 200 events, each led in by the 20 before; a request reads
+      the newest 200.
+    * ``bptt``: gradients in the recurrence stop after so many steps; the state is carried on. The
+      weights are updated once per batch of whole windows, not once per ``bptt`` steps.
+    * ``recency_mask``: running means with short memories and a feature for calendar time; without
+      it one mean in which all of a user's events weigh the same.
+    * Up to 5,000 items the loss is the full softmax; beyond, the most popular items and a sample of
+      the others stand for the catalogue (:mod:`personalens.training.losses`).
+
+    Amazon Personalize: recipe aws-hrnn.
+
+    References
+    ----------
+    Ma, Narayanaswamy, Lin and Ding, "Temporal-Contextual Recommendation in Real-Time", KDD 2020.
+    Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016.
+    Klenitskiy and Vasilev, "Turning Dross Into Gold Loss: is BERT4Rec really better than SASRec?",
+    RecSys 2023 (full softmax at every position).
+
+    Examples
+    --------
+    Everybody goes through the same ten pages in their order, some not to the end:
+
+    >>> visits = [(user, page) for user in range(40) for page in range(4 + user % 7)]
+    >>> events = pd.DataFrame(visits, columns=["USER_ID", "ITEM_ID"])
+    >>> events["TIMESTAMP"] = range(len(events))
+    >>> model = HRNN().fit(events)
+    >>> model.recommend(["0", "3", "somebody new"], k=1).ITEM_ID.tolist()
+    ['4', '7', '0']
+    """
 
     name = "aws-hrnn"
     recipe_type = "USER_PERSONALIZATION"
@@ -166,7 +161,9 @@ class HRNN(Recipe):
     ):
         super().__init__(config, seed=seed, device=device, **hyperparameters)
         self.training = TrainingOptions.from_environment() if training is None else training
-        self.best_epochs: int | None = None
+        self._known_epochs: int | None = None
+
+    # -- training ----------------------------------------------------------------------------
 
     def _fit(
         self,
@@ -176,138 +173,28 @@ class HRNN(Recipe):
         progress: Progress,
         refit: bool,
     ) -> None:
-        from personalens.datasets.histories import histories_of
+        from personalens.training.loop import Reporter, train_for, train_until_best
+        from personalens.training.validation import newest_events
 
-        kept = within_percentiles(
-            np.diff(interactions.offsets),
-            self.config.min_user_history_length_percentile,
-            self.config.max_user_history_length_percentile,
-        )
-        events = interactions.select(kept[interactions.user_codes])
-        self.reader_ = EventReader.fit(events, self.config.recency_mask)
-        histories = histories_of(events, np.flatnonzero(kept))
-        if self.best_epochs is None:
-            share = (0.0, 0.5) if refit else (0.0, 1.0)
-            self._search(histories, progress, share)
-            if not refit:
-                return
-            share = (0.5, 1.0)
+        events = self._training_events(interactions)
+        held_out = newest_events(events.offsets, np.random.default_rng(self.seed))
+        if self._known_epochs is None and held_out.any():
+            search = self._begin(events.select(~held_out))
+            full = self._begin(events) if refit else None
+            reporter = Reporter(progress, "training on the hold-out", self.training.max_epochs)
+            validate = self._validation(search.reader, events, held_out)
+            self.best_epochs_ = train_until_best(
+                search.trainer, validate, reporter, self.training, full and full.trainer
+            )
+            run = full or search
         else:
-            share = (0.0, 1.0)
-        self._train(histories, histories, progress, share, self.best_epochs)
-
-    def _search(self, histories, progress, share) -> None:
-        """Train on all but each user's newest events, which tell when to stop."""
-        cut = [
-            h if len(h) <= 2 * HELD_OUT_EVENTS else _oldest(h, len(h) - HELD_OUT_EVENTS)
-            for h in histories
-        ]
-        asked = [(h, len(c)) for h, c in zip(histories, cut, strict=True) if len(c) < len(h)]
-        self.best_epochs = self._train(cut, histories, progress, share, None, asked)
-
-    def _train(self, histories, full, progress, share, epochs, asked=None) -> int:
-        import torch
-
-        from personalens.training.batches import Sequences, cut_windows
-        from personalens.training.devices import choose_device
-        from personalens.training.item_vectors import (
-            log_popularity,
-            positive_pmi,
-            principal_vectors,
-            windowed_cooccurrence,
-        )
-        from personalens.training.loop import Trainer
-
-        device = choose_device(self.device)
-        generator = torch.Generator(device).manual_seed(self.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = self._network(generator)
-        codes = np.concatenate([h.item_codes for h in histories])
-        offsets = np.concatenate([[0], np.cumsum([len(h) for h in histories])])
-        n = self.reader_.items
-        vectors = principal_vectors(
-            positive_pmi(windowed_cooccurrence(codes, offsets, n)), EMBEDDING_SIZE
-        )
-        vectors *= WARM_START_SCALE / np.sqrt(np.mean(vectors**2))
-        with torch.no_grad():
-            network.item.weight[:n] = torch.from_numpy(vectors)
-            network.bias[:] = torch.from_numpy(log_popularity(codes, n))
-        network.to(device)
-        self.network_ = network
-        sequences = self.reader_.sequences(histories)
-        ends = sequences.offsets[1:] - 1
-        keep = np.ones(len(sequences.targets), bool)
-        keep[ends] = False
-        sequences = Sequences(
-            {k: v[keep] for k, v in sequences.inputs.items()},
-            sequences.targets[keep],
-            sequences.offsets - np.arange(len(sequences.offsets)),
-        )
-        windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
-        trainer = Trainer(
-            network,
-            sequences,
-            windows,
-            self.training,
-            np.random.default_rng(self.seed),
-            progress,
-            "training" if asked is None else "training on the hold-out",
-            share,
-            validate=None if not asked else (lambda: self._validate(asked)),
-        )
-        found = trainer.run(epochs)
-        network.eval()
-        self.training_log_ = self.training_log_ + trainer.log if asked is None else trainer.log
-        return found
-
-    def _validate(self, asked) -> float:
-        scores = self._score([_oldest(h, n) for h, n in asked])
-        target = np.array([h.item_codes[n] for h, n in asked])
-        own = scores[np.arange(len(target)), target]
-        repeats = [code in h.item_codes[:n] for code, (h, n) in zip(target, asked, strict=True)]
-        if np.mean(repeats) < 0.01:  # nobody comes back to an item: rank the others
-            for row, (h, n) in enumerate(asked):
-                scores[row, h.item_codes[:n]] = -np.inf
-            scores[np.arange(len(target)), target] = own
-        own = scores[np.arange(len(target)), target]
-        rank = (scores > own[:, None]).sum(1)
-        return float(np.where(rank < 10, 1 / np.log2(rank + 2), 0).mean())
-
-    def _network(self, generator=None) -> SessionNetwork:
-        from personalens.networks.session_network import SessionNetwork
-
-        return SessionNetwork(
-            self.reader_.items,
-            self.reader_.features,
-            hidden_size=self.config.hidden_dimension,
-            embedding_size=EMBEDDING_SIZE,
-            dropout=DROPOUT,
-            truncate=self.config.bptt,
-            generator=generator,
-        )
-
-    def _score(self, histories: Sequence[History]) -> np.ndarray:
-        import torch
-
-        from personalens.training.batches import Windows, bucketed_batches, make_batch
-
-        scores = np.empty((len(histories), self.reader_.items), np.float32)
-        if not len(histories):
-            return scores
-        sequences = self.reader_.sequences(histories)
-        stops = sequences.offsets[1:]
-        starts = np.maximum(sequences.offsets[:-1], stops - WINDOW)
-        sequences.targets[stops - 1] = 0
-        windows = Windows(starts, stops, stops - 1)
-        self.network_.eval()
-        device = self.network_.bias.device
-        with torch.inference_mode():
-            for chosen in bucketed_batches(windows.lengths, 256):
-                batch = make_batch(sequences, windows, chosen).to(device)
-                vectors = self.network_(batch.inputs, batch.positions)
-                scores[batch.owners] = self.network_.scores(vectors).cpu().numpy()
-        return scores
+            run = self._begin(events)
+            self.best_epochs_ = self._known_epochs or self.training.max_epochs
+            reporter = Reporter(progress, "training on all data", self.best_epochs_)
+            train_for(run.trainer, self.best_epochs_, reporter)
+        self.reader_, self.network_ = run.reader, run.trainer.network.eval()
+        self.training_log_ = reporter.log
+        reporter.finish()
 
     def refit(
         self,
@@ -318,42 +205,139 @@ class HRNN(Recipe):
         progress: Progress = ignore_progress,
     ) -> Self:
         """Return a new model trained on other data for the number of epochs that this fit found."""
+        self._check_fitted()
         fresh = type(self)(self.config, seed=self.seed, device=self.device, training=self.training)
-        fresh.best_epochs = self.best_epochs
+        fresh._known_epochs = self.best_epochs_
         return fresh.fit(interactions, items=items, users=users, progress=progress)
 
+    def _training_events(self, interactions: Interactions) -> Interactions:
+        """Leave out users whose histories are extremely short or long."""
+        kept = within_percentiles(
+            np.diff(interactions.offsets),
+            self.config.min_user_history_length_percentile,
+            self.config.max_user_history_length_percentile,
+        )
+        return interactions.select(kept[interactions.user_codes])
+
+    def _begin(self, events: Interactions) -> _Run:
+        """Make a network for these events, with its start weights, and what trains it."""
+        import torch
+
+        from personalens.training.batches import cut_windows
+        from personalens.training.devices import choose_device
+        from personalens.training.item_vectors import (
+            cooccurrence_vectors,
+            log_popularity,
+            repeat_log_odds,
+        )
+        from personalens.training.loop import Trainer
+        from personalens.training.losses import FullSoftmax, SampledSoftmax
+
+        rng = np.random.default_rng(self.seed)
+        size = len(events.items)
+        reader = EventReader.fit(events, periods=PERIODS if self.config.recency_mask else 0)
+        network = self._network(reader, rng)
+        vectors = cooccurrence_vectors(
+            events.item_codes, events.offsets, size, ITEM_VECTOR_SIZE, spread=ITEM_VECTOR_SPREAD
+        )
+        with torch.no_grad():
+            network.table.add_(torch.from_numpy(vectors))
+            network.bias.copy_(torch.from_numpy(log_popularity(events.item_codes, size)))
+            network.repeat.fill_(repeat_log_odds(events.item_codes, events.offsets, size))
+        network.to(choose_device(self.device))
+        sequences = reader.read(_histories(events))
+        windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
+        counts = np.bincount(events.item_codes, minlength=size)
+        full = size <= FULL_SOFTMAX_ITEMS
+        loss = FullSoftmax() if full else SampledSoftmax(counts, certain=CERTAIN_CANDIDATES)
+        return _Run(reader, Trainer(network, sequences, windows, loss, self.training, rng))
+
+    def _network(self, reader: EventReader, rng: np.random.Generator) -> SessionNetwork:
+        from personalens.networks.session_network import SessionNetwork
+
+        return SessionNetwork(
+            reader.catalogue_size,
+            sum(reader.sizes.values()),
+            hidden_size=self.config.hidden_dimension,
+            embedding_size=ITEM_VECTOR_SIZE,
+            truncate=self.config.bptt,
+            decays=RECENT_DECAYS if self.config.recency_mask else (),
+            dropout=DROPOUT,
+            rng=rng,
+        )
+
+    @staticmethod
+    def _validation(
+        reader: EventReader, events: Interactions, held_out: np.ndarray
+    ) -> NextItemValidation:
+        """Ask for the held-out events, each with all of its user's earlier ones known."""
+        from personalens.training.batches import Windows
+        from personalens.training.validation import NextItemValidation
+
+        counts = np.bincount(events.user_codes[held_out], minlength=len(events.users))
+        asked = np.flatnonzero(counts)
+        sequences = reader.read(histories_of(events, asked))
+        stops = sequences.offsets[1:]
+        first_targets = stops - 1 - counts[asked]
+        starts = np.maximum(sequences.offsets[:-1], first_targets - WINDOW)
+        return NextItemValidation(sequences, Windows(starts, stops, first_targets))
+
+    # -- serving -----------------------------------------------------------------------------
+
+    def _score(self, histories: Sequence[History]) -> np.ndarray:
+        import torch
+
+        from personalens.networks.session_network import seen_before
+        from personalens.training.batches import Windows, bucketed_batches, make_batch
+
+        network, scores = self.network_, np.empty((len(histories), len(self.items_)), np.float32)
+        sequences = self.reader_.read(histories)
+        last = sequences.offsets[1:] - 1
+        sequences.targets[last] = 0  # any item: it marks the rows that are asked for
+        starts = np.maximum(sequences.offsets[:-1], last + 1 - WINDOW)
+        windows = Windows(starts, last + 1, last)
+        with torch.inference_mode():
+            for chosen in bucketed_batches(windows.lengths, SCORE_BATCH):
+                batch = make_batch(sequences, windows, chosen).to(network.bias.device)
+                vectors = network(batch.events, batch.positions)
+                seen = seen_before(batch.events.items, batch.positions, len(self.items_))
+                scores[batch.owners] = network.scores(vectors, seen).cpu().numpy()
+        return scores
+
+    # -- files -------------------------------------------------------------------------------
+
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {f"network.{n}": w.cpu().numpy() for n, w in self.network_.state_dict().items()}
-        tensors["value_edges"] = self.reader_.value_edges
-        tensors["period_edges"] = self.reader_.period_edges
-        tensors["best_epochs"] = np.array([self.best_epochs], np.int64)
-        return tensors
+        weights = self.network_.state_dict()
+        return {
+            **{f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()},
+            **{f"reader.{name}": array for name, array in self.reader_.to_arrays().items()},
+            "best_epochs": np.array([self.best_epochs_], np.int64),
+        }
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         import torch
 
         from personalens.training.devices import choose_device
 
-        self.reader_ = EventReader(
-            len(self.items_), tensors["value_edges"], tensors["period_edges"]
-        )
-        self.best_epochs = int(tensors["best_epochs"][0])
-        self.network_ = self._network()
-        prefix = "network."
-        self.network_.load_state_dict(
-            {
-                n.removeprefix(prefix): torch.from_numpy(a)
-                for n, a in tensors.items()
-                if n.startswith(prefix)
-            }
-        )
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            found = {n: array for n, array in tensors.items() if n.startswith(prefix)}
+            return {n.removeprefix(prefix): array for n, array in found.items()}
+
+        self.best_epochs_ = int(tensors["best_epochs"][0])
+        self.reader_ = EventReader.from_arrays(len(self.items_), part("reader."))
+        self.network_ = self._network(self.reader_, np.random.default_rng(self.seed))
+        weights = {n: torch.from_numpy(np.array(array)) for n, array in part("network.").items()}
+        self.network_.load_state_dict(weights)
         self.network_.to(choose_device(self.device)).eval()
 
 
-def _oldest(history: History, count: int) -> History:
-    values = history.event_values
-    return History(
-        history.item_codes[:count],
-        history.timestamps[:count],
-        None if values is None else values[:count],
-    )
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A network in training, and the reader that its inputs come from."""
+
+    reader: EventReader
+    trainer: Trainer
+
+
+def _histories(events: Interactions) -> list[History]:
+    return histories_of(events, np.flatnonzero(np.diff(events.offsets)))

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from personalens.networks.session_network import Events
+
 NO_TARGET = -1
+_BLUR = 5.0
+"""Steps by which window lengths are blurred before batches are formed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Rows of all histories, one after the other.
+    """The rows of all histories, one history after the other.
 
     Attributes
     ----------
-    inputs
-        Name -> (n,) int64: what the network reads at each row, item codes and features.
+    items
+        (n,) int64: the item read at each row.
+    features
+        (n, F) int64: the row's features.
     targets
-        (n,) int64, the item that follows; ``NO_TARGET`` where none is to be predicted.
+        (n,) int64: the item that follows; ``NO_TARGET`` where none is to be predicted.
     offsets
         (histories + 1,) int64: history ``h`` owns rows ``offsets[h]:offsets[h + 1]``.
     """
 
-    inputs: dict[str, np.ndarray]
+    items: np.ndarray
+    features: np.ndarray
     targets: np.ndarray
     offsets: np.ndarray
 
@@ -35,8 +41,7 @@ class Sequences:
 class Windows:
     """Stretches of rows that go through the network in one piece.
 
-    Rows ``starts[w]:stops[w]`` are read, and the targets of rows from ``first_targets[w]`` on
-    count.
+    Rows ``starts[w]:stops[w]`` are read; the targets of those from ``first_targets[w]`` on count.
     """
 
     starts: np.ndarray
@@ -56,19 +61,19 @@ class Windows:
 class Batch:
     """A few windows side by side, time first: L steps of B windows.
 
-    ``inputs`` name -> (L, B) int64; ``positions`` (n,) index into the L * B places, of those that
-    have a target; ``targets`` (n,) the targets there; ``owners`` (n,) the window each belongs to.
+    ``positions`` (n,) are those of the L * B places that have a target, ``targets`` (n,) the
+    targets there, ``owners`` (n,) the windows that they belong to.
     """
 
-    inputs: dict[str, Tensor]
+    events: Events
     positions: Tensor
     targets: Tensor
     owners: np.ndarray
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
-        inputs = {name: values.to(device) for name, values in self.inputs.items()}
-        return Batch(inputs, self.positions.to(device), self.targets.to(device), self.owners)
+        events = Events(*(values.to(device) for values in self.events))
+        return Batch(events, self.positions.to(device), self.targets.to(device), self.owners)
 
 
 def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Windows:
@@ -79,10 +84,9 @@ def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Window
     offsets
         Borders of the histories.
     length
-        Most targets in a window. The cuts are counted from the end, so that the newest window is
-        a full one.
+        Most targets in a window. Cuts are counted from the end: the newest window is a full one.
     context
-        Rows that a window reads, without their targets, before its own.
+        Rows that a window reads before its own, whose targets count in the window before.
 
     Examples
     --------
@@ -95,9 +99,8 @@ def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Window
     counts = np.diff(offsets)
     pieces = -(-counts // length)
     history = np.repeat(np.arange(len(counts)), pieces)
-    behind = np.repeat(np.cumsum(pieces), pieces) - 1 - np.arange(len(history))
-    stops = offsets[1:][history] - behind * length
-    begin = offsets[:-1][history]
+    later = np.repeat(np.cumsum(pieces), pieces) - 1 - np.arange(len(history))
+    begin, stops = offsets[:-1][history], offsets[1:][history] - later * length
     first_targets = np.maximum(stops - length, begin)
     return Windows(np.maximum(first_targets - context, begin), stops, first_targets)
 
@@ -107,10 +110,10 @@ def bucketed_batches(
 ) -> list[np.ndarray]:
     """Return positions of windows in batches of similar length, so that little is padding.
 
-    With ``rng`` the lengths are blurred by a few steps, so that the company changes from epoch to
-    epoch, and the batches come in random order; without it the order is by length.
+    With ``rng`` the lengths are blurred by a few steps, so that windows meet others in every epoch,
+    and the batches come in random order; without it they come by length.
     """
-    key = lengths if rng is None else lengths + rng.normal(0.0, 5.0, len(lengths))
+    key = lengths if rng is None else lengths + rng.normal(0.0, _BLUR, len(lengths))
     order = np.argsort(key, kind="stable")
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     if rng is not None:
@@ -119,27 +122,17 @@ def bucketed_batches(
 
 
 def make_batch(sequences: Sequences, windows: Windows, chosen: np.ndarray) -> Batch:
-    """Return the chosen windows side by side."""
-    starts, lengths = windows.starts[chosen], windows.lengths[chosen]
-    steps = np.arange(int(lengths.max(initial=0)))[:, None]
-    rows = np.minimum(starts + steps, windows.stops[chosen] - 1)  # (L, B); pads repeat the last row
-    real = (steps < lengths) & (rows >= windows.first_targets[chosen])
-    targets = np.where(real, sequences.targets[rows], NO_TARGET).ravel()
+    """Return the chosen windows side by side. Pads repeat a window's last row and have no target;
+    they come after it, so that nothing that counts has read them."""
+    starts, stops = windows.starts[chosen], windows.stops[chosen]
+    steps = np.arange(int((stops - starts).max(initial=0)))[:, None]
+    rows = np.minimum(starts + steps, stops - 1)  # (L, B)
+    counts = (starts + steps < stops) & (rows >= windows.first_targets[chosen])
+    targets = np.where(counts, sequences.targets[rows], NO_TARGET).ravel()
     positions = np.flatnonzero(targets != NO_TARGET)
     return Batch(
-        inputs={name: torch.from_numpy(values[rows]) for name, values in sequences.inputs.items()},
+        Events(torch.from_numpy(sequences.items[rows]), torch.from_numpy(sequences.features[rows])),
         positions=torch.from_numpy(positions),
         targets=torch.from_numpy(targets[positions]),
-        owners=chosen[positions % len(chosen)],
+        owners=chosen[positions % max(1, len(chosen))],
     )
-
-
-def iterate_batches(
-    sequences: Sequences,
-    windows: Windows,
-    batch_size: int,
-    rng: np.random.Generator | None = None,
-) -> Iterator[Batch]:
-    """Yield all windows once."""
-    for chosen in bucketed_batches(windows.lengths, batch_size, rng):
-        yield make_batch(sequences, windows, chosen)

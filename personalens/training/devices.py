@@ -1,14 +1,15 @@
-"""Where to train, and how to set the machine up for it."""
+"""Where to train, and on how many threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device for "auto", "cpu" or "cuda".
-
-    "auto" is CUDA where it is available, else the CPU.
+    """Return the device for "auto", "cpu" or "cuda"; "auto" is CUDA where there is one.
 
     Raises
     ------
@@ -27,3 +28,14 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@contextmanager
+def compute_threads(count: int) -> Iterator[None]:
+    """Have this thread's tensor operations run on ``count`` threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -14,9 +14,18 @@ def windowed_cooccurrence(
 
     A pair at distance d counts ``decay ** (d - 1)``, in both directions.
 
+    Parameters
+    ----------
+    item_codes
+        (n,) items of all histories, one history after the other, oldest first.
+    offsets
+        (histories + 1,) borders of the histories.
+    items
+        Size of the catalogue.
+
     Examples
     --------
-    One history, items 0 1 2, reach 2 and decay 0.5:
+    One history with the items 0 1 2:
 
     >>> counts = windowed_cooccurrence(np.array([0, 1, 2]), np.array([0, 3]), 3, reach=2, decay=0.5)
     >>> counts.toarray().tolist()
@@ -24,21 +33,19 @@ def windowed_cooccurrence(
     """
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     total = sparse.csr_array((items, items), dtype=np.float64)
-    for distance in range(1, reach + 1):
+    for distance in range(1, min(reach, len(item_codes) - 1) + 1):
         same = owner[:-distance] == owner[distance:]
-        first, second = item_codes[:-distance][same], item_codes[distance:][same]
-        if not len(first):
-            break
-        weights = np.full(len(first), decay ** (distance - 1))
-        total = total + sparse.csr_array((weights, (first, second)), shape=(items, items))
+        pairs = item_codes[:-distance][same], item_codes[distance:][same]
+        weights = np.full(len(pairs[0]), decay ** (distance - 1))
+        total = total + sparse.csr_array((weights, pairs), shape=(items, items))
     return (total + total.T).tocsr()
 
 
 def positive_pmi(counts: sparse.csr_array, *, smoothing: float = 0.75) -> sparse.csr_array:
     """Return the positive pointwise mutual information of a symmetric table of counts.
 
-    max(0, log(P(i, j) / (P(i) P'(j)))) with P'(j) proportional to count(j) ** ``smoothing``, which
-    keeps rare items from having nothing but large values.
+    max(0, log(P(i, j) / (P(i) P'(j)))), where P'(j) is proportional to count(j) ** ``smoothing``:
+    below 1 it keeps rare items from having nothing but large values.
 
     References
     ----------
@@ -48,7 +55,7 @@ def positive_pmi(counts: sparse.csr_array, *, smoothing: float = 0.75) -> sparse
     pairs = counts.tocoo()
     seen = np.asarray(counts.sum(axis=1)).ravel()
     smoothed = seen**smoothing
-    smoothed /= max(smoothed.sum(), 1e-12)
+    smoothed /= max(smoothed.sum(), np.finfo(float).tiny)
     ratio = pairs.data / (seen[pairs.row] * smoothed[pairs.col])
     values = np.maximum(0.0, np.log(ratio))
     table = sparse.csr_array((values, (pairs.row, pairs.col)), shape=counts.shape)
@@ -57,18 +64,33 @@ def positive_pmi(counts: sparse.csr_array, *, smoothing: float = 0.75) -> sparse
 
 
 def principal_vectors(table: sparse.csr_array, width: int, *, seed: int = 0) -> np.ndarray:
-    """Return (items, width) float32: left singular vectors times the square roots of the singular
-    values, largest first; columns beyond the table's rank are zero."""
-    rank = min(width, min(table.shape) - 1)
+    """Return (items, width) float32: the largest left singular vectors, each times the square root
+    of its singular value. Columns beyond the table's rank are zero.
+
+    The sign of a singular vector means nothing; here the largest entry of each is positive, so that
+    the same table gives the same vectors.
+    """
     vectors = np.zeros((table.shape[0], width), np.float32)
+    rank = min(width, min(table.shape) - 1)
     if rank < 1 or not table.nnz:
         return vectors
     start = np.random.default_rng(seed).normal(size=table.shape[0])
     left, values, _ = svds(table, k=rank, v0=start)
+    largest = left[np.abs(left).argmax(axis=0), np.arange(rank)]
     order = np.argsort(-values)
-    left = left[:, order] * np.sign(left[np.abs(left).argmax(0), np.arange(rank)])[order]
-    vectors[:, :rank] = left * np.sqrt(np.maximum(values[order], 0.0))
+    vectors[:, :rank] = (left * np.sign(largest) * np.sqrt(np.maximum(values, 0.0)))[:, order]
     return vectors
+
+
+def cooccurrence_vectors(
+    item_codes: np.ndarray, offsets: np.ndarray, items: int, width: int, *, spread: float
+) -> np.ndarray:
+    """Return (items, width) float32 vectors of which items that stand near each other in the
+    histories have large products; their entries have a root mean square of ``spread``."""
+    counts = windowed_cooccurrence(item_codes, offsets, items)
+    vectors = principal_vectors(positive_pmi(counts), width)
+    size = np.sqrt(np.mean(vectors**2))
+    return vectors * (spread / size) if size > 0 else vectors
 
 
 def log_popularity(item_codes: np.ndarray, items: int) -> np.ndarray:
@@ -82,3 +104,34 @@ def log_popularity(item_codes: np.ndarray, items: int) -> np.ndarray:
     """
     counts = np.bincount(item_codes, minlength=items) + 0.5
     return np.log(counts / counts.mean()).astype(np.float32)
+
+
+def repeat_log_odds(item_codes: np.ndarray, offsets: np.ndarray, items: int) -> float:
+    """Return by how much the score of an item should start higher once a user has had it.
+
+    The log of the odds that an event repeats an item of its user's, against those of drawing items
+    by popularity alone; half an event is added on either side.
+
+    Examples
+    --------
+    Nobody comes back, where popularity would repeat in one case of two:
+
+    >>> round(repeat_log_odds(np.array([0, 1, 2]), np.array([0, 3]), 3), 2)
+    -1.61
+    """
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    place = np.arange(len(item_codes)) - offsets[owner]
+    _, first = np.unique(owner * items + item_codes, return_index=True)
+    is_first = np.zeros(len(item_codes), bool)
+    is_first[first] = True
+    share = np.bincount(item_codes, minlength=items) / len(item_codes)
+    # Share of the catalogue's popularity that a user had had before each of their events.
+    had = np.cumsum(share[item_codes] * is_first)
+    had = had - share[item_codes] * is_first
+    before = had - had[offsets[owner]]
+    later = place > 0
+    repeats, asked = np.count_nonzero(~is_first), np.count_nonzero(later)
+    expected = before[later].sum()
+    observed_odds = (repeats + 0.5) / (asked - repeats + 0.5)
+    expected_odds = (expected + 0.5) / (asked - expected + 0.5)
+    return float(np.log(observed_odds / expected_odds))

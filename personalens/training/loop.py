@@ -1,127 +1,221 @@
-"""The training loop: epochs, batches, early stopping, progress."""
+"""The training loop: batches, epochs, early stopping, and a second model trained alongside."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from personalens.training.batches import Batch, Sequences, Windows, bucketed_batches, make_batch
-from personalens.training.losses import softmax_loss
+from personalens.networks.session_network import SessionNetwork, seen_before
+from personalens.training.batches import Sequences, Windows, bucketed_batches, make_batch
+from personalens.training.devices import compute_threads
+from personalens.training.losses import OutputLoss
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ProgressEvent
 
+Listener = Callable[[float, float], None]
+"""Called after each batch with the share of the epoch that is done and the mean loss so far."""
 
-@dataclass
+
 class Trainer:
-    """Train a network on windows of sequences.
+    """One network and its data; each call of :meth:`run_epoch` goes through them once.
 
     Parameters
     ----------
     network
-        Has ``forward(inputs, positions)``, ``table`` and ``bias``.
+        To be trained, on the device where it is.
     sequences, windows
         The data.
+    loss
+        Of the network's vectors against the targets.
     options
         Rates and limits.
     rng
         Of the order of the batches.
-    validate
-        Returns the validation figure of the network as it stands; higher is better.
-    progress, stage, share
-        Whom to report to, what the work is called, and which part (from, to) of the whole it is.
     """
 
-    network: nn.Module
-    sequences: Sequences
-    windows: Windows
-    options: TrainingOptions
-    rng: np.random.Generator
-    progress: Progress
-    stage: str
-    share: tuple[float, float] = (0.0, 1.0)
-    validate: Callable[[], float] | None = None
-    log: list[dict[str, float]] = field(default_factory=list)
-
-    def run(self, epochs: int | None = None) -> int:
-        """Train and return the number of epochs behind the weights that the network now has.
-
-        Without ``epochs``: until the validation figure has not risen for ``patience`` epochs, then
-        go back to the best weights. With it: so many epochs.
-        """
-        device = next(self.network.parameters()).device
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self.options.learning_rate,
-            weight_decay=self.options.weight_decay,
+    def __init__(
+        self,
+        network: SessionNetwork,
+        sequences: Sequences,
+        windows: Windows,
+        loss: OutputLoss,
+        options: TrainingOptions,
+        rng: np.random.Generator,
+    ):
+        self.network = network
+        self._sequences, self._windows, self._loss = sequences, windows, loss
+        self._options, self._rng = options, rng
+        self._optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
             fused=True,
         )
-        best, best_epoch, best_weights = -math.inf, 0, None
-        last = self.options.max_epochs if epochs is None else epochs
-        for epoch in range(1, last + 1):
-            began = time.perf_counter()
-            loss = self._run_epoch(optimizer, epoch, last, device)
-            entry = {"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - began}
-            if self.validate is not None:
-                self.network.eval()
-                figure = entry["ndcg_at_10"] = self.validate()
-                if figure > best:
-                    best, best_epoch = figure, epoch
-                    best_weights = {n: w.clone() for n, w in self.network.state_dict().items()}
-                self._report(epoch, last, 1.0, loss, figure)
-            self.log.append(entry)
-            if epochs is None and epoch - best_epoch >= self.options.patience:
-                break
-        if epochs is None and best_weights is not None:
-            self.network.load_state_dict(best_weights)
-            return best_epoch
-        return last
+        self._steps = 0
+        self._stopped = False
+        self._kept: dict[str, torch.Tensor] = {}
 
-    def _run_epoch(self, optimizer, epoch: int, last: int, device: torch.device) -> float:
+    def run_epoch(self, listen: Listener | None = None) -> float:
+        """Train on every window once and return the mean loss. ``listen`` may raise."""
         self.network.train()
-        batches = bucketed_batches(self.windows.lengths, self.options.batch_size, self.rng)
+        size = self._options.batch_size_for(len(self._windows))
+        batches = bucketed_batches(self._windows.lengths, size, self._rng)
         total, count = 0.0, 0
-        for number, chosen in enumerate(batches):
-            rate = self._rate((epoch - 1) * len(batches) + number, len(batches))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            batch = make_batch(self.sequences, self.windows, chosen).to(device)
-            total += self._step(optimizer, batch) * len(batch.targets)
-            count += len(batch.targets)
-            self._report(epoch, last, (number + 1) / len(batches), total / count)
+        for number, chosen in enumerate(batches, start=1):
+            if self._stopped:
+                break
+            self._set_rate(len(batches))
+            loss, targets = self._step(chosen)
+            total, count = total + loss * targets, count + targets
+            if listen is not None:
+                listen(number / len(batches), total / max(count, 1))
         return total / max(count, 1)
 
-    def _step(self, optimizer, batch: Batch) -> float:
-        vectors = self.network(batch.inputs, batch.positions)
-        loss = softmax_loss(vectors, self.network.table, self.network.bias, batch.targets)
-        optimizer.zero_grad(set_to_none=True)
+    def stop(self) -> None:
+        """Make :meth:`run_epoch` return after the batch that it is at; from another thread."""
+        self._stopped = True
+
+    def keep(self) -> None:
+        """Remember the weights as they are."""
+        self._kept = {name: w.clone() for name, w in self.network.state_dict().items()}
+
+    def go_back(self) -> None:
+        """Return to the weights that were kept."""
+        self.network.load_state_dict(self._kept)
+
+    def _step(self, chosen: np.ndarray) -> tuple[float, int]:
+        network = self.network
+        batch = make_batch(self._sequences, self._windows, chosen).to(network.bias.device)
+        vectors = network(batch.events, batch.positions)
+        seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
+        loss = self._loss(network, vectors, batch.targets, seen)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
-        optimizer.step()
-        return loss.item()
+        nn.utils.clip_grad_norm_(network.parameters(), self._options.clip_norm)
+        self._optimizer.step()
+        self._steps += 1
+        return loss.item(), len(batch.targets)
 
-    def _rate(self, step: int, steps_per_epoch: int) -> float:
-        rise = min(1.0, (step + 1) / self.options.warm_up_steps)
-        done = step / (steps_per_epoch * self.options.max_epochs)
-        return self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+    def _set_rate(self, batches: int) -> None:
+        """Rise linearly, then fall along half a cosine to zero at the end of ``max_epochs``."""
+        rise = min(1.0, (self._steps + 1) / self._options.warm_up_steps)
+        done = min(1.0, self._steps / (batches * self._options.max_epochs))
+        rate = self._options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
 
-    def _report(
-        self, epoch: int, last: int, part: float, loss: float, metric: float | None = None
-    ) -> None:
-        begin, end = self.share
-        done = (epoch - 1 + part) / last
+
+@dataclass
+class Reporter:
+    """Turns the loop's figures into progress events and a log.
+
+    ``epochs`` is how many there will be at most.
+    """
+
+    progress: Progress
+    stage: str
+    epochs: int
+
+    def __post_init__(self) -> None:
+        self.log: list[dict[str, float]] = []
+        self._began = time.perf_counter()
+
+    def listener(self, epoch: int) -> Listener:
+        """Return the listener of an epoch, counted from 1."""
+
+        def listen(done: float, loss: float) -> None:
+            self._report((epoch - 1 + done) / self.epochs, epoch, loss)
+
+        return listen
+
+    def close_epoch(self, epoch: int, loss: float, metric: float | None = None) -> None:
+        """Log an epoch; the seconds are those since the last one."""
+        now = time.perf_counter()
+        entry = {"epoch": epoch, "loss": loss, "seconds": now - self._began}
+        self._began = now
+        if metric is not None:
+            entry["ndcg_at_10"] = metric
+            self._report(epoch / self.epochs, epoch, loss, metric)
+        self.log.append(entry)
+
+    def finish(self) -> None:
+        """Report that all is done, however many epochs it took."""
+        self.progress(ProgressEvent(self.stage, fraction=1.0, epochs=self.epochs))
+
+    def _report(self, done: float, epoch: int, loss: float, metric: float | None = None) -> None:
         self.progress(
             ProgressEvent(
-                self.stage,
-                fraction=begin + (end - begin) * done,
-                epoch=epoch,
-                epochs=last,
-                loss=loss,
-                metric=metric,
+                self.stage, fraction=done, epoch=epoch, epochs=self.epochs, loss=loss, metric=metric
             )
         )
+
+
+def train_for(trainer: Trainer, epochs: int, reporter: Reporter) -> None:
+    """Train for so many epochs."""
+    with compute_threads(1):
+        for epoch in range(1, epochs + 1):
+            loss = trainer.run_epoch(reporter.listener(epoch))
+            reporter.close_epoch(epoch, loss)
+
+
+def train_until_best(
+    trainer: Trainer,
+    validate: Callable[[SessionNetwork], float],
+    reporter: Reporter,
+    options: TrainingOptions,
+    companion: Trainer | None = None,
+) -> int:
+    """Train until the validation figure has not risen for ``patience`` epochs; keep the best.
+
+    Parameters
+    ----------
+    trainer
+        Is validated after each epoch.
+    validate
+        Returns a figure; higher is better.
+    reporter
+        Hears of the trainer only, in the calling thread.
+    options
+        ``max_epochs`` and ``patience``.
+    companion
+        Another model, such as the one on all data, that trains through the same number of epochs in
+        a second thread and ends with its weights after the same, best epoch. Two trainings side by
+        side use two cores far better than one training on both.
+
+    Returns
+    -------
+    int
+        The best epoch, counted from 1.
+    """
+    trainers = [trainer] if companion is None else [trainer, companion]
+    best, best_epoch = -math.inf, 0
+    second = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+    with compute_threads(1), second:
+        for epoch in range(1, options.max_epochs + 1):
+            alongside = None if companion is None else second.submit(companion.run_epoch)
+            try:
+                loss = trainer.run_epoch(reporter.listener(epoch))
+                figure = validate(trainer.network)
+                reporter.close_epoch(epoch, loss, figure)
+            except BaseException:
+                if companion is not None:
+                    companion.stop()
+                raise
+            if alongside is not None:
+                alongside.result()
+            if figure > best:
+                best, best_epoch = figure, epoch
+                for each in trainers:
+                    each.keep()
+            elif epoch - best_epoch >= options.patience:
+                break
+    for each in trainers:
+        each.go_back()
+    return best_epoch

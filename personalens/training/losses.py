@@ -1,76 +1,158 @@
-"""Losses over a whole catalogue, with their gradients computed on the way."""
+"""Cross-entropy over a catalogue, with the gradients computed on the way."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["softmax_loss"]
+from personalens.networks.session_network import Seen, SessionNetwork
 
 _BLOCK_BYTES = 2_000_000
-_MIN_ROWS = 32
+_FEWEST_ROWS = 32
+_SMALLEST = 1e-38
 
 
-def softmax_loss(vectors: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of ``vectors @ table.T + bias`` against ``targets``.
+class OutputLoss(Protocol):
+    """The mean of -log softmax(scores)[target] over vectors (n, E) in item space.
+
+    ``targets`` (n,) are the right items, ``seen`` what had come up before each.
+    """
+
+    def __call__(
+        self, network: SessionNetwork, vectors: Tensor, targets: Tensor, seen: Seen
+    ) -> Tensor: ...
+
+
+class FullSoftmax:
+    """Against the whole catalogue: ``F.cross_entropy(network.scores(vectors, seen), targets)``."""
+
+    def __call__(
+        self, network: SessionNetwork, vectors: Tensor, targets: Tensor, seen: Seen
+    ) -> Tensor:
+        return blockwise_cross_entropy(
+            vectors, network.table, network.bias, network.repeat, targets, seen
+        )
+
+
+class SampledSoftmax:
+    """Against the most popular items, and what else the batch has as targets.
 
     Parameters
     ----------
-    vectors
-        (n, D), one for each position; no padding.
-    table, bias
-        (items, D) and (items,): the output layer.
-    targets
-        (n,) int64, the right items.
+    counts
+        (items,) events of each item in the training data.
+    certain
+        How many of the most popular items always count.
 
     Notes
     -----
-    The same value and gradients as ``F.cross_entropy(F.linear(vectors, table, bias), targets)``,
-    but the (n, items) matrix never exists. It is made in blocks of rows that fit a core's cache;
-    each block becomes probabilities, then its own gradient (probability minus one at the target),
-    in place, and is spent on the gradients of the three inputs before the next one is made.
-    Second derivatives are not available.
+    Of an item with c events among N, a batch of n events has one with probability
+    p = 1 - (1 - n / N) ** c. If it has, the item stands for 1 / p of its kind, so that the expected
+    sum over the candidates is the sum over the catalogue ("logQ correction": -log p is added to its
+    score). A row's own target stands for itself alone.
 
-    Examples
-    --------
-    Three items, all alike: the loss is log 3.
-
-    >>> zero = torch.zeros(2, 4)
-    >>> loss = softmax_loss(zero, torch.zeros(3, 4), torch.zeros(3), torch.tensor([0, 2]))
-    >>> round(loss.item(), 4)
-    1.0986
+    References
+    ----------
+    Bengio and Senécal, "Adaptive Importance Sampling to Accelerate Training of a Neural
+    Probabilistic Language Model", 2008. Yi et al., "Sampling-Bias-Corrected Neural Modeling for
+    Large Corpus Item Recommendations", RecSys 2019 (targets of the batch as the sample).
     """
-    return _SoftmaxLoss.apply(vectors, table, bias, targets)
+
+    def __init__(self, counts: np.ndarray, *, certain: int):
+        self._counts = counts
+        self._certain = np.argsort(-counts, kind="stable")[:certain]
+
+    def __call__(
+        self, network: SessionNetwork, vectors: Tensor, targets: Tensor, seen: Seen
+    ) -> Tensor:
+        present = np.union1d(self._certain, targets.cpu().numpy())
+        share = min(1.0, len(targets) / self._counts.sum())
+        chances = 1.0 - (1.0 - share) ** np.maximum(self._counts[present], 1)
+        chances[np.isin(present, self._certain)] = 1.0
+        candidates = torch.from_numpy(present).to(targets)
+        column = torch.full_like(network.bias, -1, dtype=torch.long)
+        column[candidates] = torch.arange(len(candidates), device=targets.device)
+        columns_seen = column[seen.items]
+        counts = seen.counts & (columns_seen >= 0)
+        return blockwise_cross_entropy(
+            vectors,
+            network.table[candidates],
+            network.bias[candidates],
+            network.repeat,
+            column[targets],
+            seen._replace(items=columns_seen * counts, counts=counts),
+            torch.from_numpy(-np.log(chances)).to(network.bias),
+        )
 
 
-class _SoftmaxLoss(torch.autograd.Function):
+def blockwise_cross_entropy(
+    vectors: Tensor,
+    table: Tensor,
+    bias: Tensor,
+    repeat: Tensor,
+    targets: Tensor,
+    seen: Seen,
+    offsets: Tensor | None = None,
+) -> Tensor:
+    """Return the mean cross-entropy of ``vectors @ table.T + bias`` (+ ``repeat`` where seen).
+
+    Parameters
+    ----------
+    vectors, table, bias, repeat
+        (n, E), (columns, E), (columns,) and a number; gradients go to all four.
+    targets
+        (n,) the right columns.
+    seen
+        In terms of columns.
+    offsets
+        (columns,) added to every score but that of the row's target.
+
+    Notes
+    -----
+    The same value and gradients as ``torch.nn.functional.cross_entropy``, but the (n, columns)
+    matrix never exists. It is made in blocks of rows that fit a core's cache; each block becomes
+    probabilities, then its own gradient (one less at the target), in place, and is spent on the
+    gradients of the inputs before the next one is made. There are no second derivatives.
+    """
+    return _BlockwiseCrossEntropy.apply(vectors, table, bias, repeat, targets, seen, offsets)
+
+
+class _BlockwiseCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, vectors, table, bias, targets):
-        count = len(targets)
-        rows = min(count, max(_MIN_ROWS, _BLOCK_BYTES // (table.element_size() * len(table))))
+    def forward(ctx, vectors, table, bias, repeat, targets, seen, offsets):
+        count = max(1, len(targets))
         d_vectors = torch.empty_like(vectors)
-        d_table = torch.zeros_like(table)
-        d_bias = torch.zeros_like(bias)
+        d_table, d_bias, d_repeat = (torch.zeros_like(part) for part in (table, bias, repeat))
         total = vectors.new_zeros(())
-        buffer = vectors.new_empty(rows, len(table))
         table_t = table.t()
-        for start in range(0, count, rows):
-            block = vectors[start : start + rows]
-            right = targets[start : start + rows, None]
+        size = max(_FEWEST_ROWS, _BLOCK_BYTES // (table.element_size() * len(table)))
+        buffer = vectors.new_empty(min(len(targets), size), len(table))
+        for start in range(0, len(targets), size):
+            rows = slice(start, start + size)
+            block, right = vectors[rows], targets[rows, None]
             scores = buffer[: len(block)]
             torch.addmm(bias, block, table_t, out=scores)
+            items, counts = seen.at(rows)
+            scores.scatter_add_(1, items, counts * repeat)
+            if offsets is not None:
+                own = scores.gather(1, right)
+                scores.add_(offsets).scatter_(1, right, own)
             torch.softmax(scores, 1, out=scores)
             chance = scores.gather(1, right)
-            total -= chance.clamp_min(1e-38).log_().sum()
+            total -= chance.clamp_min(_SMALLEST).log().sum()
             scores.scatter_(1, right, chance - 1)
-            torch.mm(scores, table, out=d_vectors[start : start + rows])
+            torch.mm(scores, table, out=d_vectors[rows])
             d_table.addmm_(scores.t(), block)
             d_bias += scores.sum(0)
-        ctx.save_for_backward(d_vectors, d_table, d_bias)
+            d_repeat += (scores.gather(1, items) * counts).sum()
+        ctx.save_for_backward(d_vectors, d_table, d_bias, d_repeat)
         ctx.count = count
         return total / count
 
     @staticmethod
     def backward(ctx, d_loss):
         scale = d_loss / ctx.count
-        return *(gradient * scale for gradient in ctx.saved_tensors), None
+        return *(gradient * scale for gradient in ctx.saved_tensors), None, None, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
+from typing import Self
 
 _VARIABLE_PREFIX = "PERSONALENS_TRAINING_"
 
@@ -15,53 +16,67 @@ class TrainingOptions:
     Parameters
     ----------
     max_epochs
-        Passes over the data at most; the learning rate falls to zero over so many.
+        Passes over the data at most. The learning rate falls to zero over so many, whether or not
+        the training stops before.
     patience
         Stop after this many epochs without a better validation figure.
     batch_size
-        Histories (or windows of long ones) in a batch.
+        Histories (or windows of long ones) in a batch; fewer where the data are so few that an
+        epoch would have less than ``min_batches``.
+    min_batches
+        See ``batch_size``.
     learning_rate
         At its peak.
-    weight_decay
-        Of AdamW.
     warm_up_steps
         Batches over which the learning rate rises.
+    weight_decay
+        Of AdamW.
     clip_norm
         The gradient's norm is cut to this.
 
     Examples
     --------
-    >>> TrainingOptions(max_epochs=2).max_epochs
+    >>> TrainingOptions(max_epochs=2).batch_size_for(1000)
+    32
+    >>> TrainingOptions().batch_size_for(40)
     2
     """
 
-    max_epochs: int = 16
-    patience: int = 3
-    batch_size: int = 16
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-2
+    max_epochs: int = 8
+    patience: int = 2
+    batch_size: int = 32
+    min_batches: int = 20
+    learning_rate: float = 8e-3
     warm_up_steps: int = 20
+    weight_decay: float = 1e-2
     clip_norm: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "patience", "batch_size", "min_batches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
     @classmethod
-    def from_environment(cls) -> TrainingOptions:
+    def from_environment(cls) -> Self:
         """Return the defaults, except where a variable such as PERSONALENS_TRAINING_MAX_EPOCHS is
-        set: how a lab or a test shortens the trainings that the service's worker runs.
+        set: so a lab or a test shortens the trainings that the service's worker runs.
 
         Raises
         ------
         ValueError
-            If a variable's value is no number.
+            If a variable's value is not a number, or out of range.
         """
         chosen = {}
         for option in fields(cls):
             variable = _VARIABLE_PREFIX + option.name.upper()
-            text = os.environ.get(variable, "").strip()
-            if not text:
-                continue
-            kind = type(option.default)
-            try:
-                chosen[option.name] = kind(text)
-            except ValueError:
-                raise ValueError(f"{variable} is {text!r}; it must be a {kind.__name__}") from None
+            if text := os.environ.get(variable, "").strip():
+                kind = type(option.default)
+                try:
+                    chosen[option.name] = kind(text)
+                except ValueError:
+                    raise ValueError(f"{variable} is {text!r}; it must be a number") from None
         return cls(**chosen)
+
+    def batch_size_for(self, windows: int) -> int:
+        """Return the batch size for so many windows."""
+        return max(1, min(self.batch_size, windows // self.min_batches))

@@ -42,12 +42,12 @@ def test_a_saved_model_answers_alike(model, tmp_path):
     loaded = HRNN.load(tmp_path / "m")
     histories = [model.history("u03"), model.history("nobody")]
     assert np.array_equal(model.score(histories), loaded.score(histories))
-    assert loaded.best_epochs == model.best_epochs
+    assert loaded.best_epochs_ == model.best_epochs_
 
 
 def test_refit_trains_for_the_epochs_found(model, rounds):
     again = model.refit(rounds)
-    assert len(again.training_log_) == again.best_epochs == model.best_epochs
+    assert len(again.training_log_) == again.best_epochs_ == model.best_epochs_
 
 
 def test_training_stops_when_the_listener_says_so(rounds):
