@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import svds
+from threadpoolctl import threadpool_limits
 
 
 def windowed_cooccurrence(
@@ -63,22 +63,47 @@ def positive_pmi(counts: sparse.csr_array, *, smoothing: float = 0.75) -> sparse
     return table
 
 
-def principal_vectors(table: sparse.csr_array, width: int, *, seed: int = 0) -> np.ndarray:
+def principal_vectors(
+    table: sparse.csr_array, width: int, *, extra: int = 16, passes: int = 3, seed: int = 0
+) -> np.ndarray:
     """Return (items, width) float32: the largest left singular vectors, each times the square root
     of its singular value. Columns beyond the table's rank are zero.
 
-    The sign of a singular vector means nothing; here the largest entry of each is positive, so that
-    the same table gives the same vectors.
+    Parameters
+    ----------
+    table
+        (items, items).
+    width
+        How many.
+    extra, passes
+        Further directions that are followed, and how often the table is applied in both directions;
+        more of either is more exact.
+    seed
+        Of the directions from which the search starts.
+
+    References
+    ----------
+    Halko, Martinsson and Tropp, "Finding Structure with Randomness: Probabilistic Algorithms for
+    Constructing Approximate Matrix Decompositions", SIAM Review 2011.
     """
     vectors = np.zeros((table.shape[0], width), np.float32)
-    rank = min(width, min(table.shape) - 1)
+    rank = min(width, *table.shape)
     if rank < 1 or not table.nnz:
         return vectors
-    start = np.random.default_rng(seed).normal(size=table.shape[0])
-    left, values, _ = svds(table, k=rank, v0=start)
+    table = table.astype(np.float32)
+    back = table.T.tocsr()
+    start = np.random.default_rng(seed).normal(
+        size=(table.shape[1], min(rank + extra, *table.shape))
+    )
+    basis, _ = np.linalg.qr(table @ start.astype(np.float32))
+    for _ in range(passes):
+        basis, _ = np.linalg.qr(back @ basis)
+        basis, _ = np.linalg.qr(table @ basis)
+    left, values, _ = np.linalg.svd((back @ basis).T, full_matrices=False)
+    left = (basis @ left)[:, :rank]
+    # The sign of a singular vector means nothing; the largest entry of each is made positive.
     largest = left[np.abs(left).argmax(axis=0), np.arange(rank)]
-    order = np.argsort(-values)
-    vectors[:, :rank] = (left * np.sign(largest) * np.sqrt(np.maximum(values, 0.0)))[:, order]
+    vectors[:, :rank] = left * np.sign(largest) * np.sqrt(values[:rank])
     return vectors
 
 
@@ -88,7 +113,8 @@ def cooccurrence_vectors(
     """Return (items, width) float32 vectors of which items that stand near each other in the
     histories have large products; their entries have a root mean square of ``spread``."""
     counts = windowed_cooccurrence(item_codes, offsets, items)
-    vectors = principal_vectors(positive_pmi(counts), width)
+    with threadpool_limits(1, user_api="blas"):  # more threads are no faster on narrow matrices
+        vectors = principal_vectors(positive_pmi(counts), width)
     size = np.sqrt(np.mean(vectors**2))
     return vectors * (spread / size) if size > 0 else vectors
 
@@ -120,18 +146,14 @@ def repeat_log_odds(item_codes: np.ndarray, offsets: np.ndarray, items: int) -> 
     -1.61
     """
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    place = np.arange(len(item_codes)) - offsets[owner]
-    _, first = np.unique(owner * items + item_codes, return_index=True)
-    is_first = np.zeros(len(item_codes), bool)
-    is_first[first] = True
-    share = np.bincount(item_codes, minlength=items) / len(item_codes)
-    # Share of the catalogue's popularity that a user had had before each of their events.
-    had = np.cumsum(share[item_codes] * is_first)
-    had = had - share[item_codes] * is_first
-    before = had - had[offsets[owner]]
-    later = place > 0
-    repeats, asked = np.count_nonzero(~is_first), np.count_nonzero(later)
-    expected = before[later].sum()
+    events = len(item_codes)
+    is_first = np.zeros(events, bool)
+    is_first[np.unique(owner * items + item_codes, return_index=True)[1]] = True
+    # The share of all events that goes to the items that a user had had before each event.
+    gained = np.bincount(item_codes, minlength=items)[item_codes] / events * is_first
+    had = np.cumsum(gained) - gained
+    had -= had[offsets[owner]]
+    asked = events - len(np.unique(owner))
+    repeats, expected = np.count_nonzero(~is_first), had.sum()
     observed_odds = (repeats + 0.5) / (asked - repeats + 0.5)
-    expected_odds = (expected + 0.5) / (asked - expected + 0.5)
-    return float(np.log(observed_odds / expected_odds))
+    return float(np.log(observed_odds * (asked - expected + 0.5) / (expected + 0.5)))
