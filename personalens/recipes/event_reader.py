@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -24,9 +24,8 @@ GAP_EDGES = np.array(
 SESSION_GAPS = np.array([_MINUTE, 30 * _MINUTE, _DAY])
 """A longer pause begins a new session: of browsing, of a visit, of days. The levels are nested."""
 VALUE_BUCKETS = 10
-PERIODS = 32
-_LATEST = np.iinfo(np.int64).max
 _FIRST_GAP = 1  # gap 0 is that of a start row, 1 that of a first event; the buckets follow
+_START_CODES = {"gap": 0, "session": len(SESSION_GAPS), "value": 0, "type": 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,35 +38,32 @@ class EventReader:
     * gap: the pause before the event, in buckets;
     * session: how many levels of session it begins, 0 (none) to 3 (all);
     * value: EVENT_VALUE in buckets, such as a rating; 0 where it is missing;
-    * type: EVENT_TYPE; 0 for one that training had not met;
-    * period: which of ``PERIODS`` stretches of calendar time, with equally many events, it lies in.
+    * type: EVENT_TYPE; 0 for one that training had not met.
 
-    value, type and period exist only where the training data have different ones.
+    value and type exist only where the training data have different ones.
 
     Attributes
     ----------
     catalogue_size
         Number of items; this number is also the item code of start rows.
-    value_edges, period_edges
-        Borders between buckets, from the training data.
+    value_edges
+        Borders between the buckets of values, from the training data.
     types
         Event types.
     """
 
     catalogue_size: int
     value_edges: np.ndarray
-    period_edges: np.ndarray
     types: tuple[str, ...]
 
     @classmethod
-    def fit(cls, interactions: Interactions, *, periods: int = PERIODS) -> Self:
-        """Find the borders in training data; ``periods=0`` makes the reader blind to dates."""
+    def fit(cls, interactions: Interactions) -> Self:
+        """Find the values and types in training data."""
         types = interactions.event_types
         known = () if types is None else tuple(sorted({str(name) for name in types}))
         return cls(
             len(interactions.items),
             _value_edges(interactions.event_values),
-            _inner_quantiles(interactions.timestamps, periods),
             known if len(known) > 1 else (),
         )
 
@@ -79,7 +75,6 @@ class EventReader:
             "session": len(SESSION_GAPS) + 1,
             "value": len(self.value_edges) + 2 if len(self.value_edges) else 0,
             "type": len(self.types) + 1 if self.types else 0,
-            "period": len(self.period_edges) + 1 if len(self.period_edges) else 0,
         }
         return {name: size for name, size in sizes.items() if size}
 
@@ -97,11 +92,11 @@ class EventReader:
         targets = np.append(items[1:], NO_TARGET)
         targets[offsets[1:] - 1] = NO_TARGET
         features = np.empty((len(is_event), len(self.sizes)), np.int64)
-        of_events, of_starts = self._event_features(histories), self._start_features(histories)
+        of_events = self._event_features(histories)
         first_number = 0
         for column, (name, size) in enumerate(self.sizes.items()):
             features[is_event, column] = of_events[name] + first_number
-            features[starts, column] = of_starts[name] + first_number
+            features[starts, column] = _START_CODES[name] + first_number
             first_number += size
         return Sequences(items, features, targets, offsets)
 
@@ -119,18 +114,7 @@ class EventReader:
             features["value"] = np.concatenate([self._values(history) for history in histories])
         if "type" in self.sizes:
             features["type"] = np.concatenate([self._types(history) for history in histories])
-        if "period" in self.sizes:
-            features["period"] = self._periods(times)
         return features
-
-    def _start_features(self, histories: Sequence[History]) -> dict[str, Any]:
-        """Return name -> code, or one code for each history: those of its start row."""
-        begun = [
-            history.timestamps[0] if len(history) else history.request_time or _LATEST
-            for history in histories
-        ]
-        period = self._periods(np.array(begun, np.int64))
-        return {"gap": 0, "session": len(SESSION_GAPS), "value": 0, "type": 0, "period": period}
 
     def _values(self, history: History) -> np.ndarray:
         values = history.event_values
@@ -145,15 +129,11 @@ class EventReader:
         numbers = {name: number for number, name in enumerate(self.types, start=1)}
         return np.array([numbers.get(str(name), 0) for name in history.event_types], np.int64)
 
-    def _periods(self, times: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self.period_edges, times, side="right")
-
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the reader as arrays, for a model's file."""
         names = json.dumps(self.types).encode()
         return {
             "value_edges": self.value_edges,
-            "period_edges": self.period_edges,
             "types": np.frombuffer(names, np.uint8),
         }
 
@@ -161,7 +141,7 @@ class EventReader:
     def from_arrays(cls, catalogue_size: int, arrays: Mapping[str, np.ndarray]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
         types = tuple(json.loads(bytes(arrays["types"])))
-        return cls(catalogue_size, arrays["value_edges"], arrays["period_edges"], types)
+        return cls(catalogue_size, arrays["value_edges"], types)
 
 
 def _value_edges(values: np.ndarray | None) -> np.ndarray:
@@ -169,13 +149,6 @@ def _value_edges(values: np.ndarray | None) -> np.ndarray:
     known = np.zeros(0) if values is None else values[~np.isnan(values)].astype(np.float64)
     distinct = np.unique(known)
     if len(distinct) > VALUE_BUCKETS:
-        return _inner_quantiles(known, VALUE_BUCKETS)
+        shares = np.arange(1, VALUE_BUCKETS) / VALUE_BUCKETS
+        return np.unique(np.quantile(known, shares, method="higher"))
     return (distinct[1:] + distinct[:-1]) / 2
-
-
-def _inner_quantiles(values: np.ndarray, parts: int) -> np.ndarray:
-    """Return the borders of ``parts`` equal shares of the values, without repeats."""
-    if parts < 2:
-        return values[:0]
-    shares = np.arange(1, parts) / parts
-    return np.unique(np.quantile(values, shares, method="higher"))

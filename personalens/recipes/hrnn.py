@@ -13,7 +13,7 @@ from pydantic import model_validator
 from personalens.datasets.histories import histories_of
 from personalens.datasets.interactions import Interactions
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
-from personalens.recipes.event_reader import PERIODS, EventReader
+from personalens.recipes.event_reader import EventReader
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ignore_progress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when r
     from personalens.training.validation import NextItemValidation
 
 ITEM_VECTOR_SIZE = 128
-ITEM_VECTOR_SPREAD = 0.25
+ITEM_VECTOR_SPREAD = 0.35
 DROPOUT = 0.5
 RECENT_DECAYS = (0.0, 0.8, 0.95)
 WINDOW, CONTEXT = 200, 20
@@ -49,8 +49,8 @@ class HRNNConfig(RecipeConfig):
     )
     recency_mask: bool = hyperparameter(
         True,
-        "Whether newer events of a user weigh more, and whether the model learns what is popular "
-        "when. If false, all of a user's events weigh the same and dates are not looked at.",
+        "Whether newer events weigh more: a user's own, and, for new users, those of everybody. If "
+        "false, all past events weigh the same.",
         tunable=True,
     )
     min_user_history_length_percentile: float = hyperparameter(
@@ -110,17 +110,20 @@ class HRNN(Recipe):
         of a refit: epoch, loss, seconds.
     reader_, network_
         What turns events into numbers, and the trained network.
+    newcomer_lift_
+        (items,) added to the scores of an empty history.
 
     Notes
     -----
     * A history begins with a start row, whose target is the user's first item. An empty history is
-      that row alone: a new user is shown what others began with, of late where ``recency_mask``.
+      that row alone: a new user is shown what others began with.
     * Long histories train in windows of 200 events, each led in by the 20 before; a request reads
       the newest 200.
     * ``bptt``: gradients in the recurrence stop after so many steps; the state is carried on. The
       weights are updated once per batch of whole windows, not once per ``bptt`` steps.
-    * ``recency_mask``: running means with short memories and a feature for calendar time; without
-      it one mean in which all of a user's events weigh the same.
+    * ``recency_mask``: running means with short memories, and for new users a lift of what is more
+      popular lately than it used to be; without it one mean in which all of a user's events weigh
+      the same, and no lift.
     * Up to 5,000 items the loss is the full softmax; beyond, the most popular items and a sample of
       the others stand for the catalogue (:mod:`personalens.training.losses`).
 
@@ -174,6 +177,7 @@ class HRNN(Recipe):
         refit: bool,
     ) -> None:
         from personalens.training.loop import Reporter, train_for, train_until_best
+        from personalens.training.start_values import recent_lift
         from personalens.training.validation import newest_events
 
         events = self._training_events(interactions)
@@ -193,6 +197,11 @@ class HRNN(Recipe):
             reporter = Reporter(progress, "training on all data", self.best_epochs_)
             train_for(run.trainer, self.best_epochs_, reporter)
         self.reader_, self.network_ = run.reader, run.trainer.network.eval()
+        self.newcomer_lift_ = np.zeros(len(events.items), np.float32)
+        if self.config.recency_mask:
+            self.newcomer_lift_ = recent_lift(
+                events.item_codes, events.timestamps, len(events.items)
+            )
         self.training_log_ = reporter.log
         reporter.finish()
 
@@ -225,17 +234,17 @@ class HRNN(Recipe):
 
         from personalens.training.batches import cut_windows
         from personalens.training.devices import choose_device
-        from personalens.training.item_vectors import (
+        from personalens.training.loop import Trainer
+        from personalens.training.losses import FullSoftmax, SampledSoftmax
+        from personalens.training.start_values import (
             cooccurrence_vectors,
             log_popularity,
             repeat_log_odds,
         )
-        from personalens.training.loop import Trainer
-        from personalens.training.losses import FullSoftmax, SampledSoftmax
 
         rng = np.random.default_rng(self.seed)
         size = len(events.items)
-        reader = EventReader.fit(events, periods=PERIODS if self.config.recency_mask else 0)
+        reader = EventReader.fit(events)
         network = self._network(reader, rng)
         vectors = cooccurrence_vectors(
             events.item_codes, events.offsets, size, ITEM_VECTOR_SIZE, spread=ITEM_VECTOR_SPREAD
@@ -302,6 +311,8 @@ class HRNN(Recipe):
                 vectors = network(batch.events, batch.positions)
                 seen = seen_before(batch.events.items, batch.positions, len(self.items_))
                 scores[batch.owners] = network.scores(vectors, seen).cpu().numpy()
+        newcomers = np.array([len(history) == 0 for history in histories])
+        scores[newcomers] += self.newcomer_lift_
         return scores
 
     # -- files -------------------------------------------------------------------------------
@@ -311,6 +322,7 @@ class HRNN(Recipe):
         return {
             **{f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()},
             **{f"reader.{name}": array for name, array in self.reader_.to_arrays().items()},
+            "newcomer_lift": self.newcomer_lift_,
             "best_epochs": np.array([self.best_epochs_], np.int64),
         }
 
@@ -324,6 +336,7 @@ class HRNN(Recipe):
             return {n.removeprefix(prefix): array for n, array in found.items()}
 
         self.best_epochs_ = int(tensors["best_epochs"][0])
+        self.newcomer_lift_ = tensors["newcomer_lift"]
         self.reader_ = EventReader.from_arrays(len(self.items_), part("reader."))
         self.network_ = self._network(self.reader_, np.random.default_rng(self.seed))
         weights = {n: torch.from_numpy(np.array(array)) for n, array in part("network.").items()}

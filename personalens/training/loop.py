@@ -172,7 +172,7 @@ def train_until_best(
     options: TrainingOptions,
     companion: Trainer | None = None,
 ) -> int:
-    """Train until the validation figure has not risen for ``patience`` epochs; keep the best.
+    """Train until the validation figure has fallen for ``patience`` epochs; keep the best.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def train_until_best(
                 raise
             if alongside is not None:
                 alongside.result()
-            if figure > best:
+            if figure >= best:  # of equals the later one: a figure may be at its limit
                 best, best_epoch = figure, epoch
                 for each in trainers:
                     each.keep()

@@ -42,11 +42,11 @@ class TrainingOptions:
     2
     """
 
-    max_epochs: int = 8
+    max_epochs: int = 6
     patience: int = 2
     batch_size: int = 32
     min_batches: int = 20
-    learning_rate: float = 8e-3
+    learning_rate: float = 1.2e-2
     warm_up_steps: int = 20
     weight_decay: float = 1e-2
     clip_norm: float = 1.0

@@ -1,63 +1,206 @@
-"""aws-hrnn."""
+"""aws-hrnn: the contract of all recipes, and what is its own."""
+
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from personalens.datasets.histories import History
 from personalens.recipes.hrnn import HRNN
+from personalens.testing.recipe_contract import RecipeContract
+from personalens.testing.tiny_world import tiny_world
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Cancelled
+
+QUICK = TrainingOptions(max_epochs=2)
+
+
+class TestHRNN(RecipeContract):
+    recipe = HRNN
+    overrides: ClassVar[dict[str, Any]] = {"hidden_dimension": 32}
+    floor = 0.5
+
+
+def walk(pages: list[int], repeats: bool = False) -> History:
+    codes = np.array(pages, np.int32)
+    return History(codes, 1000 + np.arange(len(codes), dtype=np.int64))
 
 
 @pytest.fixture(scope="module")
-def rounds():
-    """Forty users who each walk round the same ring of twelve items from a place of their own."""
+def ring() -> pd.DataFrame:
+    """Sixty users who go round a ring of twenty-four pages, nine or ten steps from a place of their
+    own."""
     rows = [
-        (f"u{user:02}", f"i{(user + step) % 12:02}", 1000 * user + 60 * step)
-        for user in range(40)
-        for step in range(20)
+        (f"u{user:02}", f"p{(5 * user + step) % 24:02}", 1000 * user + 30 * step)
+        for user in range(60)
+        for step in range(9 + user % 2)
     ]
     return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
 
 
 @pytest.fixture(scope="module")
-def model(rounds):
-    return HRNN(training=TrainingOptions(max_epochs=40, patience=40)).fit(rounds)
+def ring_model(ring) -> HRNN:
+    return HRNN().fit(ring)
 
 
-def test_predicts_what_follows_in_the_order(model):
-    table = model.recommend(["u00", "u05"], k=1)
-    assert table.ITEM_ID.tolist() == ["i08", "i01"]  # 0+19 and 5+19 were last, modulo 12
+def test_order_decides_not_company(ring_model):
+    # The same four pages, walked up or down: only the order tells where it goes on.
+    up, down = ring_model.score([walk([4, 5, 6, 7]), walk([7, 6, 5, 4])])
+    assert up.argmax() == 8
+    assert up[8] - up[3] > down[8] - down[3]
 
 
-def test_same_seed_gives_the_same_model(rounds):
-    options = TrainingOptions(max_epochs=1)
-    first, second = (HRNN(seed=3, training=options).fit(rounds) for _ in range(2))
-    histories = [first.history("u01")]
-    assert np.array_equal(first.score(histories), second.score(histories))
+def test_a_new_event_changes_the_answer_without_training(ring_model):
+    before, after = ring_model.score([walk([10, 11]), walk([10, 11, 12])])
+    assert (before.argmax(), after.argmax()) == (12, 13)
 
 
-def test_a_saved_model_answers_alike(model, tmp_path):
-    model.save(tmp_path / "m")
-    loaded = HRNN.load(tmp_path / "m")
-    histories = [model.history("u03"), model.history("nobody")]
-    assert np.array_equal(model.score(histories), loaded.score(histories))
-    assert loaded.best_epochs_ == model.best_epochs_
+def test_where_nobody_comes_back_the_seen_are_not_recommended():
+    # Two shelves of sixteen books; each reader takes ten of one shelf, in any order.
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user:02}", f"{'ab'[user % 2]}{book:02}", step)
+        for user in range(80)
+        for step, book in enumerate(rng.permutation(16)[:10])
+    ]
+    frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+    best = HRNN().fit(frame).recommend([f"u{user:02}" for user in range(80)], k=6)
+    seen = frame.groupby("USER_ID").ITEM_ID.agg(set)
+    again = [row.ITEM_ID in seen[row.USER_ID] for row in best.itertuples()]
+    own_shelf = [row.ITEM_ID[0] == "ab"[int(row.USER_ID[1:]) % 2] for row in best.itertuples()]
+    assert np.mean(again) < 0.1
+    assert np.mean(own_shelf) > 0.9
 
 
-def test_refit_trains_for_the_epochs_found(model, rounds):
-    again = model.refit(rounds)
-    assert len(again.training_log_) == again.best_epochs_ == model.best_epochs_
+def test_where_people_come_back_the_seen_are_recommended():
+    rng = np.random.default_rng(0)
+    habits = [rng.permutation(30)[:3] for _ in range(60)]
+    rows = [
+        (f"u{user:02}", f"i{rng.choice(habit):02}", step)
+        for user, habit in enumerate(habits)
+        for step in range(20)
+    ]
+    frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+    model = HRNN().fit(frame)
+    best = model.recommend([f"u{user:02}" for user in range(60)], k=3)
+    seen = frame.groupby("USER_ID").ITEM_ID.agg(set)
+    again = [row.ITEM_ID in seen[row.USER_ID] for row in best.itertuples()]
+    assert np.mean(again) > 0.8
 
 
-def test_training_stops_when_the_listener_says_so(rounds):
-    seen = []
+def test_newcomers_get_what_others_began_with():
+    # Everybody begins with one of two pages, then moves among the others, which are more popular.
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", item, 10 * user + step)
+        for user in range(80)
+        for step, item in enumerate([f"door-{user % 2}", *rng.permutation(list("abcd"))[:3]])
+    ]
+    model = HRNN().fit(pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"]))
+    assert set(model.recommend(["newcomer"], k=2).ITEM_ID) == {"door-0", "door-1"}
 
-    def stop(event):
-        seen.append(event)
-        if len(seen) == 2:
-            raise Cancelled
 
-    with pytest.raises(Cancelled):
-        HRNN().fit(rounds, progress=stop)
-    assert len(seen) == 2
+def test_recency_mask_lets_newcomers_see_what_is_popular_now():
+    rows = [
+        (f"u{user}", item, 1000 * user + step)
+        for user in range(160)
+        for step, item in enumerate(["old" if user < 110 else "new", f"x{user % 7}", "end"])
+    ]
+    frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+    first = {
+        recent: HRNN(recency_mask=recent).fit(frame).recommend(["newcomer"], k=1).ITEM_ID[0]
+        for recent in (True, False)
+    }
+    assert first == {True: "new", False: "old"}
+
+
+def test_without_recency_mask_dates_change_nothing(ring):
+    model = HRNN(recency_mask=False, training=QUICK).fit(ring)
+    early, late = walk([1, 2, 3]), walk([1, 2, 3])
+    late = History(late.item_codes, late.timestamps + 10**6)
+    first, second = model.score([early, late])
+    assert np.array_equal(first, second)
+
+
+def test_the_hold_out_fit_and_the_refit_are_the_two_halves_of_a_fit(ring):
+    options = TrainingOptions(max_epochs=4, patience=1)
+    searched = HRNN(training=options).fit(ring, refit=False)
+    refitted, both = searched.refit(ring), HRNN(training=options).fit(ring)
+    assert searched.best_epochs_ == refitted.best_epochs_ == both.best_epochs_
+    assert len(refitted.training_log_) == refitted.best_epochs_
+    histories = [walk([1, 2]), History.empty()]
+    assert np.array_equal(refitted.score(histories), both.score(histories))
+    assert not np.array_equal(searched.score(histories), both.score(histories))
+
+
+def test_the_log_has_a_line_for_each_epoch(ring_model):
+    log = ring_model.training_log_
+    assert [entry["epoch"] for entry in log] == list(range(1, len(log) + 1))
+    assert all({"loss", "ndcg_at_10", "seconds"} <= set(entry) for entry in log)
+    assert log[-1]["loss"] < log[0]["loss"]
+    best = max(entry["ndcg_at_10"] for entry in log)
+    assert log[ring_model.best_epochs_ - 1]["ndcg_at_10"] == best
+
+
+def test_a_second_fit_searches_anew(ring):
+    model = HRNN(training=QUICK).fit(ring)
+    model.fit(ring.head(200))
+    assert all("ndcg_at_10" in entry for entry in model.training_log_)
+
+
+def test_reading_on_from_a_state_equals_reading_the_whole(ring_model):
+    import torch
+
+    from personalens.networks.session_network import Events
+
+    pages = [3, 4, 5, 6, 7]
+    rows = ring_model.reader_.read([walk(pages)])
+    network = ring_model.network_
+    with torch.inference_mode():
+        state = network.start(1)
+        for item, features in zip(rows.items, rows.features, strict=True):
+            event = Events(torch.tensor([item]), torch.from_numpy(features)[None])
+            state = network.step(state, event)
+        scores = (network.decode(state) @ network.table.T + network.bias)[0].numpy()
+    scores[pages] += network.repeat.item()
+    np.testing.assert_allclose(scores, ring_model.score([walk(pages)])[0], rtol=1e-4, atol=1e-4)
+
+
+def test_users_outside_the_percentiles_do_not_train(ring):
+    robot = pd.DataFrame(
+        {"USER_ID": "robot", "ITEM_ID": "junk", "TIMESTAMP": range(5000)}, index=range(5000)
+    )
+    model = HRNN(max_user_history_length_percentile=0.9, training=QUICK).fit(
+        pd.concat([ring, robot], ignore_index=True)
+    )
+    assert model.recommend(["somebody"], k=25).ITEM_ID.iloc[-1] == "junk"
+    assert len(model.history("robot")) > 0
+
+
+def test_percentiles_must_be_in_order():
+    with pytest.raises(ValueError, match=r"0\.9 is above max_user_history_length_percentile 0\.5"):
+        HRNN(min_user_history_length_percentile=0.9, max_user_history_length_percentile=0.5)
+
+
+def test_a_large_catalogue_trains_on_candidates(monkeypatch):
+    monkeypatch.setattr("personalens.recipes.hrnn.FULL_SOFTMAX_ITEMS", 10)
+    monkeypatch.setattr("personalens.recipes.hrnn.CERTAIN_CANDIDATES", 4)
+    world = tiny_world()
+    model = HRNN().fit(world.interactions)
+    best = model.recommend(list(world.next_item), k=3)
+    hits = [world.next_item[row.USER_ID] == row.ITEM_ID for row in best.itertuples()]
+    assert sum(hits) / len(world.next_item) > 0.7
+
+
+def test_the_options_come_from_the_environment_unless_given(monkeypatch):
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
+    assert HRNN().training.max_epochs == 1
+    assert HRNN(training=QUICK).training.max_epochs == 2
+
+
+def test_importing_the_recipe_does_not_load_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, personalens.recipes.hrnn; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,67 +1,109 @@
-"""The blockwise softmax loss against PyTorch's own."""
+"""The blockwise losses against PyTorch's cross-entropy over the whole matrix of scores."""
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from personalens.networks.session_network import SessionNetwork, seen_before
 from personalens.training import losses
-from personalens.training.losses import FullSoftmax, SampledSoftmax, blockwise_cross_entropy
+from personalens.training.losses import FullSoftmax, SampledSoftmax
 
-ITEMS, STEPS, BATCH, WIDTH = 50, 10, 4, 6
+ITEMS = 50
 
 
 @pytest.fixture
-def case():
-    """Four histories of ten steps, every place asked, with repeats among the items."""
+def network() -> SessionNetwork:
+    network = SessionNetwork(ITEMS, 3, hidden_size=4, embedding_size=6).double()
     torch.manual_seed(0)
-    items = torch.randint(12, (STEPS, BATCH))
-    positions = torch.arange(STEPS * BATCH)
-    inputs = [
-        torch.randn(len(positions), WIDTH, dtype=torch.double, requires_grad=True),
-        torch.randn(ITEMS, WIDTH, dtype=torch.double, requires_grad=True),
-        torch.randn(ITEMS, dtype=torch.double, requires_grad=True),
-        torch.tensor(-1.3, dtype=torch.double, requires_grad=True),
-    ]
-    return inputs, torch.randint(ITEMS, (len(positions),)), items, positions
+    with torch.no_grad():
+        network.item.weight.normal_()
+        network.bias.normal_()
+        network.repeat.fill_(-1.5)
+    return network
 
 
-def seen_mask(items, positions):
-    """Which items came up at or before each place, by plain loops."""
-    mask = torch.zeros(len(positions), ITEMS, dtype=torch.double)
-    for row, position in enumerate(positions.tolist()):
-        step, window = divmod(position, BATCH)
-        for item in items[: step + 1, window].tolist():
-            mask[row, item] = 1.0
-    return mask
+@pytest.fixture
+def case(network):
+    """40 positions in a batch of 10 steps of 4 windows, with repeated items and start rows."""
+    torch.manual_seed(1)
+    items = torch.randint(0, 12, (10, 4))
+    items[0] = ITEMS
+    vectors = torch.randn(40, 6, dtype=torch.double, requires_grad=True)
+    targets = torch.randint(ITEMS, (40,))
+    return vectors, targets, seen_before(items, torch.arange(40), ITEMS)
+
+
+def gradients(loss: Tensor, vectors: Tensor, network: SessionNetwork) -> list[Tensor]:
+    leaves = [vectors, network.item.weight, network.bias, network.repeat]
+    return list(torch.autograd.grad(3 * loss, leaves))
 
 
 @pytest.mark.parametrize("rows_a_block", [1, 7, 1000])
-def test_value_and_gradients_equal_cross_entropy(case, rows_a_block, monkeypatch):
+def test_full_softmax_equals_cross_entropy(network, case, rows_a_block, monkeypatch):
     monkeypatch.setattr(losses, "_FEWEST_ROWS", 1)
     monkeypatch.setattr(losses, "_BLOCK_BYTES", rows_a_block * 8 * ITEMS)
-    inputs, targets, items, positions = case
-    vectors, table, bias, repeat = inputs
-    scores = functional.linear(vectors, table, bias) + repeat * seen_mask(items, positions)
-    expected = functional.cross_entropy(scores, targets)
-    seen = seen_before(items, positions, ITEMS)
-    loss = blockwise_cross_entropy(*inputs, targets, seen)
+    vectors, targets, seen = case
+    loss = FullSoftmax()(network, vectors, targets, seen)
+    expected = functional.cross_entropy(network.scores(vectors, seen), targets)
     torch.testing.assert_close(loss, expected)
-    ours, theirs = (torch.autograd.grad(3 * value, inputs) for value in (loss, expected))
-    for mine, peer in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, peer)
-
-
-def test_sampling_everything_is_the_full_softmax():
-    network = SessionNetwork(ITEMS, 3, hidden_size=5, embedding_size=WIDTH)
-    torch.manual_seed(0)
-    items = torch.randint(12, (STEPS, BATCH))
-    positions = torch.arange(STEPS * BATCH)
-    vectors = torch.randn(len(positions), WIDTH)
-    targets = torch.randint(ITEMS, (len(positions),))
-    seen = seen_before(items, positions, ITEMS)
-    sampled = SampledSoftmax(np.ones(ITEMS), certain=ITEMS)
-    torch.testing.assert_close(
-        sampled(network, vectors, targets, seen), FullSoftmax()(network, vectors, targets, seen)
+    pairs = zip(
+        gradients(loss, vectors, network), gradients(expected, vectors, network), strict=True
     )
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_sampled_softmax_is_the_full_one_when_every_item_is_certain(network, case):
+    vectors, targets, seen = case
+    sampled = SampledSoftmax(np.ones(ITEMS), certain=ITEMS)(network, vectors, targets, seen)
+    full = FullSoftmax()(network, vectors, targets, seen)
+    torch.testing.assert_close(sampled, full)
+    pairs = zip(
+        gradients(sampled, vectors, network), gradients(full, vectors, network), strict=True
+    )
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_sampled_softmax_equals_cross_entropy_over_candidates_with_their_offsets(network, case):
+    vectors, targets, seen = case
+    counts = np.arange(1.0, ITEMS + 1)
+    loss = SampledSoftmax(counts, certain=5)(network, vectors, targets, seen)
+    # Certain: the five most popular, 45 to 49. The others are there because a row asks for them.
+    present = sorted({*range(45, 50), *targets.tolist()})
+    chance = 1 - (1 - 40 / counts.sum()) ** counts
+    chance[45:] = 1.0
+    scores = network.scores(vectors, seen)
+    weighted = scores - torch.from_numpy(np.log(chance))
+    weighted[torch.arange(40), targets] = scores[torch.arange(40), targets]
+    columns = torch.tensor([present.index(target) for target in targets.tolist()])
+    expected = functional.cross_entropy(weighted[:, present], columns)
+    torch.testing.assert_close(loss, expected)
+    pairs = zip(
+        gradients(loss, vectors, network), gradients(expected, vectors, network), strict=True
+    )
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_candidates_stand_for_the_catalogue_on_average():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 30, ITEMS)
+    values = rng.exponential(size=ITEMS)
+    events = np.repeat(np.arange(ITEMS), counts)
+    sums = []
+    for _ in range(2000):
+        batch = rng.choice(events, 60, replace=False)
+        present = np.unique(batch)
+        chance = 1 - (1 - 60 / len(events)) ** counts[present]
+        sums.append((values[present] / chance).sum())
+    assert np.mean(sums) == pytest.approx(values.sum(), rel=0.02)
+
+
+def test_a_batch_without_targets_costs_nothing(network):
+    vectors = torch.zeros(0, 6, dtype=torch.double)
+    nothing = seen_before(torch.zeros(2, 2, dtype=torch.long), torch.zeros(0, dtype=torch.long), 50)
+    loss = FullSoftmax()(network, vectors, torch.zeros(0, dtype=torch.long), nothing)
+    assert loss.item() == 0.0

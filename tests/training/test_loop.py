@@ -1,0 +1,126 @@
+"""Early stopping, the best weights, the companion, and stopping when asked."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from personalens.networks.session_network import SessionNetwork
+from personalens.training.batches import NO_TARGET, Sequences, cut_windows
+from personalens.training.loop import Reporter, Trainer, train_for, train_until_best
+from personalens.training.losses import FullSoftmax
+from personalens.training.options import TrainingOptions
+from personalens.training.progress import Cancelled, ignore_progress
+
+ITEMS = 12
+OPTIONS = TrainingOptions(max_epochs=6, patience=2, batch_size=4)
+
+
+def make_trainer(seed: int = 0, options: TrainingOptions = OPTIONS) -> Trainer:
+    """Thirty users who walk round a ring of twelve items."""
+    items = np.concatenate([(user + np.arange(10)) % ITEMS for user in range(30)])
+    offsets = np.arange(0, 301, 10)
+    targets = (items + 1) % ITEMS
+    targets[offsets[1:] - 1] = NO_TARGET
+    sequences = Sequences(items, np.zeros((300, 1), np.int64), targets, offsets)
+    rng = np.random.default_rng(seed)
+    network = SessionNetwork(ITEMS, 1, hidden_size=8, embedding_size=8, dropout=0.25, rng=rng)
+    return Trainer(network, sequences, cut_windows(offsets, 100), FullSoftmax(), options, rng)
+
+
+def weights(trainer: Trainer) -> torch.Tensor:
+    return torch.cat([w.detach().flatten() for w in trainer.network.parameters()])
+
+
+def reporter(progress=ignore_progress) -> Reporter:
+    return Reporter(progress, "training", OPTIONS.max_epochs)
+
+
+def figures(*values: float):
+    """A validation whose figures are known in advance."""
+    remaining = iter(values)
+    return lambda network: next(remaining)
+
+
+def test_training_lowers_the_loss():
+    report = reporter()
+    train_for(make_trainer(), 6, report)
+    losses = [entry["loss"] for entry in report.log]
+    assert losses[-1] < 0.7 * losses[0] < 0.7 * np.log(ITEMS) * 1.2
+
+
+def test_stops_after_patience_and_goes_back_to_the_best_epoch():
+    trainer, report = make_trainer(), reporter()
+    best = train_until_best(trainer, figures(0.1, 0.5, 0.4, 0.3), report, OPTIONS)
+    assert best == 2
+    assert [entry["epoch"] for entry in report.log] == [1, 2, 3, 4]
+    alone = make_trainer()
+    train_for(alone, 2, reporter())
+    assert torch.equal(weights(trainer), weights(alone))
+
+
+def test_of_equal_epochs_the_later_one_is_kept():
+    figure = figures(0.1, 1.0, 1.0, 0.9, 1.0, 0.9)
+    assert train_until_best(make_trainer(), figure, reporter(), OPTIONS) == 5
+
+
+def test_never_more_than_max_epochs():
+    report = reporter()
+    best = train_until_best(make_trainer(), figures(*range(100)), report, OPTIONS)
+    assert (best, len(report.log)) == (6, 6)
+
+
+def test_the_companion_ends_after_the_same_epoch_as_if_trained_alone():
+    companion, alone = make_trainer(seed=5), make_trainer(seed=5)
+    best = train_until_best(
+        make_trainer(), figures(0.1, 0.2, 0.3, 0.0, 0.0), reporter(), OPTIONS, companion
+    )
+    assert best == 3
+    train_for(alone, 3, reporter())
+    assert torch.equal(weights(companion), weights(alone))
+
+
+def test_an_error_in_the_companion_is_raised():
+    companion = make_trainer()
+    companion._loss = None
+    with pytest.raises(TypeError):
+        train_until_best(make_trainer(), figures(*range(9)), reporter(), OPTIONS, companion)
+
+
+def test_a_listener_stops_both_trainings_within_a_batch():
+    companion, seen = make_trainer(), []
+
+    def stop(event):
+        seen.append(event)
+        if len(seen) == 3:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        train_until_best(make_trainer(), figures(*range(9)), reporter(stop), OPTIONS, companion)
+    assert len(seen) == 3
+    after = weights(companion)
+    companion.run_epoch()
+    assert torch.equal(weights(companion), after)
+
+
+def test_reports_tell_stage_fraction_epoch_loss_and_metric():
+    events = []
+    train_until_best(make_trainer(), figures(*range(1, 7)), reporter(events.append), OPTIONS)
+    assert {event.stage for event in events} == {"training"}
+    fractions = [event.fraction for event in events]
+    assert all(a <= b for a, b in itertools.pairwise(fractions))
+    assert fractions[-1] == 1.0
+    assert [event.metric for event in events if event.metric is not None] == [1, 2, 3, 4, 5, 6]
+    assert all(event.loss > 0 and event.epochs == 6 for event in events)
+
+
+def test_the_learning_rate_rises_and_falls_to_nothing():
+    trainer = make_trainer(options=TrainingOptions(max_epochs=2, warm_up_steps=5, batch_size=1))
+    rates = []
+    for _ in range(2):
+        trainer.run_epoch(lambda done, loss: rates.append(trainer._optimizer.param_groups[0]["lr"]))
+    peak = int(np.argmax(rates))
+    assert peak == 4
+    assert all(a > b for a, b in itertools.pairwise(rates[peak:]))
+    assert rates[-1] < 0.01 * rates[peak]
