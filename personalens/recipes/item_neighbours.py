@@ -16,14 +16,13 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
 from personalens.training.progress import Progress, ProgressEvent, ignore_progress
 
-PAIRS_AT_ONCE = 150_000
+PAIRS_AT_ONCE = 100_000
 """Pairs counted by sorting in one go: their arrays stay in the second-level cache."""
 COUNTS_AT_ONCE = 2_000_000
 """Counts that one sparse product may return: 16 MB."""
@@ -116,15 +115,15 @@ class _PairCounter:
     Attributes
     ----------
     users_of
-        (items, users) of ones: first the items that are counted by sorting, then the others, each
-        in the order of their codes.
+        (items, users) of ones, in the order of the items' pairs: so a block's rows are alike in
+        length, and those that are counted by sorting come first.
     """
 
     def __init__(self, matrix: sparse.csr_array):
         users_of = matrix.T.tocsr()
         pairs = users_of @ np.diff(matrix.indptr).astype(np.int64)
         self._is_few = pairs <= matrix.shape[1]
-        self._items = np.argsort(~self._is_few, kind="stable")
+        self._items = np.argsort(pairs, kind="stable")
         self._pairs = pairs[self._items]
         self.users_of = users_of[self._items]
         self._items_of = matrix
@@ -159,14 +158,20 @@ class _PairCounter:
     def _by_sorting(self, rows: slice) -> _Counts:
         ends = self.users_of.indptr[rows.start : rows.stop + 1]
         gathered = self._items_of_small[self.users_of.indices[ends[0] : ends[-1]]]
-        codes, starts = gathered.indices, gathered.indptr[ends - ends[0]]
-        for start, end in pairwise(starts.tolist()):
-            codes[start:end].sort()
-        is_new = np.empty(len(codes) + 1, bool)
-        np.not_equal(codes[1:], codes[:-1], out=is_new[1:-1])
-        is_new[starts] = True  # a row's first, also where it equals the last of the row before
+        # One number for row and item, so that one sort brings equal pairs together.
+        row_count, width = rows.stop - rows.start, self._items_of.shape[1]
+        kind = np.int32 if row_count * width < 2**31 else np.int64
+        first = np.arange(row_count + 1, dtype=np.int64) * width  # of each row
+        pairs = gathered.indices.astype(kind, copy=False)
+        pairs += np.repeat(first[:-1].astype(kind), np.diff(gathered.indptr[ends - ends[0]]))
+        pairs.sort()
+        is_new = np.ones(len(pairs) + 1, bool)
+        np.not_equal(pairs[1:], pairs[:-1], out=is_new[1:-1])
         runs = np.flatnonzero(is_new)
-        return np.searchsorted(runs, starts), codes[runs[:-1]], np.diff(runs)
+        distinct = pairs[runs[:-1]]
+        starts = np.searchsorted(distinct, first)
+        distinct -= np.repeat(first[:-1].astype(kind), np.diff(starts))
+        return starts, distinct, np.diff(runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,34 +190,34 @@ class _Choice:
             enough = np.flatnonzero(shared >= self.min_shared_users)
             starts = np.searchsorted(enough, starts)
             codes, shared = codes[enough], shared[enough]
-        similarity = shared.astype(np.float32)
-        similarity *= self.weights[codes]
-        rows = [
-            self._best_of_row(item, codes[start:end], similarity[start:end])
-            for item, (start, end) in zip(items.tolist(), pairwise(starts.tolist()), strict=True)
-        ]
-        lengths = np.array([len(row) for row in rows])
-        best = np.concatenate(rows)
+        lengths = np.diff(starts)
+        table = np.zeros((len(items), max(int(lengths.max()), 1)), np.uint64)
+        table[np.arange(table.shape[1]) < lengths[:, None]] = self._packed(
+            codes, shared, np.repeat(items, lengths)
+        )
+        if table.shape[1] > self.k:
+            table.partition(table.shape[1] - self.k, axis=1)
+            table = table[:, -self.k :]
+        table = np.sort(table, axis=1)[:, ::-1]
+        chosen = table != 0
+        lengths, best = chosen.sum(axis=1), table[chosen]
         values = (best >> np.uint64(32)).astype(np.uint32).view(np.float32)
         columns = (~best.astype(np.uint32)).astype(np.int32)
         return lengths, columns, values * np.repeat(self.scale[items], lengths)
 
-    def _best_of_row(self, item: int, codes: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-        """Return the best as packed integers, descending.
+    def _packed(self, codes: np.ndarray, shared: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Return similarity and item in one integer each, 0 for the item that is asked about.
 
         The bits of a positive float order like the float; below them the inverted code puts the
-        lower code first among equals. Sorting the integers so settles ties as well.
+        lower code first among equals. So choosing among the integers settles ties as well.
         """
-        wanted = self.k + 1  # one more, for the item itself
-        if len(codes) > wanted:
-            border = np.partition(similarity, len(codes) - wanted)[len(codes) - wanted]
-            kept = np.flatnonzero(similarity >= border)
-            codes, similarity = codes[kept], similarity[kept]
-        packed = similarity.view(np.uint32).astype(np.uint64) << np.uint64(32)
+        similarity = shared.astype(np.float32)
+        similarity *= self.weights[codes]
+        packed = similarity.view(np.uint32).astype(np.uint64)
+        packed <<= np.uint64(32)
         packed |= ~codes.astype(np.uint32)
-        packed = packed[codes != item]
-        packed.sort()
-        return packed[: -self.k - 1 : -1]
+        packed[codes == asked] = 0
+        return packed
 
 
 def _in_item_order(items: np.ndarray, parts: list[_Rows]) -> sparse.csr_array:
