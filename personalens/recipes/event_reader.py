@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
+from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
-from personalens.recipes.base import History
-
-if TYPE_CHECKING:  # torch stays unloaded until there is something to train
-    from personalens.training.batches import Sequences
+from personalens.training.batches import NO_TARGET, Sequences
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 GAP_EDGES = np.array(
@@ -80,8 +78,6 @@ class EventReader:
 
     def read(self, histories: Sequence[History]) -> Sequences:
         """Return the rows of histories; the target of each row is the item of the next."""
-        from personalens.training.batches import NO_TARGET, Sequences
-
         counts = np.array([len(history) for history in histories], np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts + 1)])
         starts = offsets[:-1]

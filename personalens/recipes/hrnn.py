@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
-from personalens.datasets.histories import histories_of
 from personalens.datasets.interactions import Interactions
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
-from personalens.recipes.event_reader import EventReader
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ignore_progress
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
-    from personalens.networks.session_network import SessionNetwork
+    from personalens.recipes.session_model import SessionModel, SessionShape
     from personalens.training.loop import Trainer
-    from personalens.training.validation import NextItemValidation
 
-ITEM_VECTOR_SIZE = 128
-ITEM_VECTOR_SPREAD = 0.35
-DROPOUT = 0.5
 RECENT_DECAYS = (0.0, 0.8, 0.95)
-WINDOW, CONTEXT = 200, 20
-FULL_SOFTMAX_ITEMS = 5_000
-CERTAIN_CANDIDATES = 1024
-SCORE_BATCH = 128
+"""The running means under ``recency_mask``: the last item, the last five or so, the last twenty."""
 
 
 class HRNNConfig(RecipeConfig):
@@ -108,8 +98,8 @@ class HRNN(Recipe):
     training_log_
         One dict per epoch of the search: epoch, loss, ndcg_at_10 on the held-out events, seconds;
         of a refit: epoch, loss, seconds.
-    reader_, network_
-        What turns events into numbers, and the trained network.
+    model_
+        The reader of events and the trained network.
     newcomer_lift_
         (items,) added to the scores of an empty history.
 
@@ -165,6 +155,8 @@ class HRNN(Recipe):
         super().__init__(config, seed=seed, device=device, **hyperparameters)
         self.training = TrainingOptions.from_environment() if training is None else training
         self._known_epochs: int | None = None
+        self._companion: Trainer | None = None  # trains through the same epochs as this model
+        self._lead: Callable[[Trainer], HRNN] | None = None  # trains a model, and this one beside
 
     # -- training ----------------------------------------------------------------------------
 
@@ -176,34 +168,75 @@ class HRNN(Recipe):
         progress: Progress,
         refit: bool,
     ) -> None:
-        from personalens.training.loop import Reporter, train_for, train_until_best
         from personalens.training.start_values import recent_lift
-        from personalens.training.validation import newest_events
 
         events = self._training_events(interactions)
-        held_out = newest_events(events.offsets, np.random.default_rng(self.seed))
-        if self._known_epochs is None and held_out.any():
-            search = self._begin(events.select(~held_out))
-            full = self._begin(events) if refit else None
-            reporter = Reporter(progress, "training on the hold-out", self.training.max_epochs)
-            validate = self._validation(search.reader, events, held_out)
-            self.best_epochs_ = train_until_best(
-                search.trainer, validate, reporter, self.training, full and full.trainer
-            )
-            run = full or search
-        else:
-            run = self._begin(events)
-            self.best_epochs_ = self._known_epochs or self.training.max_epochs
-            reporter = Reporter(progress, "training on all data", self.best_epochs_)
-            train_for(run.trainer, self.best_epochs_, reporter)
-        self.reader_, self.network_ = run.reader, run.trainer.network.eval()
         self.newcomer_lift_ = np.zeros(len(events.items), np.float32)
         if self.config.recency_mask:
             self.newcomer_lift_ = recent_lift(
                 events.item_codes, events.timestamps, len(events.items)
             )
+        if self._lead is None:
+            self.model_ = self._train(events, progress, refit)
+        else:
+            self.model_, trainer = self._begin(events)
+            leader = self._lead(trainer)
+            self.best_epochs_, self.training_log_ = leader.best_epochs_, leader.training_log_
+        self.model_.network.eval()
+
+    def _train(self, events: Interactions, progress: Progress, refit: bool) -> SessionModel:
+        """Train for the epochs that are known, or for those that do best on held-out events; return
+        the model of all events, or, without ``refit``, the one that has not seen the held-out."""
+        from personalens.training.loop import Reporter, train
+        from personalens.training.validation import newest_events
+
+        held_out = np.zeros(len(events), bool)
+        if self._known_epochs is None:
+            held_out = newest_events(events.offsets, np.random.default_rng(self.seed))
+        validate, companion, stage = None, self._companion, "training on all events"
+        model, trainer = self._begin(events.select(~held_out))
+        if held_out.any():
+            stage = "training, the newest events held out"
+            validate = model.validation(events, held_out)
+            if refit:
+                model, companion = self._begin(events)
+        reporter = Reporter(progress, stage, self._known_epochs or self.training.max_epochs)
+        self.best_epochs_ = train(
+            trainer,
+            reporter,
+            validate=validate,
+            patience=self.training.patience,
+            companion=companion,
+        )
         self.training_log_ = reporter.log
-        reporter.finish()
+        return model
+
+    def _begin(self, events: Interactions) -> tuple[SessionModel, Trainer]:
+        from personalens.recipes.session_model import SessionModel
+        from personalens.training.devices import choose_device
+
+        rng = np.random.default_rng(self.seed)
+        model = SessionModel.begin(events, self._shape(), rng)
+        model.network.to(choose_device(self.device))
+        return model, model.trainer(events, self.training, rng)
+
+    def _shape(self) -> SessionShape:
+        from personalens.recipes.session_model import SessionShape
+
+        return SessionShape(
+            hidden_size=self.config.hidden_dimension,
+            truncate=self.config.bptt,
+            decays=RECENT_DECAYS if self.config.recency_mask else (),
+        )
+
+    def _training_events(self, interactions: Interactions) -> Interactions:
+        """Leave out users whose histories are extremely short or long."""
+        kept = within_percentiles(
+            np.diff(interactions.offsets),
+            self.config.min_user_history_length_percentile,
+            self.config.max_user_history_length_percentile,
+        )
+        return interactions.select(kept[interactions.user_codes])
 
     def refit(
         self,
@@ -215,142 +248,64 @@ class HRNN(Recipe):
     ) -> Self:
         """Return a new model trained on other data for the number of epochs that this fit found."""
         self._check_fitted()
-        fresh = type(self)(self.config, seed=self.seed, device=self.device, training=self.training)
+        fresh = self._untrained()
         fresh._known_epochs = self.best_epochs_
         return fresh.fit(interactions, items=items, users=users, progress=progress)
 
-    def _training_events(self, interactions: Interactions) -> Interactions:
-        """Leave out users whose histories are extremely short or long."""
-        kept = within_percentiles(
-            np.diff(interactions.offsets),
-            self.config.min_user_history_length_percentile,
-            self.config.max_user_history_length_percentile,
-        )
-        return interactions.select(kept[interactions.user_codes])
+    def fit_and_refit(
+        self,
+        interactions: Interactions | pd.DataFrame,
+        everything: Interactions | pd.DataFrame,
+        *,
+        items: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Self:
+        """Fit on a part of the data and return a new model of all of them, trained side by side.
 
-    def _begin(self, events: Interactions) -> _Run:
-        """Make a network for these events, with its start weights, and what trains it."""
-        import torch
+        As ``fit(interactions, refit=False)`` followed by ``refit(everything)``, in little more than
+        half the time where there are two cores.
+        """
+        final = self._untrained()
 
-        from personalens.training.batches import cut_windows
-        from personalens.training.devices import choose_device
-        from personalens.training.loop import Trainer
-        from personalens.training.losses import FullSoftmax, SampledSoftmax
-        from personalens.training.start_values import (
-            cooccurrence_vectors,
-            log_popularity,
-            repeat_log_odds,
-        )
+        def lead(companion: Trainer) -> HRNN:
+            self._companion = companion
+            try:
+                return self.fit(
+                    interactions, items=items, users=users, progress=progress, refit=False
+                )
+            finally:
+                self._companion = None
 
-        rng = np.random.default_rng(self.seed)
-        size = len(events.items)
-        reader = EventReader.fit(events)
-        network = self._network(reader, rng)
-        vectors = cooccurrence_vectors(
-            events.item_codes, events.offsets, size, ITEM_VECTOR_SIZE, spread=ITEM_VECTOR_SPREAD
-        )
-        with torch.no_grad():
-            network.table.add_(torch.from_numpy(vectors))
-            network.bias.copy_(torch.from_numpy(log_popularity(events.item_codes, size)))
-            network.repeat.fill_(repeat_log_odds(events.item_codes, events.offsets, size))
-        network.to(choose_device(self.device))
-        sequences = reader.read(_histories(events))
-        windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
-        counts = np.bincount(events.item_codes, minlength=size)
-        full = size <= FULL_SOFTMAX_ITEMS
-        loss = FullSoftmax() if full else SampledSoftmax(counts, certain=CERTAIN_CANDIDATES)
-        return _Run(reader, Trainer(network, sequences, windows, loss, self.training, rng))
+        final._lead = lead
+        try:
+            return final.fit(everything, items=items, users=users)
+        finally:
+            final._lead = None
 
-    def _network(self, reader: EventReader, rng: np.random.Generator) -> SessionNetwork:
-        from personalens.networks.session_network import SessionNetwork
+    def _untrained(self) -> Self:
+        return type(self)(self.config, seed=self.seed, device=self.device, training=self.training)
 
-        return SessionNetwork(
-            reader.catalogue_size,
-            sum(reader.sizes.values()),
-            hidden_size=self.config.hidden_dimension,
-            embedding_size=ITEM_VECTOR_SIZE,
-            truncate=self.config.bptt,
-            decays=RECENT_DECAYS if self.config.recency_mask else (),
-            dropout=DROPOUT,
-            rng=rng,
-        )
-
-    @staticmethod
-    def _validation(
-        reader: EventReader, events: Interactions, held_out: np.ndarray
-    ) -> NextItemValidation:
-        """Ask for the held-out events, each with all of its user's earlier ones known."""
-        from personalens.training.batches import Windows
-        from personalens.training.validation import NextItemValidation
-
-        counts = np.bincount(events.user_codes[held_out], minlength=len(events.users))
-        asked = np.flatnonzero(counts)
-        sequences = reader.read(histories_of(events, asked))
-        stops = sequences.offsets[1:]
-        first_targets = stops - 1 - counts[asked]
-        starts = np.maximum(sequences.offsets[:-1], first_targets - WINDOW)
-        return NextItemValidation(sequences, Windows(starts, stops, first_targets))
-
-    # -- serving -----------------------------------------------------------------------------
+    # -- serving and files -------------------------------------------------------------------
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
-        import torch
-
-        from personalens.networks.session_network import seen_before
-        from personalens.training.batches import Windows, bucketed_batches, make_batch
-
-        network, scores = self.network_, np.empty((len(histories), len(self.items_)), np.float32)
-        sequences = self.reader_.read(histories)
-        last = sequences.offsets[1:] - 1
-        sequences.targets[last] = 0  # any item: it marks the rows that are asked for
-        starts = np.maximum(sequences.offsets[:-1], last + 1 - WINDOW)
-        windows = Windows(starts, last + 1, last)
-        with torch.inference_mode():
-            for chosen in bucketed_batches(windows.lengths, SCORE_BATCH):
-                batch = make_batch(sequences, windows, chosen).to(network.bias.device)
-                vectors = network(batch.events, batch.positions)
-                seen = seen_before(batch.events.items, batch.positions, len(self.items_))
-                scores[batch.owners] = network.scores(vectors, seen).cpu().numpy()
+        scores = self.model_.score(histories)
         newcomers = np.array([len(history) == 0 for history in histories])
         scores[newcomers] += self.newcomer_lift_
         return scores
 
-    # -- files -------------------------------------------------------------------------------
-
     def _tensors(self) -> dict[str, np.ndarray]:
-        weights = self.network_.state_dict()
         return {
-            **{f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()},
-            **{f"reader.{name}": array for name, array in self.reader_.to_arrays().items()},
+            **self.model_.to_arrays(),
             "newcomer_lift": self.newcomer_lift_,
             "best_epochs": np.array([self.best_epochs_], np.int64),
         }
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
-        import torch
-
+        from personalens.recipes.session_model import SessionModel
         from personalens.training.devices import choose_device
 
-        def part(prefix: str) -> dict[str, np.ndarray]:
-            found = {n: array for n, array in tensors.items() if n.startswith(prefix)}
-            return {n.removeprefix(prefix): array for n, array in found.items()}
-
-        self.best_epochs_ = int(tensors["best_epochs"][0])
+        self.model_ = SessionModel.from_arrays(len(self.items_), self._shape(), tensors)
+        self.model_.network.to(choose_device(self.device))
         self.newcomer_lift_ = tensors["newcomer_lift"]
-        self.reader_ = EventReader.from_arrays(len(self.items_), part("reader."))
-        self.network_ = self._network(self.reader_, np.random.default_rng(self.seed))
-        weights = {n: torch.from_numpy(np.array(array)) for n, array in part("network.").items()}
-        self.network_.load_state_dict(weights)
-        self.network_.to(choose_device(self.device)).eval()
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A network in training, and the reader that its inputs come from."""
-
-    reader: EventReader
-    trainer: Trainer
-
-
-def _histories(events: Interactions) -> list[History]:
-    return histories_of(events, np.flatnonzero(np.diff(events.offsets)))
+        self.best_epochs_ = int(tensors["best_epochs"][0])

@@ -105,6 +105,22 @@ def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Window
     return Windows(np.maximum(first_targets - context, begin), stops, first_targets)
 
 
+def newest_windows(offsets: np.ndarray, length: int, *, asked: int | np.ndarray) -> Windows:
+    """Return one window for each history: its newest rows, of which the last ``asked`` count.
+
+    The first that counts is read with at most ``length`` rows, itself included.
+
+    Examples
+    --------
+    >>> windows = newest_windows(np.array([0, 9, 11]), 3, asked=2)
+    >>> list(zip(windows.starts.tolist(), windows.first_targets.tolist(), windows.stops.tolist()))
+    [(5, 7, 9), (9, 9, 11)]
+    """
+    stops = offsets[1:]
+    first_targets = np.maximum(stops - asked, offsets[:-1])
+    return Windows(np.maximum(first_targets + 1 - length, offsets[:-1]), stops, first_targets)
+
+
 def bucketed_batches(
     lengths: np.ndarray, batch_size: int, rng: np.random.Generator | None = None
 ) -> list[np.ndarray]:

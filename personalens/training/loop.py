@@ -157,65 +157,61 @@ class Reporter:
         )
 
 
-def train_for(trainer: Trainer, epochs: int, reporter: Reporter) -> None:
-    """Train for so many epochs."""
-    with compute_threads(1):
-        for epoch in range(1, epochs + 1):
-            loss = trainer.run_epoch(reporter.listener(epoch))
-            reporter.close_epoch(epoch, loss)
-
-
-def train_until_best(
+def train(
     trainer: Trainer,
-    validate: Callable[[SessionNetwork], float],
     reporter: Reporter,
-    options: TrainingOptions,
+    *,
+    validate: Callable[[SessionNetwork], float] | None = None,
+    patience: int = 1,
     companion: Trainer | None = None,
 ) -> int:
-    """Train until the validation figure has fallen for ``patience`` epochs; keep the best.
+    """Train for as many epochs as the reporter expects, or stop early and go back to the best.
 
     Parameters
     ----------
     trainer
-        Is validated after each epoch.
-    validate
-        Returns a figure; higher is better.
+        What is trained, in the calling thread.
     reporter
-        Hears of the trainer only, in the calling thread.
-    options
-        ``max_epochs`` and ``patience``.
+        Hears of it.
+    validate
+        Returns a figure after each epoch; higher is better. Without it every epoch is run.
+    patience
+        Epochs without a figure at least as high as the best after which to stop.
     companion
-        Another model, such as the one on all data, that trains through the same number of epochs in
-        a second thread and ends with its weights after the same, best epoch. Two trainings side by
-        side use two cores far better than one training on both.
+        Another model, such as that of all data, which goes through the same epochs in a second
+        thread and ends with its weights after the same one. Two trainings side by side use two
+        cores far better than one training on both.
 
     Returns
     -------
     int
-        The best epoch, counted from 1.
+        The epochs behind the weights, counted from 1.
     """
     trainers = [trainer] if companion is None else [trainer, companion]
     best, best_epoch = -math.inf, 0
     second = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
     with compute_threads(1), second:
-        for epoch in range(1, options.max_epochs + 1):
+        for epoch in range(1, reporter.epochs + 1):
             alongside = None if companion is None else second.submit(companion.run_epoch)
             try:
                 loss = trainer.run_epoch(reporter.listener(epoch))
-                figure = validate(trainer.network)
-                reporter.close_epoch(epoch, loss, figure)
+                figure = math.inf if validate is None else validate(trainer.network)
+                reporter.close_epoch(epoch, loss, None if validate is None else figure)
             except BaseException:
-                if companion is not None:
-                    companion.stop()
+                for each in trainers:
+                    each.stop()
                 raise
             if alongside is not None:
                 alongside.result()
             if figure >= best:  # of equals the later one: a figure may be at its limit
                 best, best_epoch = figure, epoch
-                for each in trainers:
-                    each.keep()
-            elif epoch - best_epoch >= options.patience:
+                if validate is not None:
+                    for each in trainers:
+                        each.keep()
+            elif epoch - best_epoch >= patience:
                 break
-    for each in trainers:
-        each.go_back()
+    if validate is not None:
+        for each in trainers:
+            each.go_back()
+    reporter.finish()
     return best_epoch

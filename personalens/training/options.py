@@ -48,7 +48,7 @@ class TrainingOptions:
     min_batches: int = 20
     learning_rate: float = 1.2e-2
     warm_up_steps: int = 20
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.1
     clip_norm: float = 1.0
 
     def __post_init__(self) -> None:

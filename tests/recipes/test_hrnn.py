@@ -11,6 +11,7 @@ from personalens.recipes.hrnn import HRNN
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.tiny_world import tiny_world
 from personalens.training.options import TrainingOptions
+from personalens.training.progress import Cancelled
 
 QUICK = TrainingOptions(max_epochs=2)
 
@@ -133,6 +134,30 @@ def test_the_hold_out_fit_and_the_refit_are_the_two_halves_of_a_fit(ring):
     assert not np.array_equal(searched.score(histories), both.score(histories))
 
 
+def test_fit_and_refit_side_by_side_is_one_after_the_other(ring):
+    part = ring[ring.USER_ID < "u40"]
+    first = HRNN(training=QUICK).fit(part, refit=False)
+    then = first.refit(ring)
+    leader = HRNN(training=QUICK)
+    final = leader.fit_and_refit(part, ring)
+    histories = [walk([1, 2]), History.empty()]
+    assert np.array_equal(leader.score(histories), first.score(histories))
+    assert np.array_equal(final.score(histories), then.score(histories))
+    assert final.best_epochs_ == first.best_epochs_
+    assert final.history("u59").item_codes.tolist() == then.history("u59").item_codes.tolist()
+    assert len(leader.history("u59")) == 0
+
+
+def test_cancelling_a_fit_with_refit_leaves_both_untrained(ring):
+    def stop(event):
+        raise Cancelled("stop")
+
+    leader = HRNN(training=QUICK)
+    with pytest.raises(Cancelled):
+        leader.fit_and_refit(ring, ring, progress=stop)
+    assert leader.items_ is None
+
+
 def test_the_log_has_a_line_for_each_epoch(ring_model):
     log = ring_model.training_log_
     assert [entry["epoch"] for entry in log] == list(range(1, len(log) + 1))
@@ -154,8 +179,8 @@ def test_reading_on_from_a_state_equals_reading_the_whole(ring_model):
     from personalens.networks.session_network import Events
 
     pages = [3, 4, 5, 6, 7]
-    rows = ring_model.reader_.read([walk(pages)])
-    network = ring_model.network_
+    rows = ring_model.model_.reader.read([walk(pages)])
+    network = ring_model.model_.network
     with torch.inference_mode():
         state = network.start(1)
         for item, features in zip(rows.items, rows.features, strict=True):
@@ -183,8 +208,8 @@ def test_percentiles_must_be_in_order():
 
 
 def test_a_large_catalogue_trains_on_candidates(monkeypatch):
-    monkeypatch.setattr("personalens.recipes.hrnn.FULL_SOFTMAX_ITEMS", 10)
-    monkeypatch.setattr("personalens.recipes.hrnn.CERTAIN_CANDIDATES", 4)
+    monkeypatch.setattr("personalens.recipes.session_model.FULL_SOFTMAX_ITEMS", 10)
+    monkeypatch.setattr("personalens.recipes.session_model.CERTAIN_CANDIDATES", 4)
     world = tiny_world()
     model = HRNN().fit(world.interactions)
     best = model.recommend(list(world.next_item), k=3)

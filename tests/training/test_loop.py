@@ -8,7 +8,7 @@ import torch
 
 from personalens.networks.session_network import SessionNetwork
 from personalens.training.batches import NO_TARGET, Sequences, cut_windows
-from personalens.training.loop import Reporter, Trainer, train_for, train_until_best
+from personalens.training.loop import Reporter, Trainer, train
 from personalens.training.losses import FullSoftmax
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Cancelled, ignore_progress
@@ -33,8 +33,8 @@ def weights(trainer: Trainer) -> torch.Tensor:
     return torch.cat([w.detach().flatten() for w in trainer.network.parameters()])
 
 
-def reporter(progress=ignore_progress) -> Reporter:
-    return Reporter(progress, "training", OPTIONS.max_epochs)
+def reporter(progress=ignore_progress, epochs: int = OPTIONS.max_epochs) -> Reporter:
+    return Reporter(progress, "training", epochs)
 
 
 def figures(*values: float):
@@ -45,39 +45,38 @@ def figures(*values: float):
 
 def test_training_lowers_the_loss():
     report = reporter()
-    train_for(make_trainer(), 6, report)
+    assert train(make_trainer(), report) == 6
     losses = [entry["loss"] for entry in report.log]
     assert losses[-1] < 0.7 * losses[0] < 0.7 * np.log(ITEMS) * 1.2
 
 
 def test_stops_after_patience_and_goes_back_to_the_best_epoch():
     trainer, report = make_trainer(), reporter()
-    best = train_until_best(trainer, figures(0.1, 0.5, 0.4, 0.3), report, OPTIONS)
+    best = train(trainer, report, validate=figures(0.1, 0.5, 0.4, 0.3), patience=2)
     assert best == 2
     assert [entry["epoch"] for entry in report.log] == [1, 2, 3, 4]
     alone = make_trainer()
-    train_for(alone, 2, reporter())
+    train(alone, reporter(epochs=2))
     assert torch.equal(weights(trainer), weights(alone))
 
 
 def test_of_equal_epochs_the_later_one_is_kept():
     figure = figures(0.1, 1.0, 1.0, 0.9, 1.0, 0.9)
-    assert train_until_best(make_trainer(), figure, reporter(), OPTIONS) == 5
+    assert train(make_trainer(), reporter(), validate=figure, patience=2) == 5
 
 
 def test_never_more_than_max_epochs():
     report = reporter()
-    best = train_until_best(make_trainer(), figures(*range(100)), report, OPTIONS)
+    best = train(make_trainer(), report, validate=figures(*range(100)))
     assert (best, len(report.log)) == (6, 6)
 
 
 def test_the_companion_ends_after_the_same_epoch_as_if_trained_alone():
     companion, alone = make_trainer(seed=5), make_trainer(seed=5)
-    best = train_until_best(
-        make_trainer(), figures(0.1, 0.2, 0.3, 0.0, 0.0), reporter(), OPTIONS, companion
-    )
+    figure = figures(0.1, 0.2, 0.3, 0.0, 0.0)
+    best = train(make_trainer(), reporter(), validate=figure, patience=2, companion=companion)
     assert best == 3
-    train_for(alone, 3, reporter())
+    train(alone, reporter(epochs=3))
     assert torch.equal(weights(companion), weights(alone))
 
 
@@ -85,7 +84,7 @@ def test_an_error_in_the_companion_is_raised():
     companion = make_trainer()
     companion._loss = None
     with pytest.raises(TypeError):
-        train_until_best(make_trainer(), figures(*range(9)), reporter(), OPTIONS, companion)
+        train(make_trainer(), reporter(), companion=companion)
 
 
 def test_a_listener_stops_both_trainings_within_a_batch():
@@ -97,7 +96,7 @@ def test_a_listener_stops_both_trainings_within_a_batch():
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        train_until_best(make_trainer(), figures(*range(9)), reporter(stop), OPTIONS, companion)
+        train(make_trainer(), reporter(stop), companion=companion)
     assert len(seen) == 3
     after = weights(companion)
     companion.run_epoch()
@@ -106,13 +105,14 @@ def test_a_listener_stops_both_trainings_within_a_batch():
 
 def test_reports_tell_stage_fraction_epoch_loss_and_metric():
     events = []
-    train_until_best(make_trainer(), figures(*range(1, 7)), reporter(events.append), OPTIONS)
+    train(make_trainer(), reporter(events.append), validate=figures(*range(1, 7)))
     assert {event.stage for event in events} == {"training"}
     fractions = [event.fraction for event in events]
     assert all(a <= b for a, b in itertools.pairwise(fractions))
     assert fractions[-1] == 1.0
     assert [event.metric for event in events if event.metric is not None] == [1, 2, 3, 4, 5, 6]
-    assert all(event.loss > 0 and event.epochs == 6 for event in events)
+    assert all(event.epochs == 6 for event in events)
+    assert all(event.loss > 0 for event in events[:-1])
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing():
