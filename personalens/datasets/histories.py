@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +18,10 @@ class History:
     """One user's past, oldest first, in a model's item codes.
 
     ``item_codes`` (n,) int32 (no unknown items), ``timestamps`` (n,) int64 epoch seconds,
-    ``event_values`` (n,) float32 or None, ``event_types`` (n,) object or None; ``request_time`` is
-    the second of the request, ``context`` the request's context by column name.
+    ``event_values`` (n,) float32 or None, ``event_types`` (n,) object or None; ``event_context``
+    has the (n,) values of each context column, such as DEVICE. ``user`` is what is known of the
+    user (metadata by field name), ``request_time`` the second of the request, ``context`` the
+    request's context by column name.
     """
 
     item_codes: np.ndarray
@@ -26,6 +30,8 @@ class History:
     event_types: np.ndarray | None = None
     request_time: int | None = None
     context: Mapping[str, str] = field(default_factory=dict)
+    event_context: Mapping[str, np.ndarray] = field(default_factory=dict)
+    user: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def empty(cls) -> History:
@@ -37,7 +43,11 @@ class History:
 
 
 def histories_of(
-    interactions: Interactions, user_codes: Sequence[int], *, items: IdMap | None = None
+    interactions: Interactions,
+    user_codes: Sequence[int],
+    *,
+    items: IdMap | None = None,
+    users: Metadata | None = None,
 ) -> list[History]:
     """Return the whole past of the users with these codes.
 
@@ -50,9 +60,18 @@ def histories_of(
     items
         The vocabulary that the histories shall speak, such as a model's ``items_``; events with an
         item that it lacks are left out. Default: the interactions' own.
+    users
+        What is known of the users.
     """
     rows = [interactions.rows_of(code) for code in user_codes]
-    return histories_before(interactions, rows, items=items)
+    histories = histories_before(interactions, rows, items=items)
+    if users is None:
+        return histories
+    names = interactions.users.decode(user_codes)
+    return [
+        replace(history, user=users.row(name))
+        for history, name in zip(histories, names, strict=True)
+    ]
 
 
 def histories_before(
@@ -81,4 +100,7 @@ def _history(interactions: Interactions, rows: slice, codes: np.ndarray) -> Hist
         interactions.timestamps[rows][keep],
         column(interactions.event_values),
         column(interactions.event_types),
+        event_context={
+            name: values[rows][keep] for name, values in interactions.request_context.items()
+        },
     )

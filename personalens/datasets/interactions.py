@@ -14,6 +14,8 @@ from personalens.datasets.id_maps import IdMap
 
 USER_ID, ITEM_ID, TIMESTAMP = "USER_ID", "ITEM_ID", "TIMESTAMP"
 EVENT_TYPE, EVENT_VALUE = "EVENT_TYPE", "EVENT_VALUE"
+NOT_CONTEXT = ("IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
+"""Reserved columns that tell how an event came about, not in which circumstances."""
 _COLUMN_TYPES = {TIMESTAMP: np.int64, EVENT_VALUE: np.float32, EVENT_TYPE: object}
 
 
@@ -166,6 +168,19 @@ class Interactions:
             event_types=None if self.event_types is None else self.event_types[rows],
             context={name: values[rows] for name, values in self.context.items()},
         )
+
+    @property
+    def request_context(self) -> dict[str, np.ndarray]:
+        """The columns that a request may give as its context, such as DEVICE, each (n,)."""
+        return {name: values for name, values in self.context.items() if name not in NOT_CONTEXT}
+
+    def with_items(self, items: IdMap) -> Interactions:
+        """Return the same events in another vocabulary of items, which must know all of them."""
+        translation = items.encode(self.items.ids)
+        if (translation < 0).any():
+            missing = self.items.ids[translation < 0][0]
+            raise ValueError(f"the vocabulary lacks the item {missing!r}")
+        return replace(self, items=items, item_codes=translation[self.item_codes])
 
     def compact(self) -> Interactions:
         """Return the same events with vocabularies cut to the users and items that occur."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from personalens.datasets.histories import History, histories_before
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 
 TEST_USER_SHARE = 0.1
 
@@ -127,11 +129,29 @@ class NextItemCases:
         """(n,) the right answers, in the vocabulary of ``interactions.items``."""
         return self.interactions.item_codes[self.rows]
 
-    def histories(self, cases: Sequence[int], items: IdMap) -> list[History]:
-        """Return what was known at these cases, in the codes of ``items``."""
+    def histories(
+        self, cases: Sequence[int], items: IdMap, *, users: Metadata | None = None
+    ) -> list[History]:
+        """Return what was known at these cases, in the codes of ``items``: the events before, the
+        circumstances of the event asked for, as a request would give them, and of ``users``
+        those who ask."""
         starts = self.interactions.offsets[self.user_codes]
         rows = [slice(int(starts[case]), int(self.rows[case])) for case in cases]
-        return histories_before(self.interactions, rows, items=items)
+        histories = histories_before(self.interactions, rows, items=items)
+        names = self.interactions.users.decode(self.user_codes[cases])
+        return [
+            replace(
+                history,
+                context=self._context(int(self.rows[case])),
+                user={} if users is None else users.row(name),
+            )
+            for history, case, name in zip(histories, cases, names, strict=True)
+        ]
+
+    def _context(self, row: int) -> dict[str, str]:
+        columns = self.interactions.request_context
+        found = {name: values[row] for name, values in columns.items()}
+        return {name: str(value) for name, value in found.items() if not pd.isna(value)}
 
 
 @dataclass(frozen=True, eq=False)

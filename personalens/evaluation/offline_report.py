@@ -131,7 +131,7 @@ def leave_one_out_report(
     answers = known[cases.item_codes]
     ranks = []
     for batch in _batches(np.arange(len(cases)), len(model.items_)):
-        histories = cases.histories(batch, model.items_)
+        histories = cases.histories(batch, model.items_, users=getattr(model, "users_", None))
         last = cases.interactions.item_codes[cases.rows[batch] - 1]
         scores = _scores(model, histories, known[last], exclude_seen)
         ranks.append(rank_of(scores, answers[batch]))
@@ -182,7 +182,9 @@ def _service_lists(
     known: np.ndarray,
     exclude_seen: bool,
 ) -> np.ndarray:
-    histories = histories_of(holdout.inputs, users, items=model.items_)
+    histories = histories_of(
+        holdout.inputs, users, items=model.items_, users=getattr(model, "users_", None)
+    )
     last = holdout.inputs.item_codes[holdout.inputs.offsets[users + 1] - 1]
     scores = _scores(model, histories, known[last], exclude_seen)
     ranked = top_k_matrix(scores, LIST_LENGTH)

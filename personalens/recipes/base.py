@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,6 +20,7 @@ import pandas as pd
 from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import UNKNOWN, IdMap
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.evaluation.top_k import top_k
 from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
@@ -29,6 +31,7 @@ from personalens.recipes.saved_histories import (
     newest_events,
     restore_histories,
 )
+from personalens.recipes.training_tables import training_tables
 from personalens.training.progress import Progress, ignore_progress
 
 __all__ = [
@@ -44,7 +47,12 @@ __all__ = [
 ]
 
 RecipeType = Literal[
-    "USER_PERSONALIZATION", "POPULAR_ITEMS", "PERSONALIZED_RANKING", "RELATED_ITEMS"
+    "USER_PERSONALIZATION",
+    "POPULAR_ITEMS",
+    "PERSONALIZED_RANKING",
+    "RELATED_ITEMS",
+    "USER_SEGMENTATION",
+    "PERSONALIZED_ACTIONS",
 ]
 
 
@@ -63,7 +71,10 @@ class Recipe(ABC):
     Attributes
     ----------
     items_
-        Vocabulary of the model: the items that occur in the training interactions.
+        Vocabulary of the model: the items that occur in the training interactions, and with
+        ``has_cold_items`` those of the items table too.
+    users_
+        What was known of the users at training, if the recipe ``keeps_users``; else None.
     interactions_
         The newest ``history_limit`` training events of each user: the histories that ``recommend``
         starts from.
@@ -77,6 +88,12 @@ class Recipe(ABC):
     Config: ClassVar[type[RecipeConfig]] = RecipeConfig
     has_scores: ClassVar[bool] = False
     """Whether GetRecommendations carries scores: a softmax of ``score`` over the catalogue."""
+    has_cold_items: ClassVar[bool] = False
+    """Whether items without a single interaction, known by their metadata, belong to the model."""
+    keeps_context: ClassVar[bool] = False
+    """Whether the histories in a model have the events' context, such as DEVICE."""
+    keeps_users: ClassVar[bool] = False
+    """Whether a model knows the users' metadata, which ``history`` then hands on."""
     history_limit: ClassVar[int] = 1000
     """Events of each user that a trained model keeps. Training sees them all."""
 
@@ -95,6 +112,7 @@ class Recipe(ABC):
         self.device = device
         self.items_: IdMap | None = None
         self.interactions_: Interactions | None = None
+        self.users_: Metadata | None = None
         self.training_log_: list[dict[str, float]] = []
 
     # -- what a recipe's author writes -------------------------------------------------------
@@ -103,12 +121,14 @@ class Recipe(ABC):
     def _fit(
         self,
         interactions: Interactions,
-        items: pd.DataFrame | None,
-        users: pd.DataFrame | None,
+        items: Metadata | None,
+        users: Metadata | None,
         progress: Progress,
         refit: bool,
     ) -> None:
-        """Learn. ``interactions`` is not empty and its vocabularies have no unused entries."""
+        """Learn. ``interactions`` is not empty; every user, and without ``has_cold_items`` every
+        item, of its vocabularies occurs. ``items`` has one row for each item of the vocabulary,
+        ``users`` one for each user."""
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), len(items_)) floats: higher is better. An empty history is a new
@@ -134,8 +154,8 @@ class Recipe(ABC):
         self,
         interactions: Interactions | pd.DataFrame,
         *,
-        items: pd.DataFrame | None = None,
-        users: pd.DataFrame | None = None,
+        items: Metadata | pd.DataFrame | None = None,
+        users: Metadata | pd.DataFrame | None = None,
         progress: Progress = ignore_progress,
         refit: bool = True,
     ) -> Self:
@@ -146,8 +166,8 @@ class Recipe(ABC):
         interactions
             Events; a table with USER_ID, ITEM_ID, TIMESTAMP is accepted too.
         items, users
-            Metadata tables with ITEM_ID or USER_ID and further columns; used by recipes that take
-            them.
+            Metadata, or tables with ITEM_ID or USER_ID and further columns, in which strings are
+            categories; used by recipes that take them.
         progress
             Called with each report; may raise :class:`~personalens.training.progress.Cancelled`.
         refit
@@ -163,28 +183,29 @@ class Recipe(ABC):
         -----
         A fit that fails or is cancelled leaves the object untrained.
         """
-        if isinstance(interactions, pd.DataFrame):
-            interactions = Interactions.from_frame(interactions)
-        if not len(interactions):
-            raise ValueError("there are no interactions to learn from")
-        if not _uses_all_ids(interactions):
-            interactions = interactions.compact()
+        tables = training_tables(interactions, items, users, has_cold_items=self.has_cold_items)
+        events, known_users = tables.interactions, tables.users
         self.training_log_ = []
-        self.items_, self.interactions_ = interactions.items, interactions
+        self.items_, self.interactions_ = events.items, events
+        self.users_ = known_users if self.keeps_users else None
         try:
-            self._fit(interactions, items, users, progress, refit)
+            of_users = None if known_users is None else known_users.align(events.users)
+            self._fit(events, tables.items, of_users, progress, refit)
         except BaseException:
-            self.items_, self.interactions_, self.training_log_ = None, None, []
+            self.items_ = self.interactions_ = self.users_ = None
+            self.training_log_ = []
             raise
-        self.interactions_ = newest_events(interactions, self.history_limit)
+        if not self.keeps_context:
+            events = replace(events, context={})
+        self.interactions_ = newest_events(events, self.history_limit)
         return self
 
     def refit(
         self,
         interactions: Interactions | pd.DataFrame,
         *,
-        items: pd.DataFrame | None = None,
-        users: pd.DataFrame | None = None,
+        items: Metadata | pd.DataFrame | None = None,
+        users: Metadata | pd.DataFrame | None = None,
         progress: Progress = ignore_progress,
     ) -> Self:
         """Return a new model of the same kind trained on other data, reusing what this fit found
@@ -204,10 +225,12 @@ class Recipe(ABC):
         return self._checked(self._score_related(codes) if len(codes) else None, len(codes))
 
     def history(self, user_id: str) -> History:
-        """Return a user's training history; an unknown user has an empty one."""
+        """Return a user's training history, with what is known of them; an unknown user has an
+        empty one."""
         self._check_fitted()
         code = self.interactions_.users.code(user_id)
-        return History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
+        past = History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
+        return past if self.users_ is None else replace(past, user=self.users_.row(user_id))
 
     def recommend(
         self, users: Sequence[str], *, k: int = 25, exclude_seen: bool = False
@@ -274,6 +297,8 @@ class Recipe(ABC):
         events = self.interactions_
         arrays = {f"model.{name}": array for name, array in self._tensors().items()}
         arrays |= {f"history.{name}": array for name, array in history_arrays(events).items()}
+        if self.users_ is not None:
+            arrays |= {f"user.{name}": array for name, array in self.users_.to_arrays().items()}
         config = {
             "recipe": self.name,
             "config": self.config.model_dump(mode="json"),
@@ -308,6 +333,8 @@ class Recipe(ABC):
         model.interactions_ = restore_histories(
             IdMap(ids["users"]), model.items_, ids["event_types"], _part(artifact, "history.")
         )
+        if users := _part(artifact, "user."):
+            model.users_ = Metadata.from_arrays(users)
         model._restore(_part(artifact, "model."))
         return model
 
@@ -324,11 +351,6 @@ class Recipe(ABC):
         if scores.shape != expected:
             raise ValueError(f"{type(self).__name__} scored {scores.shape}, expected {expected}")
         return scores
-
-
-def _uses_all_ids(interactions: Interactions) -> bool:
-    items = np.bincount(interactions.item_codes, minlength=len(interactions.items))
-    return bool(items.all() and np.diff(interactions.offsets).all())
 
 
 def _part(artifact: Artifact, prefix: str) -> dict[str, np.ndarray]:

@@ -1,14 +1,12 @@
-"""The recipes that exist: one row each, from which every list and description is made.
+"""The recipes that exist, found by name, and their hyperparameters as the service shows them.
 
-Adding a recipe is a file with its class and one entry in ``RECIPES``. Listing recipes imports no
-recipe's module; describing one does.
+:mod:`personalens.recipes.registry` has a row for each recipe.
 
 Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeatureTransformation.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -17,89 +15,13 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from personalens.recipes.base import Recipe, RecipeConfig
+from personalens.recipes.base import RecipeConfig
+from personalens.recipes.registry import BUILT_IN, RecipeEntry
 
 ALGORITHM, FEATURE_TRANSFORMATION = "algorithm", "featureTransformation"
 
 
-@dataclass(frozen=True)
-class RecipeEntry:
-    """One recipe as the service lists it.
-
-    Attributes
-    ----------
-    name
-        The service's name, the last part of the recipe's ARN.
-    implementation
-        ``module:class`` of the :class:`~personalens.recipes.base.Recipe`; imported on first use.
-    algorithm, feature_transformation
-        Names in the ARNs that DescribeRecipe refers to.
-    description
-        What it learns and when to take it.
-    dataset_types
-        The data that it reads, Interactions first.
-    """
-
-    name: str
-    implementation: str
-    algorithm: str
-    feature_transformation: str
-    description: str
-    dataset_types: tuple[str, ...] = ("Interactions",)
-
-    @property
-    def recipe(self) -> type[Recipe]:
-        """The recipe's class."""
-        module, _, attribute = self.implementation.partition(":")
-        return getattr(importlib.import_module(module), attribute)
-
-    @property
-    def config(self) -> type[RecipeConfig]:
-        """The class of the recipe's hyperparameters."""
-        return self.recipe.Config
-
-    @property
-    def recipe_type(self) -> str:
-        """The service's recipe type, such as USER_PERSONALIZATION."""
-        return self.recipe.recipe_type
-
-
-RECIPES: dict[str, RecipeEntry] = {
-    entry.name: entry
-    for entry in (
-        RecipeEntry(
-            name="aws-hrnn",
-            implementation="personalens.recipes.hrnn:HRNN",
-            algorithm="aws-hrnn",
-            feature_transformation="JSON-percentile-filtering",
-            description=(
-                "A recurrent network that reads each user's events in their order, sessions "
-                "included, and predicts the next item. Takes interactions only; new users and new "
-                "events are read without retraining."
-            ),
-        ),
-        RecipeEntry(
-            name="aws-popularity-count",
-            implementation="personalens.recipes.popularity_count:PopularityCount",
-            algorithm="aws-popularity-count",
-            feature_transformation="sims",
-            description=(
-                "The items that most users have interacted with, the same list for everyone. The "
-                "baseline that any personalised recipe has to beat."
-            ),
-        ),
-        RecipeEntry(
-            name="aws-sims",
-            implementation="personalens.recipes.sims:SIMS",
-            algorithm="aws-sims",
-            feature_transformation="sims",
-            description=(
-                "For one item, the items that the same users have interacted with, weighed against "
-                "how popular those are anyway (item-to-item collaborative filtering)."
-            ),
-        ),
-    )
-}
+RECIPES: dict[str, RecipeEntry] = {entry.name: entry for entry in BUILT_IN}
 
 
 def get(name: str) -> RecipeEntry:

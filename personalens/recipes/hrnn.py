@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.training.options import TrainingOptions
@@ -163,8 +164,8 @@ class HRNN(Recipe):
     def _fit(
         self,
         interactions: Interactions,
-        items: pd.DataFrame | None,
-        users: pd.DataFrame | None,
+        items: Metadata | None,
+        users: Metadata | None,
         progress: Progress,
         refit: bool,
     ) -> None:
@@ -242,8 +243,8 @@ class HRNN(Recipe):
         self,
         interactions: Interactions | pd.DataFrame,
         *,
-        items: pd.DataFrame | None = None,
-        users: pd.DataFrame | None = None,
+        items: Metadata | pd.DataFrame | None = None,
+        users: Metadata | pd.DataFrame | None = None,
         progress: Progress = ignore_progress,
     ) -> Self:
         """Return a new model trained on other data for the number of epochs that this fit found."""
@@ -257,8 +258,8 @@ class HRNN(Recipe):
         interactions: Interactions | pd.DataFrame,
         everything: Interactions | pd.DataFrame,
         *,
-        items: pd.DataFrame | None = None,
-        users: pd.DataFrame | None = None,
+        items: Metadata | pd.DataFrame | None = None,
+        users: Metadata | pd.DataFrame | None = None,
         progress: Progress = ignore_progress,
     ) -> Self:
         """Fit on a part of the data and return a new model of all of them, trained side by side.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.recipes.base import History, Recipe, RecipeConfig
 from personalens.training.progress import Progress, ProgressEvent
 
@@ -80,8 +80,8 @@ class PopularityCount(Recipe):
     def _fit(
         self,
         interactions: Interactions,
-        items: pd.DataFrame | None,
-        users: pd.DataFrame | None,
+        items: Metadata | None,
+        users: Metadata | None,
         progress: Progress,
         refit: bool,
     ) -> None:

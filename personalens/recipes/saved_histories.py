@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from personalens.datasets import column_arrays
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 
@@ -31,6 +32,8 @@ def history_arrays(interactions: Interactions) -> dict[str, np.ndarray]:
         names = event_type_names(interactions)
         codes = pd.Index(names, dtype=object).get_indexer(interactions.event_types)
         arrays["types"] = codes.astype(np.int16 if len(names) < 2**15 else np.int32)
+    context = column_arrays.to_arrays(interactions.context)
+    arrays |= {f"context.{name}": array for name, array in context.items()}
     return arrays
 
 
@@ -47,6 +50,11 @@ def restore_histories(
 ) -> Interactions:
     """Return the events that :func:`history_arrays` took apart."""
     types = arrays.get("types")
+    context = {
+        name.removeprefix("context."): array
+        for name, array in arrays.items()
+        if name.startswith("context.")
+    }
     return Interactions(
         users=users,
         items=items,
@@ -56,4 +64,5 @@ def restore_histories(
         event_values=arrays.get("values"),
         # The empty event type has code -1, so it stands last.
         event_types=None if types is None else np.array([*type_names, None], object)[types],
+        context=column_arrays.from_arrays(context),
     )

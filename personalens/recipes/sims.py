@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from pydantic import model_validator
 from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import related_items, user_item_matrix
 from personalens.recipes.percentile_filtering import within_percentiles
@@ -133,8 +133,8 @@ class SIMS(Recipe):
     def _fit(
         self,
         interactions: Interactions,
-        items: pd.DataFrame | None,
-        users: pd.DataFrame | None,
+        items: Metadata | None,
+        users: Metadata | None,
         progress: Progress,
         refit: bool,
     ) -> None:

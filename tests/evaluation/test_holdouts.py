@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import leave_one_out, service_holdout
 
 
@@ -124,3 +125,21 @@ class TestLeaveOneOut:
     def test_impossible_questions_are_refused(self, options, message):
         with pytest.raises(ValueError, match=message):
             leave_one_out(world([5, 6]), **options)
+
+
+def test_a_question_comes_with_the_circumstances_of_the_event_asked_for():
+    events = pd.DataFrame(
+        {
+            "USER_ID": "u",
+            "ITEM_ID": list("abcdef"),
+            "TIMESTAMP": range(6),
+            "DEVICE": ["tv", "tv", "phone", "tv", "tv", "phone"],
+            "IMPRESSION": "a|b",
+        }
+    )
+    split = leave_one_out(Interactions.from_frame(events))
+    people = Metadata.from_frame(pd.DataFrame({"USER_ID": ["u"], "AGE": [30]}), "USER_ID")
+    [asked] = split.test.histories([0], split.test.interactions.items, users=people)
+    assert asked.context == {"DEVICE": "phone"}
+    assert asked.user == {"AGE": 30.0}
+    assert asked.event_context["DEVICE"].tolist() == ["tv", "tv", "phone", "tv", "tv"]

@@ -241,3 +241,52 @@ class TestFiles:
         config.write_text(json.dumps({**json.loads(config.read_text()), "format_version": 99}))
         with pytest.raises(ValueError, match="has the format 99"):
             LastItems.load(tmp_path / "m")
+
+
+class Listener(LastItems):
+    """Keeps what it was given, to be looked at."""
+
+    name = "test-listener"
+    has_cold_items = keeps_context = keeps_users = True
+
+    def _fit(self, interactions, items, users, progress, refit):
+        super()._fit(interactions, items, users, progress, refit)
+        self.heard = interactions, items, users
+
+
+FILMS = pd.DataFrame({"ITEM_ID": ["c", "0", "a"], "YEAR": [2003, 2000, 2001]})
+PEOPLE = pd.DataFrame({"USER_ID": ["2", "9"], "AGE": [20, 90], "CITY": ["Ghent", None]})
+IN_CONTEXT = EVENTS.assign(DEVICE=["tv", None, "phone", "tv", "tv"], IMPRESSION="a|b")
+
+
+def test_metadata_reach_the_recipe_in_the_order_of_its_codes():
+    model = Listener().fit(EVENTS, items=FILMS, users=PEOPLE)
+    events, items, users = model.heard
+    assert events.items.ids.tolist() == items.ids.ids.tolist() == ["0", "a", "b", "c", "d"]
+    assert events.items.decode(events.item_codes).tolist() == ["a", "b", "c", "d", "a"]
+    np.testing.assert_array_equal(items.fields["YEAR"].values, [2000, 2001, np.nan, 2003, np.nan])
+    assert users.ids.ids.tolist() == ["1", "2"]
+    np.testing.assert_array_equal(users.fields["AGE"].values, [np.nan, 20])
+
+
+def test_cold_items_stay_out_of_recipes_that_do_not_take_them():
+    assert "0" not in LastItems().fit(EVENTS, items=FILMS).items_
+
+
+def test_a_history_knows_its_user_and_its_circumstances(tmp_path):
+    model = Listener().fit(IN_CONTEXT, users=PEOPLE)
+    model.save(tmp_path / "model")
+    for each in (model, Listener.load(tmp_path / "model")):
+        assert list(each.history("1").event_context) == ["DEVICE"]
+        devices = pd.Series(each.history("1").event_context["DEVICE"])
+        assert devices.fillna("none").tolist() == ["tv", "none", "phone"]
+        assert each.history("2").user == {"AGE": 20.0, "CITY": "Ghent"}
+        assert each.history("9").user == {"AGE": 90.0}
+        assert each.history("nobody").user == {}
+        assert len(each.history("9")) == 0
+
+
+def test_a_recipe_that_does_not_ask_keeps_neither(tmp_path):
+    model = LastItems().fit(IN_CONTEXT, users=PEOPLE)
+    assert model.history("2").user == {}
+    assert model.history("2").event_context == {}

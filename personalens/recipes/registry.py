@@ -1,0 +1,94 @@
+"""The recipes that PersonaLens brings: one row each, from which every list and description is made.
+
+Adding a recipe is a file with its class and one row here. Listing recipes imports no recipe's
+module; describing one does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from personalens.recipes.base import Recipe, RecipeConfig
+
+
+@dataclass(frozen=True)
+class RecipeEntry:
+    """One recipe as the service lists it.
+
+    Attributes
+    ----------
+    name
+        The service's name, the last part of the recipe's ARN.
+    implementation
+        ``module:class`` of the :class:`~personalens.recipes.base.Recipe`; imported on first use.
+    algorithm, feature_transformation
+        Names in the ARNs that DescribeRecipe refers to.
+    description
+        What it learns and when to take it.
+    dataset_types
+        The data that it reads, Interactions first.
+    domain
+        For which domain's dataset groups it is, as a recommender; None: for custom solutions.
+    """
+
+    name: str
+    implementation: str
+    algorithm: str
+    feature_transformation: str
+    description: str
+    dataset_types: tuple[str, ...] = ("Interactions",)
+    domain: Literal["VIDEO_ON_DEMAND", "ECOMMERCE"] | None = None
+
+    @property
+    def recipe(self) -> type[Recipe]:
+        """The recipe's class."""
+        module, _, attribute = self.implementation.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    @property
+    def config(self) -> type[RecipeConfig]:
+        """The class of the recipe's hyperparameters."""
+        return self.recipe.Config
+
+    @property
+    def recipe_type(self) -> str:
+        """The service's recipe type, such as USER_PERSONALIZATION."""
+        return self.recipe.recipe_type
+
+
+BUILT_IN: tuple[RecipeEntry, ...] = (
+    RecipeEntry(
+        name="aws-hrnn",
+        implementation="personalens.recipes.hrnn:HRNN",
+        algorithm="aws-hrnn",
+        feature_transformation="JSON-percentile-filtering",
+        description=(
+            "A recurrent network that reads each user's events in their order, sessions "
+            "included, and predicts the next item. Takes interactions only; new users and new "
+            "events are read without retraining."
+        ),
+    ),
+    RecipeEntry(
+        name="aws-popularity-count",
+        implementation="personalens.recipes.popularity_count:PopularityCount",
+        algorithm="aws-popularity-count",
+        feature_transformation="sims",
+        description=(
+            "The items that most users have interacted with, the same list for everyone. The "
+            "baseline that any personalised recipe has to beat."
+        ),
+    ),
+    RecipeEntry(
+        name="aws-sims",
+        implementation="personalens.recipes.sims:SIMS",
+        algorithm="aws-sims",
+        feature_transformation="sims",
+        description=(
+            "For one item, the items that the same users have interacted with, weighed against "
+            "how popular those are anyway (item-to-item collaborative filtering)."
+        ),
+    ),
+)

@@ -1,0 +1,72 @@
+"""What a fit is given, brought into the form in which recipes learn from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.metadata import Metadata
+
+
+class TrainingTables(NamedTuple):
+    """Events whose vocabularies have no unused users and, unless cold items belong to it, no unused
+    items; the metadata of all users of the table; None where none was given."""
+
+    interactions: Interactions
+    items: Metadata | None
+    users: Metadata | None
+
+
+def training_tables(
+    interactions: Interactions | pd.DataFrame,
+    items: Metadata | pd.DataFrame | None,
+    users: Metadata | pd.DataFrame | None,
+    *,
+    has_cold_items: bool,
+) -> TrainingTables:
+    """Return tables that fit together.
+
+    Parameters
+    ----------
+    interactions
+        Events; a table with USER_ID, ITEM_ID, TIMESTAMP is accepted too.
+    items, users
+        Metadata, or tables with ITEM_ID or USER_ID and further columns.
+    has_cold_items
+        Whether items that only ``items`` knows belong to the vocabulary.
+
+    Returns
+    -------
+    TrainingTables
+        ``items`` has one row for each item of the vocabulary.
+
+    Raises
+    ------
+    ValueError
+        If there are no interactions.
+    """
+    if isinstance(interactions, pd.DataFrame):
+        interactions = Interactions.from_frame(interactions)
+    if not len(interactions):
+        raise ValueError("there are no interactions to learn from")
+    if not _uses_all_ids(interactions):
+        interactions = interactions.compact()
+    if isinstance(items, pd.DataFrame):
+        items = Metadata.from_frame(items, ITEM_ID)
+    if isinstance(users, pd.DataFrame):
+        users = Metadata.from_frame(users, USER_ID)
+    if items is not None:
+        if has_cold_items:
+            known = np.concatenate([interactions.items.ids, items.ids.ids])
+            interactions = interactions.with_items(IdMap.from_values(known))
+        items = items.align(interactions.items)
+    return TrainingTables(interactions, items, users)
+
+
+def _uses_all_ids(interactions: Interactions) -> bool:
+    items = np.bincount(interactions.item_codes, minlength=len(interactions.items))
+    return bool(items.all() and np.diff(interactions.offsets).all())
