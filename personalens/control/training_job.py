@@ -29,8 +29,6 @@ from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS, CREA
 from personalens.control.resource_store import Resource
 from personalens.control.solution_versions import CREATE_STOPPING, SOLUTION_VERSION
 from personalens.control.training_data import TrainingData, load_training_data
-from personalens.evaluation.holdouts import service_holdout
-from personalens.evaluation.offline_report import solution_metrics
 from personalens.recipes import catalog
 from personalens.recipes.base import Recipe
 from personalens.training.progress import Cancelled, Progress, ProgressEvent
@@ -105,8 +103,8 @@ def _learn(
 def _measure(
     recipe: Recipe, data: TrainingData, report: Progress
 ) -> tuple[Recipe, dict[str, float]]:
-    """Fit without the hold-out's users; return the model and the eight metrics on them."""
-    holdout = service_holdout(data.interactions, seed=SEED)
+    """Fit without the recipe's hold-out; return the model and its figures on that."""
+    holdout = recipe.hold_out(data.interactions, seed=SEED)
     recipe.fit(
         holdout.train,
         items=data.items,
@@ -115,7 +113,7 @@ def _measure(
         refit=False,
     )
     _stage(report, "measuring on the hold-out")(ProgressEvent("measuring", 0.0))
-    return recipe, solution_metrics(recipe, holdout, catalogue_size=data.catalogue_size)
+    return recipe, recipe.measure(holdout, catalogue_size=data.catalogue_size)
 
 
 def _announce(context: ServiceContext, job: Job, outcome: TrainingOutcome) -> None:

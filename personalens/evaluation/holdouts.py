@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,12 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 
 TEST_USER_SHARE = 0.1
+
+
+class Holdout(Protocol):
+    """A split: whatever else it has, a model learns from ``train`` and is then asked."""
+
+    train: Interactions
 
 
 @dataclass(frozen=True, eq=False)

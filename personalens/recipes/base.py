@@ -21,6 +21,8 @@ from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import UNKNOWN, IdMap
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.evaluation.holdouts import Holdout, service_holdout
+from personalens.evaluation.offline_report import solution_metrics
 from personalens.evaluation.top_k import top_k
 from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
@@ -223,6 +225,17 @@ class Recipe(ABC):
         self._check_fitted()
         codes = np.asarray(item_codes, dtype=np.int32)
         return self._checked(self._score_related(codes) if len(codes) else None, len(codes))
+
+    @classmethod
+    def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> Holdout:
+        """Return the split on which GetSolutionMetrics measures this recipe: fit its ``train``
+        part, then :meth:`measure`. Default: 10 % of the users, by their newest events."""
+        return service_holdout(interactions, seed)
+
+    def measure(self, holdout: Any, *, catalogue_size: int | None = None) -> dict[str, float]:
+        """Return the figures of GetSolutionMetrics on what :meth:`hold_out` returned, by the names
+        that the service has for this kind of recipe."""
+        return solution_metrics(self, holdout, catalogue_size=catalogue_size)
 
     def history(self, user_id: str) -> History:
         """Return a user's training history, with what is known of them; an unknown user has an

@@ -26,8 +26,8 @@ from pydantic import ValidationError
 
 from personalens.datasets.histories import History
 from personalens.evaluation.baselines import Popularity
-from personalens.evaluation.holdouts import LeaveOneOut, leave_one_out, service_holdout
-from personalens.evaluation.offline_report import NDCG_10, leave_one_out_report, solution_metrics
+from personalens.evaluation.holdouts import LeaveOneOut, leave_one_out
+from personalens.evaluation.offline_report import NDCG_10, leave_one_out_report
 from personalens.recipes.base import RANK, SCORE, Recipe
 from personalens.recipes.catalog import config_strings
 from personalens.testing.tiny_world import HIT, TinyWorld, tiny_world
@@ -257,8 +257,8 @@ class RecipeContract:
         assert mine >= popular + self.floor
 
     def test_it_can_be_measured_as_the_service_does(self, world):
-        holdout = service_holdout(world.interactions)
-        metrics = solution_metrics(self.untrained().fit(holdout.train, refit=False), holdout)
+        holdout = self.recipe.hold_out(world.interactions)
+        metrics = self.untrained().fit(holdout.train, refit=False).measure(holdout)
         assert len(metrics) == 8
         assert all(0.0 <= value <= 1.0 for value in metrics.values())
         assert metrics["coverage"] > 0
