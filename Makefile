@@ -3,6 +3,7 @@
 #   make run    the main job: labs 00 to 05 on real data    DATASET=ml-latest-small|ml-100k|sample
 #   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x"
 #   make lab    JupyterLab, opened on the first lab
+#   make outputs execute the labs and write back their outputs   LABS="04 05"
 #   make bench  accuracy, serving and import, measured       DATASET=ml-100k
 #   make clean  remove what runs and tests leave behind      (make distclean: .venv as well)
 #
@@ -10,6 +11,7 @@
 # TORCH_BACKEND=cpu installs PyTorch's CPU build (on Linux pip's own choice brings CUDA, 2 GB more).
 
 DATASET ?=
+LABS ?=
 TORCH_BACKEND ?=
 PYTEST_ARGS ?=
 
@@ -26,11 +28,11 @@ STAMP := $(VENV)/.installed-$(firstword $(shell echo "$(CURDIR)" | cksum))
 TORCH := $(shell sed -n 1p requirements.txt)
 UV := uv==0.13.9
 
-.PHONY: help run test lab bench clean distclean
+.PHONY: help run test lab outputs bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,11s/^# \{0,1\}//p' Makefile
 
 run: $(STAMP)
 	@$(PYTHON) -m personalens run $(if $(DATASET),--dataset $(DATASET))
@@ -41,6 +43,9 @@ test: $(STAMP)
 
 lab: $(STAMP)
 	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
+
+outputs: $(STAMP)
+	@$(PYTHON) -m personalens.lab_outputs $(LABS)
 
 bench: $(STAMP)
 	@$(PYTHON) benchmarks/leave_one_out.py $(if $(DATASET),--dataset $(DATASET))

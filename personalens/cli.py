@@ -46,6 +46,7 @@ def run(
             help="Where executed notebooks and the run's own home go. Default: build/labs/DATASET."
         ),
     ] = None,
+    to: Annotated[int, typer.Option(help="The last lab to run.")] = 5,
 ) -> None:
     """Run labs 00 to 05 and show what they have made.
 
@@ -58,7 +59,7 @@ def run(
 
     try:
         chosen, notice = lab_runner.choose_dataset(dataset)
-        notebooks = lab_runner.find_labs(labs)
+        notebooks = lab_runner.find_labs(labs, to)
         target = (out or Path("build/labs") / chosen).resolve()
         if notice:
             typer.echo(notice)

@@ -18,6 +18,7 @@ import pandas as pd
 from personalens.activation import activate
 from personalens.home import Home
 from personalens.lab_runner import LabRun
+from personalens.notebook.catch_up import RECIPES
 from personalens.notebook.lab_session import LabSession
 
 RECENT, TOP_K = 5, 10
@@ -104,7 +105,8 @@ def make_report(home: Home, dataset: str, runs: Sequence[LabRun]) -> RunReport:
 
 
 def find_trained_recipes(personalize: Any) -> list[TrainedRecipe]:
-    """Return each recipe that has an ACTIVE solution version, in the order of their solutions."""
+    """Return each recipe of the main job that has an ACTIVE solution version, in the order of their
+    solutions. Later labs train others, whose metrics and answers have other forms."""
     found: dict[str, TrainedRecipe] = {}
     for solution in _all(personalize, "list_solutions", "solutions"):
         arn, recipe_arn = solution["solutionArn"], solution.get("recipeArn")
@@ -118,6 +120,8 @@ def find_trained_recipes(personalize: Any) -> list[TrainedRecipe]:
         if not versions or recipe_arn is None:
             continue
         recipe = personalize.describe_recipe(recipeArn=recipe_arn)["recipe"]
+        if recipe["name"] not in RECIPES.values():
+            continue
         newest = max(versions, key=lambda version: version["creationDateTime"])
         campaigns = _all(personalize, "list_campaigns", "campaigns", solutionArn=arn)
         active = [c["campaignArn"] for c in campaigns if c["status"] == "ACTIVE"]

@@ -22,7 +22,7 @@ from personalens.home import HOME_VARIABLE, Home
 from personalens.notebook.checks import STRICT_VARIABLE
 
 DEFAULT_DATASET = "ml-latest-small"
-MAIN_LABS = range(6)
+LAST_MAIN_LAB = 5
 HOME_FOLDER = "home"
 _LEFTOVERS = frozenset({HOME_FOLDER, ".ipynb_checkpoints"})
 _NUMBERED = re.compile(r"(\d\d)_.+\.ipynb")
@@ -71,26 +71,27 @@ def choose_dataset(name: str | None) -> tuple[str, str | None]:
     return name or DEFAULT_DATASET, None
 
 
-def find_labs(folder: Path, numbers: Iterable[int] = MAIN_LABS) -> list[Path]:
-    """Return the notebooks of these numbers in order.
+def find_labs(folder: Path, last: int = LAST_MAIN_LAB) -> list[Path]:
+    """Return the notebooks up to a number, in order.
 
     Raises
     ------
     FileNotFoundError
-        If one is missing.
+        If one of the main job's is missing, or there are none.
     """
-    found = {
-        int(match[1]): path
-        for path in folder.glob("*.ipynb")
-        if (match := _NUMBERED.fullmatch(path.name))
-    }
-    wanted = list(numbers)
+    found = {int(path.name[:2]): path for path in all_labs(folder)}
+    wanted = range(min(last, LAST_MAIN_LAB) + 1)
     if missing := [number for number in wanted if number not in found]:
         raise FileNotFoundError(
             f"no lab {', '.join(f'{number:02d}' for number in missing)} in {folder}: run this in "
             "the root of the working tree, or name the folder with --labs"
         )
-    return [found[number] for number in wanted]
+    return [path for number, path in found.items() if number <= last]
+
+
+def all_labs(folder: Path) -> list[Path]:
+    """Return every notebook with a number, in order."""
+    return sorted(path for path in folder.glob("*.ipynb") if _NUMBERED.fullmatch(path.name))
 
 
 def run_labs(labs: Iterable[Path], dataset: str, out: Path) -> Iterator[LabRun]:
@@ -115,7 +116,7 @@ def run_labs(labs: Iterable[Path], dataset: str, out: Path) -> Iterator[LabRun]:
         started = time.perf_counter()
         title = lab_title(lab)
         with _environment(kernel_environment(Home(out / HOME_FOLDER))):
-            _execute(lab, out / lab.name, {"DATASET": dataset}, title)
+            execute_lab(lab, out / lab.name, {"DATASET": dataset}, title)
         yield LabRun(title, out / lab.name, time.perf_counter() - started)
 
 
@@ -130,20 +131,47 @@ def lab_title(lab: Path) -> str:
     return lab.stem
 
 
-def kernel_environment(home: Home) -> dict[str, str]:
-    """Return the variables that a lab's kernel needs beside those of this process."""
+def kernel_environment(home: Home | None) -> dict[str, str]:
+    """Return the variables that a lab's kernel needs beside those of this process. Without a home
+    it finds its own, in the root of the tree that it runs in."""
     environment = {
-        HOME_VARIABLE: str(home.path.resolve()),
         STRICT_VARIABLE: "1",
         # This environment's own kernel, even where the user has a "python3" kernel of another.
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
+    if home is not None:
+        environment[HOME_VARIABLE] = str(home.path.resolve())
     if data := os.environ.get(DATA_VARIABLE):
         environment[DATA_VARIABLE] = str(Path(data).expanduser().resolve())
     return environment
 
 
-def _execute(lab: Path, target: Path, parameters: Mapping[str, str], title: str) -> None:
+def execute_lab(
+    lab: Path,
+    target: Path,
+    parameters: Mapping[str, str],
+    title: str,
+    *,
+    folder: Path | None = None,
+) -> None:
+    """Execute one notebook into ``target``, with ``title`` on its progress bar.
+
+    Parameters
+    ----------
+    lab, target
+        The notebook, and where the executed one goes.
+    parameters
+        Go into its ``parameters`` cell.
+    title
+        Of the progress bar.
+    folder
+        Where the kernel runs; default: the lab's own.
+
+    Raises
+    ------
+    LabFailed
+        At the first cell that raises.
+    """
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -153,7 +181,7 @@ def _execute(lab: Path, target: Path, parameters: Mapping[str, str], title: str)
             lab,
             target,
             dict(parameters),
-            cwd=lab.parent,
+            cwd=folder or lab.parent,
             kernel_name="python3",
             coalesce_streams=True,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],

@@ -120,11 +120,16 @@ def test_a_second_run_starts_afresh_but_deletes_nothing_of_others(write_lab, tmp
 
 
 def test_labs_are_found_by_number_and_missed_by_number(tmp_path):
-    for name in ("01_b.ipynb", "00_a.ipynb", "draft.ipynb", "07_later.ipynb"):
+    for number in range(5, -1, -1):
+        (tmp_path / f"{number:02d}_lab.ipynb").touch()
+    for name in ("draft.ipynb", "07_later.ipynb", "99_clean_up.ipynb"):
         (tmp_path / name).touch()
-    assert [lab.name for lab in find_labs(tmp_path, range(2))] == ["00_a.ipynb", "01_b.ipynb"]
-    with pytest.raises(FileNotFoundError, match="no lab 02, 03 in"):
-        find_labs(tmp_path, range(4))
+    main = [f"{number:02d}_lab.ipynb" for number in range(6)]
+    assert [lab.name for lab in find_labs(tmp_path)] == main
+    assert [lab.name for lab in find_labs(tmp_path, 7)] == [*main, "07_later.ipynb"]
+    (tmp_path / "03_lab.ipynb").unlink()
+    with pytest.raises(FileNotFoundError, match="no lab 03 in"):
+        find_labs(tmp_path)
 
 
 class TestChoosingTheDataSet:
