@@ -37,6 +37,9 @@ class Interactions:
         (n,) object of strings, or None when there is no such column.
     context
         Further columns by name (upper case), each (n,).
+    event_weights
+        (n,) float32 >= 0, or None when all weigh the same: how much it matters to predict each
+        event. Amazon Personalize: ``eventsConfig``.
     offsets
         (len(users) + 1,) int64: user ``u`` owns rows ``offsets[u]:offsets[u + 1]``.
 
@@ -58,6 +61,7 @@ class Interactions:
     event_values: np.ndarray | None = None
     event_types: np.ndarray | None = None
     context: dict[str, np.ndarray] = field(default_factory=dict)
+    event_weights: np.ndarray | None = None
     offsets: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,6 +171,7 @@ class Interactions:
             event_values=None if self.event_values is None else self.event_values[rows],
             event_types=None if self.event_types is None else self.event_types[rows],
             context={name: values[rows] for name, values in self.context.items()},
+            event_weights=None if self.event_weights is None else self.event_weights[rows],
         )
 
     @property
@@ -184,7 +189,15 @@ class Interactions:
 
     def compact(self) -> Interactions:
         """Return the same events with vocabularies cut to the users and items that occur."""
-        return Interactions.from_frame(self.to_frame())
+        users = np.flatnonzero(np.diff(self.offsets))
+        items = np.flatnonzero(np.bincount(self.item_codes, minlength=len(self.items)))
+        return replace(
+            self,
+            users=IdMap(self.users.ids[users]),
+            items=IdMap(self.items.ids[items]),
+            user_codes=np.searchsorted(users, self.user_codes).astype(np.int32),
+            item_codes=np.searchsorted(items, self.item_codes).astype(np.int32),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return the events as a table with the service's column names."""

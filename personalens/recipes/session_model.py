@@ -79,6 +79,7 @@ class SessionModel:
     ) -> Trainer:
         """Return what trains the network to predict each of these events from those before."""
         sequences = self.reader.read(histories_of(events, np.flatnonzero(np.diff(events.offsets))))
+        sequences = sequences.weighted(events.event_weights)
         windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
         counts = np.bincount(events.item_codes, minlength=len(events.items))
         return Trainer(self.network, sequences, windows, _loss(counts), options, rng)
@@ -88,6 +89,9 @@ class SessionModel:
         counts = np.bincount(events.user_codes[held_out], minlength=len(events.users))
         asked = np.flatnonzero(counts)
         sequences = self.reader.read(histories_of(events, asked))
+        if events.event_weights is not None:
+            of_asked = np.isin(events.user_codes, asked)
+            sequences = sequences.weighted(events.event_weights[of_asked])
         # The last row has no next event; the rows before it have the held-out ones as targets.
         windows = newest_windows(sequences.offsets, WINDOW, asked=counts[asked] + 1)
         return NextItemValidation(sequences, windows)

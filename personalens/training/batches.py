@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,12 +29,24 @@ class Sequences:
         (n,) int64: the item that follows; ``NO_TARGET`` where none is to be predicted.
     offsets
         (histories + 1,) int64: history ``h`` owns rows ``offsets[h]:offsets[h + 1]``.
+    weights
+        (n,) float32: how much each target matters, 1 on average; None: all the same.
     """
 
     items: np.ndarray
     features: np.ndarray
     targets: np.ndarray
     offsets: np.ndarray
+    weights: np.ndarray | None = None
+
+    def weighted(self, weights: np.ndarray | None) -> Sequences:
+        """Return the same rows with weights, in any unit, for those that have a target."""
+        if weights is None:
+            return self
+        asked = self.targets != NO_TARGET
+        of_rows = np.zeros(len(asked), np.float32)
+        of_rows[asked] = weights / max(weights.mean(), np.finfo(np.float32).tiny)
+        return replace(self, weights=of_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +74,23 @@ class Batch:
     """A few windows side by side, time first: L steps of B windows.
 
     ``positions`` (n,) are those of the L * B places that have a target, ``targets`` (n,) the
-    targets there, ``owners`` (n,) the windows that they belong to.
+    targets there, ``owners`` (n,) the windows that they belong to, ``weights`` (n,) how much each
+    target matters (None: all the same).
     """
 
     events: Events
     positions: Tensor
     targets: Tensor
     owners: np.ndarray
+    weights: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
         events = Events(*(values.to(device) for values in self.events))
-        return Batch(events, self.positions.to(device), self.targets.to(device), self.owners)
+        weights = None if self.weights is None else self.weights.to(device)
+        return Batch(
+            events, self.positions.to(device), self.targets.to(device), self.owners, weights
+        )
 
 
 def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Windows:
@@ -146,9 +163,11 @@ def make_batch(sequences: Sequences, windows: Windows, chosen: np.ndarray) -> Ba
     counts = (starts + steps < stops) & (rows >= windows.first_targets[chosen])
     targets = np.where(counts, sequences.targets[rows], NO_TARGET).ravel()
     positions = np.flatnonzero(targets != NO_TARGET)
+    weights = sequences.weights
     return Batch(
         Events(torch.from_numpy(sequences.items[rows]), torch.from_numpy(sequences.features[rows])),
         positions=torch.from_numpy(positions),
         targets=torch.from_numpy(targets[positions]),
         owners=chosen[positions % max(1, len(chosen))],
+        weights=None if weights is None else torch.from_numpy(weights[rows.ravel()[positions]]),
     )

@@ -95,7 +95,7 @@ class Trainer:
         batch = make_batch(self._sequences, self._windows, chosen).to(network.bias.device)
         vectors = network(batch.events, batch.positions)
         seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
-        loss = self._loss(network, vectors, batch.targets, seen)
+        loss = self._loss(network, vectors, batch.targets, seen, batch.weights)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), self._options.clip_norm)

@@ -18,11 +18,17 @@ _SMALLEST = 1e-38
 class OutputLoss(Protocol):
     """The mean of -log softmax(scores)[target] over vectors (n, E) in item space.
 
-    ``targets`` (n,) are the right items, ``seen`` what had come up before each.
+    ``targets`` (n,) are the right items, ``seen`` what had come up before each, ``weights`` (n,)
+    the factors of the n terms, which need not sum to n.
     """
 
     def __call__(
-        self, network: SessionNetwork, vectors: Tensor, targets: Tensor, seen: Seen
+        self,
+        network: SessionNetwork,
+        vectors: Tensor,
+        targets: Tensor,
+        seen: Seen,
+        weights: Tensor | None = None,
     ) -> Tensor: ...
 
 
@@ -30,10 +36,15 @@ class FullSoftmax:
     """Against the whole catalogue: ``F.cross_entropy(network.scores(vectors, seen), targets)``."""
 
     def __call__(
-        self, network: SessionNetwork, vectors: Tensor, targets: Tensor, seen: Seen
+        self,
+        network: SessionNetwork,
+        vectors: Tensor,
+        targets: Tensor,
+        seen: Seen,
+        weights: Tensor | None = None,
     ) -> Tensor:
         return blockwise_cross_entropy(
-            vectors, network.table, network.bias, network.repeat, targets, seen
+            vectors, network.table, network.bias, network.repeat, targets, seen, weights=weights
         )
 
 
@@ -66,7 +77,12 @@ class SampledSoftmax:
         self._certain = np.argsort(-counts, kind="stable")[:certain]
 
     def __call__(
-        self, network: SessionNetwork, vectors: Tensor, targets: Tensor, seen: Seen
+        self,
+        network: SessionNetwork,
+        vectors: Tensor,
+        targets: Tensor,
+        seen: Seen,
+        weights: Tensor | None = None,
     ) -> Tensor:
         present = np.union1d(self._certain, targets.cpu().numpy())
         share = min(1.0, len(targets) / self._counts.sum())
@@ -85,6 +101,7 @@ class SampledSoftmax:
             column[targets],
             seen._replace(items=columns_seen * counts, counts=counts),
             torch.from_numpy(-np.log(chances)).to(network.bias),
+            weights,
         )
 
 
@@ -96,6 +113,7 @@ def blockwise_cross_entropy(
     targets: Tensor,
     seen: Seen,
     offsets: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy of ``vectors @ table.T + bias`` (+ ``repeat`` where seen).
 
@@ -109,6 +127,8 @@ def blockwise_cross_entropy(
         In terms of columns.
     offsets
         (columns,) added to every score but that of the row's target.
+    weights
+        (n,) factors of the rows' terms; None: 1.
 
     Notes
     -----
@@ -117,12 +137,14 @@ def blockwise_cross_entropy(
     probabilities, then its own gradient (one less at the target), in place, and is spent on the
     gradients of the inputs before the next one is made. There are no second derivatives.
     """
-    return _BlockwiseCrossEntropy.apply(vectors, table, bias, repeat, targets, seen, offsets)
+    return _BlockwiseCrossEntropy.apply(
+        vectors, table, bias, repeat, targets, seen, offsets, weights
+    )
 
 
 class _BlockwiseCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, vectors, table, bias, repeat, targets, seen, offsets):
+    def forward(ctx, vectors, table, bias, repeat, targets, seen, offsets, weights):
         count = max(1, len(targets))
         d_vectors = torch.empty_like(vectors)
         d_table, d_bias, d_repeat = (torch.zeros_like(part) for part in (table, bias, repeat))
@@ -142,8 +164,12 @@ class _BlockwiseCrossEntropy(torch.autograd.Function):
                 scores.add_(offsets).scatter_(1, right, own)
             torch.softmax(scores, 1, out=scores)
             chance = scores.gather(1, right)
-            total -= chance.clamp_min(_SMALLEST).log().sum()
+            terms = chance.clamp_min(_SMALLEST).log()
             scores.scatter_(1, right, chance - 1)
+            if weights is not None:
+                terms *= weights[rows, None]
+                scores *= weights[rows, None]
+            total -= terms.sum()
             torch.mm(scores, table, out=d_vectors[rows])
             d_table.addmm_(scores.t(), block)
             d_bias += scores.sum(0)
@@ -155,4 +181,4 @@ class _BlockwiseCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, d_loss):
         scale = d_loss / ctx.count
-        return *(gradient * scale for gradient in ctx.saved_tensors), None, None, None
+        return *(gradient * scale for gradient in ctx.saved_tensors), None, None, None, None

@@ -68,9 +68,9 @@ class NextItemValidation:
         self._sequences, self._windows = sequences, windows
 
     def __call__(self, network: SessionNetwork) -> float:
-        """Return the mean over all targets."""
+        """Return the mean over all targets, each with its weight."""
         network.eval()
-        gains = []
+        gains, weights = [], []
         with torch.inference_mode():
             for chosen in bucketed_batches(self._windows.lengths, _BATCH_SIZE):
                 batch = make_batch(self._sequences, self._windows, chosen).to(network.bias.device)
@@ -82,4 +82,8 @@ class NextItemValidation:
                 own = scores.gather(1, batch.targets[:, None])
                 ranks = (scores > own).sum(1)
                 gains.append(torch.where(ranks < 10, 1.0 / torch.log2(ranks + 2.0), 0.0))
-        return float(torch.cat(gains).mean())
+                weights.append(
+                    torch.ones_like(gains[-1]) if batch.weights is None else batch.weights
+                )
+        gained, weight = torch.cat(gains), torch.cat(weights)
+        return float((gained * weight).sum() / weight.sum().clamp_min(torch.finfo().tiny))

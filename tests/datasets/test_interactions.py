@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -135,3 +137,11 @@ def test_compact_keeps_the_events_and_drops_what_does_not_occur():
     assert compact.users.ids.tolist() == ["b"]
     assert compact.items.ids.tolist() == ["y"]
     assert compact.to_frame().equals(only.to_frame())
+
+
+def test_weights_stay_with_their_events():
+    events = Interactions.from_frame(frame(("a", "x", 1), ("b", "y", 2), ("b", "z", 3)))
+    weighted = replace(events, event_weights=np.array([0.1, 0.2, 0.3], np.float32))
+    rest = weighted.select(np.array([False, False, True])).compact()
+    assert rest.items.ids.tolist() == ["z"]
+    assert rest.event_weights.tolist() == [np.float32(0.3)]

@@ -229,3 +229,28 @@ def test_importing_the_recipe_does_not_load_torch():
 
     code = "import sys, personalens.recipes.hrnn; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_events_without_weight_are_read_but_not_learned(ring):
+    from dataclasses import replace
+
+    from personalens.datasets.interactions import Interactions
+
+    # Between any two pages everybody sees an advertisement, which does not count.
+    spots = ring.assign(ITEM_ID="spot", TIMESTAMP=ring.TIMESTAMP + 1)
+    events = Interactions.from_frame(pd.concat([ring, spots], ignore_index=True))
+    is_page = events.item_codes != events.items.code("spot")
+    pages_only = replace(events, event_weights=is_page.astype(np.float32))
+    best = {}
+    for name, data in (("all", events), ("pages", pages_only)):
+        model = HRNN().fit(data)
+        history = model.history("u00")
+        upto = int(np.flatnonzero(history.item_codes != model.items_.code("spot"))[5]) + 1
+        past = History(history.item_codes[:upto], history.timestamps[:upto])
+        scores = model.score([past])[0]
+        best[name] = (
+            model.items_.ids[scores.argmax()],
+            model.items_.ids[history.item_codes[upto + 1]],
+        )
+    assert best["all"][0] == "spot"
+    assert best["pages"][0] == best["pages"][1]

@@ -65,3 +65,16 @@ def test_batches_hold_windows_of_like_length():
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))
     places = sum(lengths[batch].max() * len(batch) for batch in batches)
     assert lengths.sum() / places > 0.85
+
+
+def test_a_target_has_the_weight_of_its_event():
+    # Histories of 2 and 1 events, each after a start row; their events weigh 1, 3 and 2.
+    sequences = Sequences(
+        np.array([9, 0, 1, 9, 2]),
+        np.zeros((5, 1), np.int64),
+        np.array([0, 1, NO_TARGET, 2, NO_TARGET]),
+        np.array([0, 3, 5]),
+    ).weighted(np.array([1.0, 3.0, 2.0]))
+    batch = make_batch(sequences, cut_windows(sequences.offsets, 9), np.array([0, 1]))
+    of_target = dict(zip(batch.targets.tolist(), batch.weights.tolist(), strict=True))
+    assert of_target == {0: 0.5, 1: 1.5, 2: 1.0}  # 1 on average

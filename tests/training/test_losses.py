@@ -107,3 +107,20 @@ def test_a_batch_without_targets_costs_nothing(network):
     nothing = seen_before(torch.zeros(2, 2, dtype=torch.long), torch.zeros(0, dtype=torch.long), 50)
     loss = FullSoftmax()(network, vectors, torch.zeros(0, dtype=torch.long), nothing)
     assert loss.item() == 0.0
+
+
+@pytest.mark.parametrize("loss", [FullSoftmax(), SampledSoftmax(np.ones(ITEMS), certain=ITEMS)])
+def test_weights_are_factors_of_the_terms(network, case, loss):
+    vectors, targets, seen = case
+    weights = torch.rand(40, dtype=torch.double)
+    weights[::3] = 0.0
+    weighted = loss(network, vectors, targets, seen, weights)
+    terms = functional.cross_entropy(network.scores(vectors, seen), targets, reduction="none")
+    torch.testing.assert_close(weighted, (terms * weights).mean())
+    pairs = zip(
+        gradients(weighted, vectors, network),
+        gradients((terms * weights).mean(), vectors, network),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs)

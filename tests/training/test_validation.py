@@ -53,3 +53,6 @@ def test_the_figure_is_the_mean_gain_at_the_ranks_of_the_targets():
     windows = Windows(np.array([0, 4]), np.array([4, 6]), np.array([1, 4]))
     figure = NextItemValidation(sequences, windows)(KnownRanks())
     assert figure == pytest.approx((1.0 + 0.5 + 0.0) / 3)
+    heavy = sequences.weighted(np.array([9.0, 4.0, 1.0, 1.0]))  # of items 5, 0, 2, 11
+    figure = NextItemValidation(heavy, windows)(KnownRanks())
+    assert figure == pytest.approx((4 * 1.0 + 0.5 + 0.0) / 6)
