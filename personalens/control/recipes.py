@@ -113,17 +113,18 @@ class RecipeOperations:
 
 
 def require_recipe(arn: str) -> RecipeEntry:
-    """Return the catalogue's entry of a recipe ARN.
+    """Return the catalogue's entry of a recipe ARN; those of the preview of 2018 still lead to
+    their recipes.
 
     Raises
     ------
     ResourceNotFoundException
         If PersonaLens has no such recipe, with those that it has.
     """
-    name = _name_in(arn, "recipe")
-    if name not in catalog.RECIPES:
-        raise _not_found("recipe", arn, sorted(catalog.RECIPES))
-    return catalog.get(name)
+    try:
+        return catalog.get(_name_in(arn, "recipe") or "")
+    except KeyError:
+        raise _not_found("recipe", arn, sorted(catalog.RECIPES)) from None
 
 
 def _summary(name: str) -> dict[str, Any]:

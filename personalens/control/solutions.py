@@ -64,7 +64,7 @@ class SolutionOperations:
         )
         entry = require_recipe(recipe_arn)
         body = {
-            "recipeArn": recipe_arn,
+            "recipeArn": arns.recipe_arn(entry.name),
             "datasetGroupArn": datasetGroupArn,
             "performHPO": performHPO,
             "performAutoML": performAutoML,

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from personalens.recipes.base import RecipeConfig
-from personalens.recipes.registry import BUILT_IN, RecipeEntry
+from personalens.recipes.registry import BUILT_IN, PREVIEW_NAMES, RecipeEntry
 
 ALGORITHM, FEATURE_TRANSFORMATION = "algorithm", "featureTransformation"
 
@@ -25,7 +25,7 @@ RECIPES: dict[str, RecipeEntry] = {entry.name: entry for entry in BUILT_IN}
 
 
 def get(name: str) -> RecipeEntry:
-    """Return the entry of a recipe name.
+    """Return the entry of a recipe name, or of the name it had in the preview of 2018.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def get(name: str) -> RecipeEntry:
         If there is none, with the names there are.
     """
     try:
-        return RECIPES[name]
+        return RECIPES[PREVIEW_NAMES.get(name, name)]
     except KeyError:
         raise KeyError(f"there is no recipe {name!r}; choose {', '.join(RECIPES)}") from None
 

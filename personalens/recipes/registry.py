@@ -92,3 +92,11 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         ),
     ),
 )
+
+PREVIEW_NAMES = {
+    "awspersonalizehrnnmodel": "aws-hrnn",
+    "awspersonalizesimsmodel": "aws-sims",
+    "popularity-baseline": "aws-popularity-count",
+}
+"""What the preview of 2018 called its recipes, and what they are called since; old notebooks use
+these names in their ARNs."""

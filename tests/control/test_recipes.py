@@ -3,6 +3,7 @@
 import pytest
 
 from personalens.control.recipes import AVAILABLE_SINCE
+from personalens.recipes.registry import PREVIEW_NAMES
 from personalens.service_errors import (
     InvalidInputException,
     InvalidNextTokenException,
@@ -80,6 +81,13 @@ def test_a_recipe_names_its_type_and_what_is_behind_it(service, name, recipe_typ
 def test_a_recipe_that_does_not_exist_is_not_found(service, arn):
     with pytest.raises(ResourceNotFoundException, match="aws-hrnn, aws-popularity-count, aws-sims"):
         service.describe_recipe(recipeArn=arn)
+
+
+@pytest.mark.parametrize(("old", "name"), PREVIEW_NAMES.items())
+def test_arns_of_the_preview_lead_to_the_recipes_of_today(service, old, name):
+    recipe = service.describe_recipe(recipeArn=f"arn:aws:personalize:::recipe/{old}")["recipe"]
+    assert recipe["recipeArn"] == f"arn:aws:personalize:::recipe/{name}"
+    assert old not in names(service.list_recipes())
 
 
 def test_something_that_is_no_arn_is_invalid(service):

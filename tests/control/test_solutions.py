@@ -56,6 +56,11 @@ def test_a_solution_is_active_at_once_and_echoes_its_configuration(service, grou
     }
 
 
+def test_a_recipe_can_be_named_as_in_the_preview_of_2018(service, create):
+    arn = create(recipeArn="arn:aws:personalize:::recipe/awspersonalizesimsmodel")
+    assert service.describe_solution(solutionArn=arn)["solution"]["recipeArn"] == SIMS
+
+
 def test_automatic_training_can_be_turned_off_and_trains_nothing_by_itself(service, create):
     manual, automatic = create("manual", performAutoTraining=False), create("automatic")
     described = [
