@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class LabSession:
         be had, the embedded sample stands in, and a line says so.
     catch_up
         Whether to make what earlier labs made.
+    needs
+        Numbers of the labs whose results this one needs. Default: all before it.
     seed
         Chooses the viewers that :meth:`viewers` returns.
 
@@ -79,9 +81,16 @@ class LabSession:
     """
 
     def __init__(
-        self, number: int, *, dataset: str = "ml-latest-small", catch_up: bool = True, seed: int = 0
+        self,
+        number: int,
+        *,
+        dataset: str = "ml-latest-small",
+        catch_up: bool = True,
+        needs: Collection[int] | None = None,
+        seed: int = 0,
     ):
         self.number = number
+        self._needs = range(number) if needs is None else needs
         self.seed = seed
         self.data, self._notice = _load(dataset)
         self.dataset: str = self.data.name
@@ -201,7 +210,7 @@ class LabSession:
 
     def catch_up(self) -> ArnBook:
         """Make what the labs before this one made, where it is missing; return the ARNs."""
-        needed = {number: step for number, step in catch_up.STEPS.items() if number < self.number}
+        needed = {number: step for number, step in catch_up.STEPS.items() if number in self._needs}
         for number, (what, make) in needed.items():
             print(f"Catching up with lab {number:02d}: {what} ...")
             make(self)

@@ -92,3 +92,14 @@ def test_without_movielens_the_sample_stands_in_and_says_so(make_lab, tables, mo
     assert "ml-100k" in said
     assert "simulated viewers" in said
     assert "/secret/folder" not in said
+
+
+def test_a_lab_catches_up_with_what_it_needs_and_no_more(make_lab, monkeypatch, capsys):
+    made = []
+    steps = {n: (f"step {n}", lambda lab, n=n: made.append(n)) for n in (2, 3, 4)}
+    monkeypatch.setattr("personalens.notebook.catch_up.STEPS", steps)
+    make_lab(4)
+    assert made == [2, 3]
+    make_lab(9, needs=(2, 4))
+    assert made == [2, 3, 2, 4]
+    assert capsys.readouterr().out.endswith("step 2 (lab 02); step 4 (lab 04).\n")

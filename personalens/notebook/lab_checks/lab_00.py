@@ -1,0 +1,70 @@
+"""The self-checks of lab 00."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from personalens.home import default_home
+from personalens.notebook.catch_up import RECIPES
+from personalens.notebook.checks import NotYet, check
+
+if TYPE_CHECKING:
+    from personalens.notebook.lab_session import LabSession
+from personalens.notebook.lab_checks.answers import expect_near
+
+
+@check("0a", hint="run the cells of section 1 from the top, in order.")
+def _viewers_counted(lab: LabSession, viewers_per_film: pd.Series) -> str:
+    truth = lab.data.interactions.groupby("ITEM_ID")["USER_ID"].nunique()
+    if not viewers_per_film.sort_index().equals(truth.rename(viewers_per_film.name).sort_index()):
+        raise NotYet("these are not the numbers of different viewers.")
+    return f"{len(truth):,} films counted, the most popular one by {truth.max()} viewers."
+
+
+@check("0b", hint='model.similar(["a film\'s ITEM_ID"], k=10) returns such a table.')
+def _similar_films(lab: LabSession, similar: pd.DataFrame) -> str:
+    return _check_similar(lab, similar)
+
+
+@check("0.1", hint="quote one ITEM_ID from lab.find(...) and put it in a list.")
+def _own_film(lab: LabSession, similar: pd.DataFrame) -> str:
+    return _check_similar(lab, similar)
+
+
+def _check_similar(lab: LabSession, similar: Any) -> str:
+    if not isinstance(similar, pd.DataFrame) or "QUERY_ITEM_ID" not in similar.columns:
+        raise NotYet("this is not a table that model.similar returns.")
+    if similar.empty:
+        raise NotYet("the table is empty.")
+    film = lab.title(similar["QUERY_ITEM_ID"].iloc[0])
+    return f"{len(similar)} films related to {film}."
+
+
+@check("0c", hint="run the Setup cell: it calls personalens.activate().")
+def _service_answers(lab: LabSession) -> str:
+    names = {recipe["name"] for recipe in lab.client.list_recipes()["recipes"]}
+    if missing := set(RECIPES.values()) - names:
+        raise NotYet(f"the service does not list {', '.join(sorted(missing))}.")
+    return "the service answers, and it knows HRNN, SIMS and popularity."
+
+
+@check("0d", hint="`personalens doctor` in a terminal says more.")
+def _set_up(lab: LabSession) -> str:
+    try:
+        default_home().create()
+        lab.folder.joinpath(".writable").touch()
+    except OSError as error:
+        raise NotYet(f"{error}.") from None
+    lab.folder.joinpath(".writable").unlink(missing_ok=True)
+    return f"Python, packages, home folder and data ({lab.dataset}) are in place."
+
+
+@check("0.2", hint="a viewer who has seen none of the films counts too, with 0.")
+def _average_seen(lab: LabSession, average: Any, top: pd.Series) -> str:
+    events = lab.data.interactions
+    pairs = events[events["ITEM_ID"].isin(top.index)][["USER_ID", "ITEM_ID"]].drop_duplicates()
+    truth = len(pairs) / events["USER_ID"].nunique()
+    expect_near(average, truth, what="the average", tolerance=5e-3)
+    return f"on average a viewer has seen {truth:.1f} of the {len(top)} films already."
