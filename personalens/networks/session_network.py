@@ -1,35 +1,36 @@
-"""A recurrent network over events: items and session features in, scores for all items out.
+"""A network over events: items, session features and context in, scores for all items out.
 
 Ma, Narayanaswamy, Lin and Ding, "Temporal-Contextual Recommendation in Real-Time" (KDD 2020): what
-a session is enters through the embedded inputs, so that one plain recurrence over a user's events
-does the work of a hierarchy of networks.
+a session is enters through the embedded inputs, so that one plain reader of a user's events, be it
+a recurrence or a transformer, does the work of a hierarchy of networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.gru import GRU
-from personalens.networks.recent_means import RecentMeans
+from personalens.networks.feature_vectors import FeatureVectors, QueryVectors
+from personalens.networks.item_vectors import ItemVectors, Output
 
 _EMBEDDING_SPREAD = 0.02
 
 
 class Events(NamedTuple):
-    """What the network reads: item codes, and for each event the values of its features.
+    """What the network reads: item codes, for each event the values of its features, and what is
+    known of the request that follows it.
 
     ``items`` (L, B) int64, the catalogue's size standing for the start of a history; ``features``
-    (L, B, F) int64, numbered through over all features.
+    (L, B, F) int64, numbered through over all features; ``queries`` (L, B, Q) int64, numbered
+    through over all of theirs.
     """
 
     items: Tensor
     features: Tensor
+    queries: Tensor
 
 
 class Seen(NamedTuple):
@@ -64,42 +65,40 @@ def seen_before(items: Tensor, positions: Tensor, catalogue_size: int) -> Seen:
     return Seen(history * counts, counts, positions % batch, positions // batch)
 
 
-class UserState(NamedTuple):
-    """What is left of a history: the recurrent state (B, H) and the means (K + 1, B, E)."""
+class Encoder(Protocol):
+    """What reads a history: :class:`~personalens.networks.recurrent_encoder.RecurrentEncoder`, or
+    another module with these two methods."""
 
-    hidden: Tensor
-    means: Tensor
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the start weights."""
+
+    def __call__(self, items: Tensor, inputs: Tensor, positions: Tensor) -> Tensor:
+        """Return (n, E): vectors in item space at ``positions`` among the L * B places, for (L, B,
+        E) item vectors and whole inputs. No place may be reached by what comes after it."""
 
 
 class SessionNetwork(nn.Module):
-    """Embed each event, follow the order with a GRU and the recent items with running means, and
-    compare the result with every item.
+    """Embed each event, have an encoder read the history, and compare the result with every item.
 
     Parameters
     ----------
     items
-        Size of the catalogue.
+        The item vectors, which serve as input and as output layer.
+    encoder
+        What reads the history.
     feature_values
-        Number of values of all features together.
-    hidden_size
-        Width of the recurrent state.
-    embedding_size
-        Width of the item vectors, which serve as input and as output layer.
-    truncate
-        Steps through which gradients flow back in the GRU.
-    decays
-        Of the running means; see :class:`~personalens.networks.recent_means.RecentMeans`.
-    dropout
-        Share of inputs and states that is dropped in training.
+        Number of values of all features of events together.
+    query
+        The vectors of what is known of a request; None: nothing is.
     rng
-        Of the start weights and of dropout.
+        Of the start weights.
 
     Notes
     -----
-    For a history with events x_1 ... x_t, item vectors e and feature vectors f::
+    For a history with events x_1 ... x_t of item vectors e, feature vectors f, and a request of
+    feature vectors c::
 
-        state  = GRU(drop(e(x_s) + f(x_s)) for s = 1..t)
-        vector = A drop(state) + mix of running means of drop(e(x_s))
+        vector = encoder(e(x_s), e(x_s) + f(x_s) for s = 1..t) + c
         score of item j = e(j) . vector + bias(j) + repeat, where j is among x_1 ... x_t
 
     ``repeat`` is one learned number: low where people do not come back to an item (films), high
@@ -108,83 +107,75 @@ class SessionNetwork(nn.Module):
 
     def __init__(
         self,
-        items: int,
+        items: ItemVectors,
+        encoder: Encoder,
         feature_values: int,
         *,
-        hidden_size: int,
-        embedding_size: int,
-        truncate: int = 32,
-        decays: Sequence[float] = (0.0, 0.8, 0.95),
-        dropout: float = 0.0,
+        query: QueryVectors | None = None,
         rng: np.random.Generator | None = None,
     ):
         super().__init__()
-        rng = np.random.default_rng(0) if rng is None else rng
-        self.catalogue_size = items
-        self.item = nn.Embedding(items + 1, embedding_size)
-        self.feature = nn.Parameter(torch.empty(feature_values, embedding_size))
-        self.bias = nn.Parameter(torch.zeros(items))
+        self.items = items
+        self.feature = FeatureVectors(feature_values, items.width)
+        self.query = query
         self.repeat = nn.Parameter(torch.zeros(()))
-        self.gru = GRU(embedding_size, hidden_size, truncate=truncate)
-        self.to_item_space = nn.Linear(hidden_size, embedding_size)
-        self.means = RecentMeans(decays)
-        self.drop = Dropout(dropout, rng)
-        self._initialise(rng)
+        self.encoder = encoder
+        self._initialise(np.random.default_rng(0) if rng is None else rng)
 
     def _initialise(self, rng: np.random.Generator) -> None:
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        for table in (self.item.weight, self.feature):
+        for table in (self.items.own.weight, self.feature.weight):
             nn.init.normal_(table, std=_EMBEDDING_SPREAD, generator=generator)
-        for weights in (*self.gru.parameters(), *self.to_item_space.parameters()):
-            bound = self.gru.hidden_size**-0.5
-            nn.init.uniform_(weights, -bound, bound, generator=generator)
+        self.encoder.initialise(generator)
 
     @property
-    def table(self) -> Tensor:
-        """(items, E): the item vectors, without the start of a history."""
-        return self.item.weight[: self.catalogue_size]
+    def catalogue_size(self) -> int:
+        """Number of items."""
+        return self.items.size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.repeat.device
 
     def forward(self, events: Events, positions: Tensor) -> Tensor:
         """Return (n, E): the vectors in item space at ``positions`` among the L * B places."""
-        items, inputs = self._embed(events)
-        states = self.gru(self.drop(inputs)).flatten(0, 1)  # (L * B, H)
-        recent = self.means(self.drop(items)).flatten(0, 1)  # (L * B, E)
-        states, recent = states.index_select(0, positions), recent.index_select(0, positions)
-        return self.to_item_space(self.drop(states)) + recent
+        vectors = self.encoder(*self._embed(events), positions)
+        if self.query is None:
+            return vectors
+        return vectors + self.query(events.queries.flatten(0, 1).index_select(0, positions))
+
+    def output(self, codes: Tensor | None = None) -> Output:
+        """Return what vectors in item space are compared with: all items, or some (k,)."""
+        return self.items.output(codes)
 
     def scores(self, vectors: Tensor, seen: Seen) -> Tensor:
         """Return (n, items) scores of vectors in item space, with what was seen before them."""
-        scores = torch.addmm(self.bias, vectors, self.table.t())
+        table, bias = self.output()
+        scores = torch.addmm(bias, vectors, table.t())
         items, counts = seen.at(slice(None))
         return scores.scatter_add_(1, items, counts * self.repeat)
 
     # -- one event at a time -----------------------------------------------------------------
 
-    def start(self, batch: int) -> UserState:
-        """Return the state before anything was read."""
-        hidden = self.bias.new_zeros(batch, self.gru.hidden_size)
-        return UserState(hidden, self.means.start(batch, self.item.embedding_dim))
+    def start(self, batch: int) -> Any:
+        """Return the encoder's state before anything was read."""
+        return self.encoder.start(batch)
 
-    def step(self, state: UserState, events: Events) -> UserState:
+    def step(self, state: Any, events: Events) -> Any:
         """Return the state after one more event each: items (B,), features (B, F).
 
         Reading a history step by step ends where one pass over it ends: a live event costs one
-        step, not the history.
+        step, not the history. A recurrent encoder can do so.
         """
-        items, inputs = self._embed(events)
-        return UserState(
-            self.gru(inputs[None], state.hidden)[0], self.means.step(state.means, items)
-        )
+        return self.encoder.step(state, *self._embed(events))
 
-    def decode(self, state: UserState) -> Tensor:
-        """Return (B, E): a state's vectors in item space."""
-        return self.to_item_space(state.hidden) + self.means.mix(state.means)
+    def decode(self, state: Any, events: Events) -> Tensor:
+        """Return (B, E): a state's vectors in item space, for the requests after the events."""
+        vectors = self.encoder.decode(state)
+        return vectors if self.query is None else vectors + self.query(events.queries)
 
     def _embed(self, events: Events) -> tuple[Tensor, Tensor]:
         """Return the item vectors and the whole inputs, (..., E) each."""
-        items = self.item(events.items)
-        # The sum of a few rows of a small table, as a product with zeros and ones: its gradient is
-        # a product too, where a look-up's gradient is a scatter for each feature.
-        flat = events.features.flatten(0, -2)  # (N, F)
-        chosen = items.new_zeros(len(flat), len(self.feature)).scatter_(1, flat, 1.0)
-        return items, items + (chosen @ self.feature).view_as(items)
+        items = self.items(events.items)
+        return items, items + self.feature(events.features)

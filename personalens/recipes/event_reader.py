@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Self
 
 import numpy as np
 
+from personalens.datasets.column_arrays import json_array, parse_json_array
 from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
+from personalens.recipes.value_codes import ValueCodes, bucket_edges
 from personalens.training.batches import NO_TARGET, Sequences
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -23,7 +26,7 @@ SESSION_GAPS = np.array([_MINUTE, 30 * _MINUTE, _DAY])
 """A longer pause begins a new session: of browsing, of a visit, of days. The levels are nested."""
 VALUE_BUCKETS = 10
 _FIRST_GAP = 1  # gap 0 is that of a start row, 1 that of a first event; the buckets follow
-_START_CODES = {"gap": 0, "session": len(SESSION_GAPS), "value": 0, "type": 0}
+_START_CODES = {"gap": 0, "session": len(SESSION_GAPS)}  # of all other features 0: not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +39,12 @@ class EventReader:
     * gap: the pause before the event, in buckets;
     * session: how many levels of session it begins, 0 (none) to 3 (all);
     * value: EVENT_VALUE in buckets, such as a rating; 0 where it is missing;
-    * type: EVENT_TYPE; 0 for one that training had not met.
+    * type: EVENT_TYPE; 0 for one that training had not met;
+    * each context column, such as DEVICE, and each field of the user's metadata; 0 likewise.
 
-    value and type exist only where the training data have different ones.
+    Those after session exist only where the training data have different ones. What a row knows of
+    the request that follows it, its query, are the context of the next event and the user's fields
+    once more; in the last row they come from the request itself.
 
     Attributes
     ----------
@@ -48,21 +54,45 @@ class EventReader:
         Borders between the buckets of values, from the training data.
     types
         Event types.
+    context, user
+        The codes of context columns and of user fields, by name in upper case.
     """
 
     catalogue_size: int
     value_edges: np.ndarray
     types: tuple[str, ...]
+    context: dict[str, ValueCodes] = field(default_factory=dict)
+    user: dict[str, ValueCodes] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, interactions: Interactions) -> Self:
-        """Find the values and types in training data."""
+    def fit(
+        cls,
+        interactions: Interactions,
+        *,
+        reads_context: bool = False,
+        users: Metadata | None = None,
+    ) -> Self:
+        """Find the values and types in training data.
+
+        Parameters
+        ----------
+        interactions
+            The events.
+        reads_context
+            Whether to read their context columns.
+        users
+            One row for each user, in the order of the codes. Text is left out.
+        """
         types = interactions.event_types
         known = () if types is None else tuple(sorted({str(name) for name in types}))
+        context = interactions.request_context if reads_context else {}
+        fields = {} if users is None else users.fields
         return cls(
             len(interactions.items),
-            _value_edges(interactions.event_values),
+            bucket_edges(interactions.event_values, VALUE_BUCKETS),
             known if len(known) > 1 else (),
+            _telling(context),
+            _telling({name: f.values for name, f in fields.items() if f.kind != "text"}),
         )
 
     @property
@@ -74,30 +104,47 @@ class EventReader:
             "value": len(self.value_edges) + 2 if len(self.value_edges) else 0,
             "type": len(self.types) + 1 if self.types else 0,
         }
-        return {name: size for name, size in sizes.items() if size}
+        return {name: size for name, size in sizes.items() if size} | self.query_sizes
+
+    @property
+    def query_sizes(self) -> dict[str, int]:
+        """Feature of a request -> number of its values; the first of each is "not known"."""
+        return {
+            **{f"context {name}": codes.size for name, codes in self.context.items()},
+            **{f"user {name}": codes.size for name, codes in self.user.items()},
+        }
 
     def read(self, histories: Sequence[History]) -> Sequences:
         """Return the rows of histories; the target of each row is the item of the next."""
         counts = np.array([len(history) for history in histories], np.int64)
         offsets = np.concatenate([[0], np.cumsum(counts + 1)])
-        starts = offsets[:-1]
+        starts, last = offsets[:-1], offsets[1:] - 1
         is_event = np.ones(offsets[-1], bool)
         is_event[starts] = False
         items = np.full(len(is_event), self.catalogue_size, np.int64)
         items[is_event] = np.concatenate([history.item_codes for history in histories])
         targets = np.append(items[1:], NO_TARGET)
-        targets[offsets[1:] - 1] = NO_TARGET
-        features = np.empty((len(is_event), len(self.sizes)), np.int64)
+        targets[last] = NO_TARGET
+        features = np.zeros((len(is_event), len(self.sizes)), np.int64)
+        queries = np.zeros((len(is_event), len(self.query_sizes)), np.int64)
         of_events = self._event_features(histories)
-        first_number = 0
-        for column, (name, size) in enumerate(self.sizes.items()):
-            features[is_event, column] = of_events[name] + first_number
-            features[starts, column] = _START_CODES[name] + first_number
-            first_number += size
-        return Sequences(items, features, targets, offsets)
+        for column, name in enumerate(of_events):
+            features[is_event, column] = of_events[name]
+            features[starts, column] = _START_CODES.get(name, 0)
+        for column, (name, codes) in enumerate(self.context.items()):
+            queries[:-1, column] = features[1:, len(of_events) - len(self.context) + column]
+            queries[last, column] = codes.encode([_named(h.context, name) for h in histories])
+        for column, (name, codes) in enumerate(self.user.items(), start=len(self.context)):
+            of_users = codes.encode([_named(history.user, name) for history in histories])
+            queries[:, column] = np.repeat(of_users, counts + 1)
+        if self.user:
+            features[:, len(of_events) :] = queries[:, len(self.context) :]
+        features += _first_numbers(self.sizes)
+        queries += _first_numbers(self.query_sizes)
+        return Sequences(items, features, targets, offsets, queries)
 
     def _event_features(self, histories: Sequence[History]) -> dict[str, np.ndarray]:
-        """Return name -> (all events,) codes."""
+        """Return name -> (all events,) codes, of all features but the user's."""
         times = np.concatenate([history.timestamps for history in histories])
         lengths = np.array([len(history) for history in histories], np.int64)
         first = (np.cumsum(lengths) - lengths)[lengths > 0]
@@ -110,6 +157,9 @@ class EventReader:
             features["value"] = np.concatenate([self._values(history) for history in histories])
         if "type" in self.sizes:
             features["type"] = np.concatenate([self._types(history) for history in histories])
+        for name, codes in self.context.items():
+            columns = (_column(history, name) for history in histories)
+            features[f"context {name}"] = codes.encode(list(chain.from_iterable(columns)))
         return features
 
     def _values(self, history: History) -> np.ndarray:
@@ -127,24 +177,48 @@ class EventReader:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the reader as arrays, for a model's file."""
-        names = json.dumps(self.types).encode()
-        return {
-            "value_edges": self.value_edges,
-            "types": np.frombuffer(names, np.uint8),
-        }
+        names = {"types": self.types, "context": list(self.context), "user": list(self.user)}
+        arrays = {"value_edges": self.value_edges, "names": json_array(names)}
+        for part, columns in (("context", self.context), ("user", self.user)):
+            for number, codes in enumerate(columns.values()):
+                of_column = codes.to_arrays()
+                arrays |= {f"{part}.{number}.{key}": array for key, array in of_column.items()}
+        return arrays
 
     @classmethod
     def from_arrays(cls, catalogue_size: int, arrays: Mapping[str, np.ndarray]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
-        types = tuple(json.loads(bytes(arrays["types"])))
-        return cls(catalogue_size, arrays["value_edges"], types)
+        names = parse_json_array(arrays["names"])
+        context, user = (
+            {
+                name: ValueCodes.from_arrays(
+                    {key: arrays[f"{part}.{number}.{key}"] for key in ("edges", "words")}
+                )
+                for number, name in enumerate(names[part])
+            }
+            for part in ("context", "user")
+        )
+        types = tuple(names["types"])
+        return cls(catalogue_size, arrays["value_edges"], types, context, user)
 
 
-def _value_edges(values: np.ndarray | None) -> np.ndarray:
-    """Return the borders between the values themselves where they are few, else deciles."""
-    known = np.zeros(0) if values is None else values[~np.isnan(values)].astype(np.float64)
-    distinct = np.unique(known)
-    if len(distinct) > VALUE_BUCKETS:
-        shares = np.arange(1, VALUE_BUCKETS) / VALUE_BUCKETS
-        return np.unique(np.quantile(known, shares, method="higher"))
-    return (distinct[1:] + distinct[:-1]) / 2
+def _telling(columns: Mapping[str, np.ndarray]) -> dict[str, ValueCodes]:
+    codes = {name.upper(): ValueCodes.fit(values) for name, values in columns.items()}
+    return {name: column for name, column in codes.items() if column.is_telling}
+
+
+def _first_numbers(sizes: Mapping[str, int]) -> np.ndarray:
+    """Return where the numbers of each feature begin when all are numbered through."""
+    return np.cumsum([0, *sizes.values()])[:-1]
+
+
+def _named(values: Mapping[str, Any], name: str) -> Any:
+    """Return what a mapping has under a name, in whatever case its keys are written."""
+    if name in values:
+        return values[name]
+    return next((value for key, value in values.items() if key.upper() == name), None)
+
+
+def _column(history: History, name: str) -> Sequence[Any]:
+    values = _named(history.event_context, name)
+    return [None] * len(history) if values is None else values

@@ -222,9 +222,9 @@ class HRNN(Recipe):
         return model, model.trainer(events, self.training, rng)
 
     def _shape(self) -> SessionShape:
-        from personalens.recipes.session_model import SessionShape
+        from personalens.recipes.session_model import RecurrentShape
 
-        return SessionShape(
+        return RecurrentShape(
             hidden_size=self.config.hidden_dimension,
             truncate=self.config.bptt,
             decays=RECENT_DECAYS if self.config.recency_mask else (),

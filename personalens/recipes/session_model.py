@@ -7,21 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 
 from personalens.datasets.histories import History, histories_of
 from personalens.datasets.interactions import Interactions
-from personalens.networks.session_network import SessionNetwork, seen_before
+from personalens.datasets.metadata import Metadata
+from personalens.networks.dropout import Dropout
+from personalens.networks.feature_vectors import QueryVectors
+from personalens.networks.item_vectors import FieldValues, ItemVectors
+from personalens.networks.recurrent_encoder import RecurrentEncoder
+from personalens.networks.session_network import Encoder, SessionNetwork, seen_before
 from personalens.recipes.event_reader import EventReader
+from personalens.recipes.item_fields import ItemFields, ValueTable
 from personalens.training.batches import (
     bucketed_batches,
     cut_windows,
     make_batch,
     newest_windows,
 )
+from personalens.training.field_start import explained_by_values
 from personalens.training.loop import Trainer
 from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
@@ -40,55 +47,107 @@ WINDOW, CONTEXT = 200, 20
 FULL_SOFTMAX_ITEMS = 5_000
 CERTAIN_CANDIDATES = 1024
 SCORE_BATCH = 128
+OWN_WITHHELD, QUERY_WITHHELD = 0.1, 0.25
+"""Shares of the training in which items are their metadata alone, and requests tell nothing."""
+FEW_EVENTS = 10.0
+"""An item with so many events counts half where metadata are to explain the start vectors."""
+
+
+class SessionShape(Protocol):
+    """What reads the histories of a session model; its sizes are part of the shape."""
+
+    def encoder(self, width: int, rng: np.random.Generator) -> Encoder:
+        """Return the part of the network that reads a history, for item vectors of this width."""
 
 
 @dataclass(frozen=True)
-class SessionShape:
-    """What the network looks like: width of the recurrent state, steps through which gradients flow
-    back, decays of the running means (none: all events weigh the same)."""
+class RecurrentShape:
+    """A recurrent reader: width of its state, steps through which gradients flow back, decays of
+    the running means (none: all events weigh the same)."""
 
     hidden_size: int
     truncate: int
     decays: tuple[float, ...]
 
+    def encoder(self, width: int, rng: np.random.Generator) -> RecurrentEncoder:
+        """Return the part of the network that reads a history."""
+        return RecurrentEncoder(
+            width,
+            self.hidden_size,
+            truncate=self.truncate,
+            decays=self.decays,
+            drop=Dropout(DROPOUT, rng),
+        )
+
+
+@dataclass(frozen=True)
+class SideInformation:
+    """What a model reads beside items and times: metadata of items and of users, one row for each
+    code, and whether it reads the context columns of events."""
+
+    items: Metadata | None = None
+    users: Metadata | None = None
+    context: bool = False
+
 
 @dataclass(frozen=True, eq=False)
 class SessionModel:
-    """A reader that turns events into numbers, and the network that reads them."""
+    """A reader that turns events into numbers, the network that reads them, and the fields of the
+    items' metadata, if it has any."""
 
     reader: EventReader
     network: SessionNetwork
+    fields: ItemFields | None = None
 
     @classmethod
-    def begin(cls, events: Interactions, shape: SessionShape, rng: np.random.Generator) -> Self:
+    def begin(
+        cls,
+        events: Interactions,
+        shape: SessionShape,
+        rng: np.random.Generator,
+        side: SideInformation | None = None,
+    ) -> Self:
         """Return an untrained model of these events, with what counting says as start values."""
-        reader = EventReader.fit(events)
-        network = _network(reader, shape, rng)
+        side = SideInformation() if side is None else side
+        reader = EventReader.fit(events, reads_context=side.context, users=side.users)
+        fields = None if side.items is None else ItemFields.fit(side.items)
+        table = None if side.items is None else fields.encode(side.items)
+        network = _network(reader, shape, rng, table, 0 if fields is None else fields.size)
         codes, offsets, items = events.item_codes, events.offsets, len(events.items)
         vectors = cooccurrence_vectors(
             codes, offsets, items, ITEM_VECTOR_SIZE, spread=ITEM_VECTOR_SPREAD
         )
         with torch.no_grad():
-            network.table.add_(torch.from_numpy(vectors))
-            network.bias.copy_(torch.from_numpy(log_popularity(codes, items)))
+            network.items.own.weight[:items].add_(torch.from_numpy(vectors))
+            network.items.own_bias.copy_(torch.from_numpy(log_popularity(codes, items)))
             network.repeat.fill_(repeat_log_odds(codes, offsets, items))
-        return cls(reader, network)
+            if table is not None:
+                _give_to_fields(network.items, table, np.bincount(codes, minlength=items))
+        return cls(reader, network, fields)
 
     def trainer(
-        self, events: Interactions, options: TrainingOptions, rng: np.random.Generator
+        self,
+        events: Interactions,
+        options: TrainingOptions,
+        rng: np.random.Generator,
+        users: Metadata | None = None,
     ) -> Trainer:
         """Return what trains the network to predict each of these events from those before."""
-        sequences = self.reader.read(histories_of(events, np.flatnonzero(np.diff(events.offsets))))
+        asked = np.flatnonzero(np.diff(events.offsets))
+        sequences = self.reader.read(histories_of(events, asked, users=users))
         sequences = sequences.weighted(events.event_weights)
         windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
         counts = np.bincount(events.item_codes, minlength=len(events.items))
-        return Trainer(self.network, sequences, windows, _loss(counts), options, rng)
+        loss = _loss(counts, has_cold_items=self.fields is not None)
+        return Trainer(self.network, sequences, windows, loss, options, rng)
 
-    def validation(self, events: Interactions, held_out: np.ndarray) -> NextItemValidation:
+    def validation(
+        self, events: Interactions, held_out: np.ndarray, users: Metadata | None = None
+    ) -> NextItemValidation:
         """Return what asks for the held-out events, each with its user's earlier ones known."""
         counts = np.bincount(events.user_codes[held_out], minlength=len(events.users))
         asked = np.flatnonzero(counts)
-        sequences = self.reader.read(histories_of(events, asked))
+        sequences = self.reader.read(histories_of(events, asked, users=users))
         if events.event_weights is not None:
             of_asked = np.isin(events.user_codes, asked)
             sequences = sequences.weighted(events.event_weights[of_asked])
@@ -105,49 +164,93 @@ class SessionModel:
         windows = newest_windows(sequences.offsets, WINDOW, asked=1)
         with torch.inference_mode():
             for chosen in bucketed_batches(windows.lengths, SCORE_BATCH):
-                batch = make_batch(sequences, windows, chosen).to(network.bias.device)
+                batch = make_batch(sequences, windows, chosen).to(network.device)
                 seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
                 vectors = network(batch.events, batch.positions)
                 scores[batch.owners] = network.scores(vectors, seen).cpu().numpy()
         return scores
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return reader and weights as arrays, for a model's file."""
+        """Return reader, fields and weights as arrays, for a model's file."""
         weights = self.network.state_dict()
+        fields = {} if self.fields is None else self.fields.to_arrays()
         return {
             **{f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()},
             **{f"reader.{name}": array for name, array in self.reader.to_arrays().items()},
+            **{f"fields.{name}": array for name, array in fields.items()},
         }
 
     @classmethod
     def from_arrays(cls, items: int, shape: SessionShape, arrays: Mapping[str, np.ndarray]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
         reader = EventReader.from_arrays(items, _part(arrays, "reader."))
-        network = _network(reader, shape, np.random.default_rng(0))
-        weights = _part(arrays, "network.")
+        weights, of_fields = _part(arrays, "network."), _part(arrays, "fields.")
+        fields, table = None, None
+        if of_fields:
+            fields = ItemFields.from_arrays(of_fields)
+            # The start of a history comes last; the network adds it anew.
+            codes, shares = weights["items.codes"][:-1], weights["items.weights"][:-1]
+            table = ValueTable(codes, shares)
+        size = 0 if fields is None else fields.size
+        network = _network(reader, shape, np.random.default_rng(0), table, size)
         network.load_state_dict(
             {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         )
-        return cls(reader, network.eval())
+        return cls(reader, network.eval(), fields)
 
 
-def _network(reader: EventReader, shape: SessionShape, rng: np.random.Generator) -> SessionNetwork:
-    return SessionNetwork(
+def _network(
+    reader: EventReader,
+    shape: SessionShape,
+    rng: np.random.Generator,
+    table: ValueTable | None,
+    values: int,
+) -> SessionNetwork:
+    fields = None if table is None else FieldValues(*(torch.from_numpy(np.array(a)) for a in table))
+    items = ItemVectors(
         reader.catalogue_size,
+        ITEM_VECTOR_SIZE,
+        fields=fields,
+        values=values,
+        withheld=OWN_WITHHELD,
+        rng=rng,
+    )
+    sizes = list(reader.query_sizes.values())
+    query = None
+    if sizes:
+        first_values = np.cumsum([0, *sizes[:-1]]).tolist()
+        query = QueryVectors(
+            first_values, sum(sizes), ITEM_VECTOR_SIZE, withheld=QUERY_WITHHELD, rng=rng
+        )
+    return SessionNetwork(
+        items,
+        shape.encoder(ITEM_VECTOR_SIZE, rng),
         sum(reader.sizes.values()),
-        hidden_size=shape.hidden_size,
-        embedding_size=ITEM_VECTOR_SIZE,
-        truncate=shape.truncate,
-        decays=shape.decays,
-        dropout=DROPOUT,
+        query=query,
         rng=rng,
     )
 
 
-def _loss(counts: np.ndarray) -> OutputLoss:
-    if len(counts) <= FULL_SOFTMAX_ITEMS:
+def _give_to_fields(items: ItemVectors, table: ValueTable, counts: np.ndarray) -> None:
+    """Move what the metadata explain of the start vectors and biases to the fields. The sum stays
+    what it was, except for items without events, of which the metadata are all there is."""
+    own = torch.cat([items.own.weight[: items.size], items.own_bias[:, None]], 1)
+    trust = counts / (counts + FEW_EVENTS)
+    explained = explained_by_values(own.numpy(), *table, len(items.field), trust=trust)
+    items.field.copy_(torch.from_numpy(explained))
+    rest = own - items.of_fields(slice(items.size))
+    rest *= torch.from_numpy(counts > 0)[:, None]
+    items.own.weight[: items.size], items.own_bias[:] = rest[:, :-1], rest[:, -1]
+
+
+def _loss(counts: np.ndarray, *, has_cold_items: bool) -> OutputLoss:
+    """Return the loss. Items that nobody could have had are no candidates: their metadata would
+    learn that they are not wanted."""
+    warm = np.count_nonzero(counts)
+    if len(counts) <= FULL_SOFTMAX_ITEMS and not (has_cold_items and warm < len(counts)):
         return FullSoftmax()
-    return SampledSoftmax(counts, certain=CERTAIN_CANDIDATES)
+    certain = warm if warm <= FULL_SOFTMAX_ITEMS else CERTAIN_CANDIDATES
+    return SampledSoftmax(counts, certain=certain)
 
 
 def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

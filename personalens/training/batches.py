@@ -29,6 +29,8 @@ class Sequences:
         (n,) int64: the item that follows; ``NO_TARGET`` where none is to be predicted.
     offsets
         (histories + 1,) int64: history ``h`` owns rows ``offsets[h]:offsets[h + 1]``.
+    queries
+        (n, Q) int64: what is known of the request that follows.
     weights
         (n,) float32: how much each target matters, 1 on average; None: all the same.
     """
@@ -37,6 +39,7 @@ class Sequences:
     features: np.ndarray
     targets: np.ndarray
     offsets: np.ndarray
+    queries: np.ndarray
     weights: np.ndarray | None = None
 
     def weighted(self, weights: np.ndarray | None) -> Sequences:
@@ -165,7 +168,11 @@ def make_batch(sequences: Sequences, windows: Windows, chosen: np.ndarray) -> Ba
     positions = np.flatnonzero(targets != NO_TARGET)
     weights = sequences.weights
     return Batch(
-        Events(torch.from_numpy(sequences.items[rows]), torch.from_numpy(sequences.features[rows])),
+        Events(
+            torch.from_numpy(sequences.items[rows]),
+            torch.from_numpy(sequences.features[rows]),
+            torch.from_numpy(sequences.queries[rows]),
+        ),
         positions=torch.from_numpy(positions),
         targets=torch.from_numpy(targets[positions]),
         owners=chosen[positions % max(1, len(chosen))],

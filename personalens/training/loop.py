@@ -92,7 +92,7 @@ class Trainer:
 
     def _step(self, chosen: np.ndarray) -> tuple[float, int]:
         network = self.network
-        batch = make_batch(self._sequences, self._windows, chosen).to(network.bias.device)
+        batch = make_batch(self._sequences, self._windows, chosen).to(network.device)
         vectors = network(batch.events, batch.positions)
         seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
         loss = self._loss(network, vectors, batch.targets, seen, batch.weights)

@@ -44,7 +44,7 @@ class FullSoftmax:
         weights: Tensor | None = None,
     ) -> Tensor:
         return blockwise_cross_entropy(
-            vectors, network.table, network.bias, network.repeat, targets, seen, weights=weights
+            vectors, *network.output(), network.repeat, targets, seen, weights=weights
         )
 
 
@@ -89,18 +89,17 @@ class SampledSoftmax:
         chances = 1.0 - (1.0 - share) ** np.maximum(self._counts[present], 1)
         chances[np.isin(present, self._certain)] = 1.0
         candidates = torch.from_numpy(present).to(targets)
-        column = torch.full_like(network.bias, -1, dtype=torch.long)
+        column = targets.new_full((network.catalogue_size,), -1)
         column[candidates] = torch.arange(len(candidates), device=targets.device)
         columns_seen = column[seen.items]
         counts = seen.counts & (columns_seen >= 0)
         return blockwise_cross_entropy(
             vectors,
-            network.table[candidates],
-            network.bias[candidates],
+            *network.output(candidates),
             network.repeat,
             column[targets],
             seen._replace(items=columns_seen * counts, counts=counts),
-            torch.from_numpy(-np.log(chances)).to(network.bias),
+            torch.from_numpy(-np.log(chances)).to(vectors),
             weights,
         )
 

@@ -73,7 +73,7 @@ class NextItemValidation:
         gains, weights = [], []
         with torch.inference_mode():
             for chosen in bucketed_batches(self._windows.lengths, _BATCH_SIZE):
-                batch = make_batch(self._sequences, self._windows, chosen).to(network.bias.device)
+                batch = make_batch(self._sequences, self._windows, chosen).to(network.device)
                 vectors = network(batch.events, batch.positions)
                 scores = network.scores(
                     vectors,

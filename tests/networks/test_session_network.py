@@ -1,17 +1,28 @@
-"""What the network must not see, and the two ways in which it can read a history."""
+"""What the network must not see, the two ways in which it can read a history, and its sums."""
 
 import numpy as np
 import pytest
 import torch
 
+from personalens.networks.item_vectors import FieldValues
 from personalens.networks.session_network import Events, SessionNetwork, seen_before
+from personalens.testing.tiny_network import tiny_network
 
-ITEMS, FEATURES = 20, 7
+ITEMS, FEATURES, QUERIES = 20, 7, (3, 4)
 
 
-@pytest.fixture
-def network() -> SessionNetwork:
-    network = SessionNetwork(ITEMS, FEATURES, hidden_size=8, embedding_size=6, truncate=4)
+def fields() -> FieldValues:
+    """Value 0 for all; one of the values 1 to 4; every other item one of 5 and 6, too."""
+    item = torch.arange(ITEMS)
+    codes = torch.stack([torch.zeros_like(item), 1 + item % 4, (item % 2) * (5 + item % 3 % 2)], 1)
+    weights = torch.stack([torch.ones(ITEMS), torch.full((ITEMS,), 0.5), (item % 2).float()], 1)
+    return FieldValues(codes, weights)
+
+
+@pytest.fixture(params=["plain", "with metadata and context"])
+def network(request) -> SessionNetwork:
+    extra = {} if request.param == "plain" else {"fields": fields(), "query_sizes": QUERIES}
+    network = tiny_network(ITEMS, FEATURES, **extra)
     torch.manual_seed(0)
     with torch.no_grad():
         for weights in network.parameters():
@@ -22,13 +33,14 @@ def network() -> SessionNetwork:
 @pytest.fixture
 def events() -> Events:
     rng = torch.Generator().manual_seed(1)
-    items = torch.randint(ITEMS, (15, 3), generator=rng)
-    features = torch.stack(
-        [torch.randint(0, 4, (15, 3), generator=rng), torch.randint(4, 7, (15, 3), generator=rng)],
-        dim=-1,
-    )
+
+    def draw(low: int, high: int) -> torch.Tensor:
+        return torch.randint(low, high, (15, 3), generator=rng)
+
+    items = draw(0, ITEMS)
     items[0] = ITEMS
-    return Events(items, features)
+    features = torch.stack([draw(0, 4), draw(4, 7)], dim=-1)
+    return Events(items, features, torch.stack([draw(0, 3), draw(3, 7)], dim=-1))
 
 
 def all_vectors(network: SessionNetwork, events: Events) -> torch.Tensor:
@@ -46,24 +58,78 @@ def all_scores(network: SessionNetwork, events: Events) -> torch.Tensor:
 def test_the_future_does_not_change_the_past(network, events, training):
     network.train(training)  # without dropout: the hand-written recurrence instead of PyTorch's
     before = all_scores(network, events)
-    items, features = events.items.clone(), events.features.clone()
+    items, features, queries = (part.clone() for part in events)
     items[9:] = (items[9:] + 1) % ITEMS
     features[9:, :, 0] = (features[9:, :, 0] + 1) % 4
-    after = all_scores(network, Events(items, features))
+    queries[9:, :, 0] = (queries[9:, :, 0] + 1) % 3
+    after = all_scores(network, Events(items, features, queries))
     torch.testing.assert_close(after[:9], before[:9])
     assert not torch.allclose(after[9:], before[9:])
 
 
 def test_company_and_padding_change_nothing(network, events):
-    alone = Events(events.items[:6, 1:2], events.features[:6, 1:2])
+    alone = Events(*(part[:6, 1:2] for part in events))
     torch.testing.assert_close(all_scores(network, alone)[:, 0], all_scores(network, events)[:6, 1])
 
 
 def test_step_by_step_ends_where_one_pass_ends(network, events):
     state = network.start(3)
-    for items, features, expected in zip(*events, all_vectors(network, events), strict=True):
-        state = network.step(state, Events(items, features))
-        torch.testing.assert_close(network.decode(state), expected)
+    for step, expected in zip(zip(*events, strict=True), all_vectors(network, events), strict=True):
+        state = network.step(state, Events(*step))
+        torch.testing.assert_close(network.decode(state, Events(*step)), expected)
+
+
+def test_a_score_is_the_factorisation_machine_between_history_context_and_metadata(events):
+    network = tiny_network(ITEMS, FEATURES, fields=fields(), query_sizes=QUERIES).eval()
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.copy_(torch.randn_like(weights))
+    got = all_scores(network, events)[6, 2]
+    without = tiny_network(ITEMS, FEATURES, fields=fields())
+    without.load_state_dict({n: w for n, w in network.state_dict().items() if n != "query.weight"})
+    state = all_vectors(without.eval(), events)[6, 2]
+    query = [network.query.weight[code] for code in events.queries[6, 2]]
+    for item in range(ITEMS):
+        parts = [(network.items.own.weight[item], network.items.own_bias[item], 1.0)]
+        for code, weight in zip(*(part[item] for part in fields()), strict=True):
+            parts.append((network.items.field[code, :-1], network.items.field[code, -1], weight))
+        score = sum(w * (left @ v) for left in [state, *query] for v, _, w in parts)
+        score += sum(w * bias for _, bias, w in parts)
+        score += network.repeat if item in events.items[:7, 2] else 0.0
+        torch.testing.assert_close(got[item], score, rtol=1e-4, atol=1e-4)
+
+
+def test_some_items_vectors_are_rows_of_all():
+    network = tiny_network(ITEMS, FEATURES, fields=fields())
+    torch.nn.init.normal_(network.items.field)
+    some = torch.tensor([4, 19, 4, 0])
+    for part, whole in zip(network.output(some), network.output(), strict=True):
+        torch.testing.assert_close(part, whole[some])
+    torch.testing.assert_close(network.items(some[:, None])[:, 0], network.output().table[some])
+
+
+def test_what_is_withheld_in_training_is_the_items_own_part_and_the_request():
+    rng = np.random.default_rng(0)
+    network = tiny_network(
+        ITEMS, FEATURES, fields=fields(), query_sizes=QUERIES, withheld=0.5, rng=rng
+    )
+    torch.nn.init.normal_(network.items.field)
+    torch.nn.init.normal_(network.query.weight)
+    whole = network.eval().output().table
+    of_fields = network.items.of_fields(slice(ITEMS))[:, :-1]
+    in_training = network.train().output().table
+    is_whole = torch.isclose(in_training, whole).all(1)
+    is_reduced = torch.isclose(in_training, of_fields).all(1)
+    assert (is_whole | is_reduced).all()
+    assert 0 < is_whole.sum() < ITEMS
+    codes = torch.tensor([[2, 5]]).expand(400, 2)
+    tokens = network.query(codes)
+    weight = network.query.weight
+    told = torch.isclose(tokens, weight[2] + weight[5]).all(1).float().mean()
+    nothing = torch.isclose(tokens, weight[0] + weight[3]).all(1).float().mean()
+    assert told == pytest.approx(0.5**3, abs=0.06)
+    assert nothing == pytest.approx(0.5 + 0.5**3, abs=0.08)
 
 
 def test_seen_are_the_items_up_to_each_position_once():
@@ -91,9 +157,7 @@ def test_repeat_is_added_to_seen_items_only(network, events):
 
 def test_the_start_weights_follow_from_the_seed():
     def weights(seed: int) -> torch.Tensor:
-        network = SessionNetwork(
-            ITEMS, 3, hidden_size=8, embedding_size=6, rng=np.random.default_rng(seed)
-        )
+        network = tiny_network(ITEMS, 3, rng=np.random.default_rng(seed))
         return torch.cat([parameter.flatten() for parameter in network.parameters()])
 
     assert torch.equal(weights(1), weights(1))

@@ -180,13 +180,14 @@ def test_reading_on_from_a_state_equals_reading_the_whole(ring_model):
 
     pages = [3, 4, 5, 6, 7]
     rows = ring_model.model_.reader.read([walk(pages)])
-    network = ring_model.model_.network
+    network, nothing = ring_model.model_.network, torch.zeros(1, 0, dtype=torch.long)
     with torch.inference_mode():
         state = network.start(1)
         for item, features in zip(rows.items, rows.features, strict=True):
-            event = Events(torch.tensor([item]), torch.from_numpy(features)[None])
+            event = Events(torch.tensor([item]), torch.from_numpy(features)[None], nothing)
             state = network.step(state, event)
-        scores = (network.decode(state) @ network.table.T + network.bias)[0].numpy()
+        table, bias = network.output()
+        scores = (network.decode(state, event) @ table.T + bias)[0].numpy()
     scores[pages] += network.repeat.item()
     np.testing.assert_allclose(scores, ring_model.score([walk(pages)])[0], rtol=1e-4, atol=1e-4)
 

@@ -18,7 +18,7 @@ def sequences_of(lengths: list[int]) -> Sequences:
     items = np.arange(offsets[-1])
     targets = items + 1
     targets[offsets[1:] - 1] = NO_TARGET
-    return Sequences(items, items[:, None] % 7, targets, offsets)
+    return Sequences(items, items[:, None] % 7, targets, offsets, items[:, None] % 5)
 
 
 @pytest.mark.parametrize("context", [0, 3])
@@ -74,6 +74,7 @@ def test_a_target_has_the_weight_of_its_event():
         np.zeros((5, 1), np.int64),
         np.array([0, 1, NO_TARGET, 2, NO_TARGET]),
         np.array([0, 3, 5]),
+        np.zeros((5, 0), np.int64),
     ).weighted(np.array([1.0, 3.0, 2.0]))
     batch = make_batch(sequences, cut_windows(sequences.offsets, 9), np.array([0, 1]))
     of_target = dict(zip(batch.targets.tolist(), batch.weights.tolist(), strict=True))

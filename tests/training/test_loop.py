@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from personalens.networks.session_network import SessionNetwork
+from personalens.testing.tiny_network import tiny_network
 from personalens.training.batches import NO_TARGET, Sequences, cut_windows
 from personalens.training.loop import Reporter, Trainer, train
 from personalens.training.losses import FullSoftmax
@@ -23,9 +23,11 @@ def make_trainer(seed: int = 0, options: TrainingOptions = OPTIONS) -> Trainer:
     offsets = np.arange(0, 301, 10)
     targets = (items + 1) % ITEMS
     targets[offsets[1:] - 1] = NO_TARGET
-    sequences = Sequences(items, np.zeros((300, 1), np.int64), targets, offsets)
+    sequences = Sequences(
+        items, np.zeros((300, 1), np.int64), targets, offsets, np.zeros((300, 0), np.int64)
+    )
     rng = np.random.default_rng(seed)
-    network = SessionNetwork(ITEMS, 1, hidden_size=8, embedding_size=8, dropout=0.25, rng=rng)
+    network = tiny_network(ITEMS, 1, width=8, truncate=32, dropout=0.25, rng=rng)
     return Trainer(network, sequences, cut_windows(offsets, 100), FullSoftmax(), options, rng)
 
 

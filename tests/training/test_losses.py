@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from personalens.networks.session_network import SessionNetwork, seen_before
+from personalens.testing.tiny_network import tiny_network
 from personalens.training import losses
 from personalens.training.losses import FullSoftmax, SampledSoftmax
 
@@ -15,11 +16,11 @@ ITEMS = 50
 
 @pytest.fixture
 def network() -> SessionNetwork:
-    network = SessionNetwork(ITEMS, 3, hidden_size=4, embedding_size=6).double()
+    network = tiny_network(ITEMS, 3, width=6, hidden_size=4).double()
     torch.manual_seed(0)
     with torch.no_grad():
-        network.item.weight.normal_()
-        network.bias.normal_()
+        network.items.own.weight.normal_()
+        network.items.own_bias.normal_()
         network.repeat.fill_(-1.5)
     return network
 
@@ -36,7 +37,7 @@ def case(network):
 
 
 def gradients(loss: Tensor, vectors: Tensor, network: SessionNetwork) -> list[Tensor]:
-    leaves = [vectors, network.item.weight, network.bias, network.repeat]
+    leaves = [vectors, network.items.own.weight, network.items.own_bias, network.repeat]
     return list(torch.autograd.grad(3 * loss, leaves))
 
 

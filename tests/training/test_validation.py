@@ -32,7 +32,7 @@ class KnownRanks:
     """Stands for a network that puts item 0 first, 1 second and so on, whatever it reads."""
 
     catalogue_size = 20
-    bias = torch.zeros(20)
+    device = torch.device("cpu")
 
     def eval(self):
         return self
@@ -48,7 +48,11 @@ def test_the_figure_is_the_mean_gain_at_the_ranks_of_the_targets():
     # Asked for: item 0 at rank 1, item 2 at rank 3, item 11 at rank 12, out of ten.
     targets = np.array([5, 0, 2, NO_TARGET, 11, NO_TARGET])
     sequences = Sequences(
-        np.array([20, 5, 0, 2, 20, 11]), np.zeros((6, 1), np.int64), targets, np.array([0, 4, 6])
+        items=np.array([20, 5, 0, 2, 20, 11]),
+        features=np.zeros((6, 1), np.int64),
+        targets=targets,
+        offsets=np.array([0, 4, 6]),
+        queries=np.zeros((6, 0), np.int64),
     )
     windows = Windows(np.array([0, 4]), np.array([4, 6]), np.array([1, 4]))
     figure = NextItemValidation(sequences, windows)(KnownRanks())
