@@ -133,7 +133,7 @@ def leave_one_out_report(
     for batch in _batches(np.arange(len(cases)), len(model.items_)):
         histories = cases.histories(batch, model.items_, users=getattr(model, "users_", None))
         last = cases.interactions.item_codes[cases.rows[batch] - 1]
-        scores = _scores(model, histories, known[last], exclude_seen)
+        scores = question_scores(model, histories, known[last], exclude_seen)
         ranks.append(rank_of(scores, answers[batch]))
     rank = np.concatenate(ranks)
     return pd.DataFrame(
@@ -186,19 +186,32 @@ def _service_lists(
         holdout.inputs, users, items=model.items_, users=getattr(model, "users_", None)
     )
     last = holdout.inputs.item_codes[holdout.inputs.offsets[users + 1] - 1]
-    scores = _scores(model, histories, known[last], exclude_seen)
+    scores = question_scores(model, histories, known[last], exclude_seen)
     ranked = top_k_matrix(scores, LIST_LENGTH)
     missing = LIST_LENGTH - ranked.shape[1]
     return np.pad(ranked, ((0, 0), (0, missing)), constant_values=NOTHING)
 
 
-def _scores(
+def question_scores(
     model: ScoresHistories,
     histories: Sequence[History],
     last_codes: np.ndarray,
     exclude_seen: bool,
 ) -> np.ndarray:
-    """Return (B, items); recipes that relate items are asked about the last item of each user."""
+    """Return (B, items) scores for what comes next.
+
+    Parameters
+    ----------
+    model
+        Trained.
+    histories
+        What is known at each question, in the model's codes.
+    last_codes
+        (B,) the newest item of each, -1 where the model does not know it: recipes that relate items
+        are asked about it.
+    exclude_seen
+        Whether what is in a history gets -inf.
+    """
     if getattr(model, "recipe_type", None) == "RELATED_ITEMS":
         scores = model.score_related(last_codes)  # type: ignore[attr-defined]
     else:

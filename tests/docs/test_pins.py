@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / "benchmarks" / "peers"
 PINNED_EXTRAS = ("labs", "server", "dev")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LINES = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
@@ -85,9 +86,11 @@ def test_the_pins_run_on_the_python_that_is_promised():
 
 
 def sources():
-    """Yield each file of Python and the code of each lab."""
+    """Yield each file of Python and the code of each lab; the benchmarks' peers are apart."""
     for folder in ("personalens", "tests", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.parent == PEERS:
+                continue
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "labs").glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -107,7 +110,8 @@ def imported_names(text: str) -> set[str]:
 
 def test_whatever_is_imported_is_pinned():
     providers = metadata.packages_distributions()
-    ours = {"personalens", "tests", *sys.stdlib_module_names}
+    benchmarks = {path.stem for path in (ROOT / "benchmarks").iterdir()}
+    ours = {"personalens", "tests", *benchmarks, *sys.stdlib_module_names}
     missing = {
         f"{file} imports {name}"
         for file, text in sources()
@@ -115,3 +119,19 @@ def test_whatever_is_imported_is_pinned():
         if not {canonicalize_name(found) for found in providers.get(name, ())} & set(PINS)
     }
     assert missing == set()
+
+
+def test_whatever_the_peers_import_is_pinned_for_them():
+    lines = [
+        line
+        for path in (ROOT / "benchmarks").glob("requirements*.txt")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    ]
+    assert all(re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line) for line in lines)
+    pinned = {canonicalize_name(re.split(r"[\[=]", line)[0]) for line in lines}
+    ours = {path.stem for path in PEERS.glob("*.py")} | set(sys.stdlib_module_names)
+    for path in sorted(PEERS.glob("*.py")):
+        imported = imported_names(path.read_text(encoding="utf-8")) - ours
+        missing = {name for name in imported if canonicalize_name(name) not in pinned}
+        assert missing == set(), path.name

@@ -1,0 +1,134 @@
+"""Who takes part in the accuracy benchmark, in which environment, and how it is tuned.
+
+Every grid is gone through on the protocol's validation round and the setting with the best NDCG@10
+is trained again on each round. A contestant without a grid has the setting that is given, and the
+reason stands beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENTS = HERE.parent / ".venv-bench"
+Setting = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name
+        In the table.
+    script, model
+        Which script runs it, and under which name the script knows it.
+    environment
+        Folder under ``.venv-bench``; empty for our own.
+    grid
+        Settings to choose among on validation.
+    is_random
+        Whether another seed gives another model.
+    knows_strangers
+        Whether it can be asked about users it has not trained on.
+    is_slow
+        Whether it is trained for one seed or round only, where the others have several.
+    seconds_of
+        A contestant whose seconds of fitting it is given, as the setting ``seconds``.
+    """
+
+    name: str
+    script: str
+    model: str
+    environment: str = ""
+    grid: tuple[Setting, ...] = ({},)
+    is_random: bool = False
+    knows_strangers: bool = True
+    is_slow: bool = False
+    seconds_of: str = ""
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its environment."""
+        if not self.environment:
+            return Path(sys.executable)
+        return ENVIRONMENTS / self.environment / "bin" / "python"
+
+
+def settings(**values: list[Any]) -> tuple[Setting, ...]:
+    """Return every combination."""
+    return tuple(
+        dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())
+    )
+
+
+TRANSITION_GRID = tuple(
+    {**rest, "last": last, "recency": recency}
+    for rest in settings(window=[10, 20, 40], decay=[0.9, 0.95], popularity_penalty=[0.0, 0.3, 0.5])
+    for last, recency in [(1, 1.0), (5, 0.8), (20, 0.8), (20, 0.9)]
+)
+NEIGHBOUR_GRID = settings(K=[10, 20, 50, 100, 200])
+ALS_GRID = settings(
+    factors=[32, 64], regularization=[0.1, 10.0, 30.0, 100.0], alpha=[1.0, 5.0], iterations=[15]
+)
+BPR_GRID = settings(
+    factors=[64], learning_rate=[0.05], regularization=[0.01, 0.03, 0.1], iterations=[100, 300]
+)
+LENSKIT_NEIGHBOUR_GRID = settings(max_nbrs=[10, 20, 50, 100, 200])
+LENSKIT_MF_GRID = settings(
+    embedding_size=[32, 64], regularization=[0.1, 1.0, 10.0], weight=[5.0, 40.0]
+)
+
+_OWN, _IMPLICIT, _LENSKIT = "own_models.py", "peers/implicit_models.py", "peers/lenskit_models.py"
+_SASREC, _GRU4REC = "peers/rectools_sasrec.py", "peers/recbole_gru4rec.py"
+
+PEERS = [
+    Contestant("popularity", _OWN, "popularity"),
+    Contestant("EASE", _OWN, "EASE", grid=settings(penalty=[30.0, 100.0, 300.0, 1000.0])),
+    Contestant("windowed transition counts", _OWN, "transitions", grid=TRANSITION_GRID),
+    Contestant("implicit item-kNN, cosine", _IMPLICIT, "cosine", "peers", NEIGHBOUR_GRID),
+    Contestant("implicit item-kNN, BM25", _IMPLICIT, "BM25", "peers", NEIGHBOUR_GRID),
+    Contestant("implicit item-kNN, TF-IDF", _IMPLICIT, "TF-IDF", "peers", NEIGHBOUR_GRID),
+    Contestant("implicit ALS", _IMPLICIT, "ALS", "peers", ALS_GRID, is_random=True),
+    Contestant(
+        "implicit BPR", _IMPLICIT, "BPR", "peers", BPR_GRID, is_random=True, knows_strangers=False
+    ),
+    Contestant("LensKit item-kNN", _LENSKIT, "ItemKNN", "peers", LENSKIT_NEIGHBOUR_GRID),
+    Contestant(
+        "LensKit implicit MF", _LENSKIT, "ImplicitMF", "peers", LENSKIT_MF_GRID, is_random=True
+    ),
+    # One setting, the better of two in an earlier comparison: a grid would take hours.
+    Contestant(
+        "RecTools SASRec, to its end", _SASREC, "SASRec", "peers", is_random=True, is_slow=True
+    ),
+    Contestant(
+        "RecTools SASRec, the time of aws-hrnn",
+        _SASREC,
+        "SASRec",
+        "peers",
+        is_random=True,
+        is_slow=True,
+        seconds_of="aws-hrnn",
+    ),
+    Contestant("RecBole GRU4Rec", _GRU4REC, "GRU4Rec", "recbole", is_random=True, is_slow=True),
+]
+
+
+def recipe(name: str) -> Contestant:
+    """Return one of our recipes with the service's defaults: nothing is tuned here."""
+    return Contestant(name, _OWN, name, is_random=name not in COUNTED)
+
+
+COUNTED = {
+    "aws-popularity-count",
+    "aws-sims",
+    "aws-similar-items",
+    "aws-trending-now",
+    "aws-semantic-similarity",
+}
+"""Recipes that count and solve; every other one draws numbers and is repeated with other seeds."""

@@ -1,0 +1,175 @@
+"""What the accuracy benchmark asks: three protocols, each as rounds of one training and questions.
+
+* ``next-item``: each user's last event (or last few); one round, :func:`leave_one_out`.
+* ``hold-out``: the newest tenth of the events of a tenth of the users, who do not train; ten draws,
+  :func:`service_holdout`. What GetSolutionMetrics reports.
+* ``unseen-users``: the last event of users who do not train; each user once, in ten folds. What
+  Amazon's notebooks of 2018 and 2019 report.
+
+Settings are chosen on a round of the same form within the first round's training events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from peers.exchange import Task
+
+from personalens import datasets
+from personalens.datasets.interactions import Interactions
+from personalens.evaluation.holdouts import (
+    NextItemCases,
+    ServiceHoldout,
+    leave_one_out,
+    service_holdout,
+)
+
+PROTOCOLS = ("next-item", "hold-out", "unseen-users")
+VALIDATION_SEED = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One training and the questions put to it.
+
+    Attributes
+    ----------
+    train
+        To learn from.
+    known
+        The events that histories are cut from; the same vocabularies.
+    starts, stops
+        (questions,) rows of ``known``: what had happened before each question.
+    truths
+        For each question the codes of the right items.
+    """
+
+    train: Interactions
+    known: Interactions
+    starts: np.ndarray
+    stops: np.ndarray
+    truths: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def users(self) -> np.ndarray:
+        """(questions,) the user codes that are asked about."""
+        return self.known.user_codes[self.starts]
+
+    def slices(self) -> list[slice]:
+        """Return the rows of each question's history."""
+        return [slice(a, b) for a, b in zip(self.starts.tolist(), self.stops.tolist(), strict=True)]
+
+    def task(self) -> Task:
+        """Return the round as another environment's process gets it: without the answers."""
+        rows = np.concatenate([np.arange(each.start, each.stop) for each in self.slices()])
+        return Task(
+            sizes=np.array([len(self.train.users), len(self.train.items)]),
+            user_codes=self.train.user_codes,
+            item_codes=self.train.item_codes,
+            timestamps=self.train.timestamps,
+            askers=self.users,
+            offsets=np.concatenate([[0], np.cumsum(self.stops - self.starts)]),
+            history_items=self.known.item_codes[rows],
+            history_times=self.known.timestamps[rows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A protocol on a data set: ``validation`` to choose settings by, and the ``rounds``."""
+
+    validation: Round
+    rounds: list[Round]
+
+
+def split_data(dataset: str, protocol: str, *, last: int = 1, rounds: int = 10) -> Split:
+    """Load a data set and split it; the same arguments give the same split in every process.
+
+    Parameters
+    ----------
+    dataset
+        As in ``personalens.datasets.load``.
+    protocol
+        One of ``PROTOCOLS``.
+    last
+        Events asked for at the end of each user, for "next-item".
+    rounds
+        Draws of test users ("hold-out"), or folds of users ("unseen-users").
+    """
+    return split_interactions(
+        Interactions.from_frame(datasets.load(dataset).interactions),
+        protocol,
+        last=last,
+        rounds=rounds,
+    )
+
+
+def split_interactions(
+    interactions: Interactions, protocol: str, *, last: int = 1, rounds: int = 10
+) -> Split:
+    """Split interactions; see :func:`split_data`."""
+    if protocol == "next-item":
+        split = leave_one_out(interactions, min_events=max(5, 2 * last + 1), positions=last)
+        return Split(
+            _next_items(split.train, split.validation),
+            [_next_items(split.train_and_validation, split.test)],
+        )
+    if protocol == "hold-out":
+        draws = [_held_out(service_holdout(interactions, seed)) for seed in range(rounds)]
+        inner = service_holdout(draws[0].train, VALIDATION_SEED)
+        return Split(_held_out(inner), draws)
+    if protocol == "unseen-users":
+        folds = _user_folds(interactions, rounds)
+        inner = _user_folds(_without(interactions, folds[0]), rounds, VALIDATION_SEED)
+        return Split(
+            _last_items(_without(interactions, folds[0]), inner[0]),
+            [_last_items(interactions, fold) for fold in folds],
+        )
+    raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+
+
+def _next_items(train: Interactions, cases: NextItemCases) -> Round:
+    events, rows = cases.interactions, cases.rows
+    return Round(train, events, events.offsets[cases.user_codes], rows, _single(cases.item_codes))
+
+
+def _held_out(holdout: ServiceHoldout) -> Round:
+    offsets, users = holdout.inputs.offsets, holdout.test_users
+    truths = [holdout.truth_codes(user) for user in users]
+    return Round(holdout.train, holdout.inputs, offsets[users], offsets[users + 1], truths)
+
+
+def _last_items(interactions: Interactions, users: np.ndarray) -> Round:
+    last = interactions.offsets[users + 1] - 1
+    return Round(
+        _without(interactions, users),
+        interactions,
+        interactions.offsets[users],
+        last,
+        _single(interactions.item_codes[last]),
+    )
+
+
+def _user_folds(interactions: Interactions, folds: int, seed: int = 0) -> list[np.ndarray]:
+    """Return disjoint sets of users with two events or more, which together are all of them."""
+    able = np.flatnonzero(np.diff(interactions.offsets) >= 2)
+    shuffled = np.random.default_rng(seed).permutation(able)
+    return [np.sort(fold) for fold in np.array_split(shuffled, folds)]
+
+
+def _without(interactions: Interactions, users: np.ndarray) -> Interactions:
+    return interactions.select(~np.isin(interactions.user_codes, users))
+
+
+def _single(item_codes: np.ndarray) -> list[np.ndarray]:
+    return [item_codes[place : place + 1] for place in range(len(item_codes))]
+
+
+def save_task(a_round: Round, path: Path) -> None:
+    """Write a round's task where another process reads it."""
+    a_round.task().save(path)
