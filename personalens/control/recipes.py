@@ -35,8 +35,8 @@ class RecipeOperations:
         nextToken: str | None = None,
     ) -> dict[str, Any]:
         """List the recipes by name; ``domain`` keeps those of a Domain dataset group only."""
-        # Every recipe so far serves custom solutions, so none belongs to a domain.
-        names = sorted(catalog.RECIPES) if domain is None else []
+        entries = catalog.RECIPES.values()
+        names = sorted(e.name for e in entries if domain is None or e.domain == domain)
         listing = f"recipes/{domain}"
         first = 0 if nextToken is None else read_token(nextToken, listing)
         last = first + maxResults

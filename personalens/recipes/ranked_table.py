@@ -21,8 +21,10 @@ def ranked_table(
     scores_of: Callable[[list[str]], np.ndarray],
     items: IdMap,
     k: int,
+    *,
+    answer: str = ITEM_ID,
 ) -> pd.DataFrame:
-    """Return the best ``k`` items of each query: ``key``, ITEM_ID, SCORE, RANK (from 1).
+    """Return the best ``k`` items of each query: ``key``, ``answer``, SCORE, RANK (from 1).
 
     Parameters
     ----------
@@ -36,9 +38,11 @@ def ranked_table(
         Vocabulary of the columns of the scores.
     k
         Length of the lists, at least 1.
+    answer
+        Name of the column that holds what was found: items, or users.
     """
     if k < 1:
-        raise ValueError(f"k is {k}; ask for at least 1 item")
+        raise ValueError(f"k is {k}; ask for at least 1")
     queries = [str(query) for query in queries]
     codes, values, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)], [0]
     for batch in _batches(queries, len(items)):
@@ -53,7 +57,7 @@ def ranked_table(
     return pd.DataFrame(
         {
             key: np.repeat(np.array(queries, dtype=object), lengths),
-            ITEM_ID: items.decode(np.concatenate(codes)),
+            answer: items.decode(np.concatenate(codes)),
             SCORE: np.concatenate(values),
             RANK: np.arange(len(before)) - before + 1,
         }

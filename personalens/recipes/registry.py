@@ -91,6 +91,27 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
             "how popular those are anyway (item-to-item collaborative filtering)."
         ),
     ),
+    RecipeEntry(
+        name="aws-item-affinity",
+        implementation="personalens.recipes.item_affinity:ItemAffinity",
+        algorithm="aws-item-affinity",
+        feature_transformation="item-affinity",
+        description=(
+            "For one item, the users who will most likely come to it: vectors of users and items "
+            "by matrix factorisation, and how often users come back to what they had."
+        ),
+    ),
+    RecipeEntry(
+        name="aws-item-attribute-affinity",
+        implementation="personalens.recipes.item_attribute_affinity:ItemAttributeAffinity",
+        algorithm="aws-item-attribute-affinity",
+        feature_transformation="item-attribute-affinity",
+        description=(
+            "For attributes of items, such as a genre, the users who will most likely come to "
+            "items that have them."
+        ),
+        dataset_types=("Interactions", "Items"),
+    ),
 )
 
 PREVIEW_NAMES = {

@@ -9,7 +9,8 @@ Examples
         overrides = {"hidden_dimension": 32}  # quick settings
         floor = 0.2  # NDCG@10 above popularity's on the tiny world
 
-Recipes that relate items inherit :class:`RelatedItemsContract`.
+Recipes that relate items inherit :class:`RelatedItemsContract`, those that rank users
+:class:`~personalens.testing.segment_contract.SegmentContract`.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from personalens.training.progress import Cancelled, ProgressEvent
 
 
 @cache
-def _trained(recipe: type[Recipe], overrides: tuple[tuple[str, Any], ...], seed: int) -> Recipe:
+def _trained(contract: type[RecipeContract]) -> Recipe:
     """Fit once for all tests of a class; they only read."""
-    return recipe(seed=seed, **dict(overrides)).fit(tiny_world().interactions)
+    return contract().fitted(tiny_world().interactions)
 
 
 class RecipeContract:
@@ -69,10 +70,17 @@ class RecipeContract:
 
     @pytest.fixture
     def model(self) -> Recipe:
-        return _trained(self.recipe, tuple(self.overrides.items()), 0)
+        return _trained(type(self))
 
     def untrained(self, seed: int = 0) -> Recipe:
         return self.recipe(seed=seed, **self.overrides)
+
+    def tables(self) -> dict[str, Any]:
+        """Metadata that the recipe is fitted with: ``items``, ``users``."""
+        return {}
+
+    def fitted(self, interactions: Any, **options: Any) -> Recipe:
+        return self.untrained().fit(interactions, **self.tables(), **options)
 
     def queries(self, model: Recipe) -> Sequence[Any]:
         """Every kind of query that ``scores`` takes: all users' histories, and an empty one."""
@@ -103,7 +111,7 @@ class RecipeContract:
         np.testing.assert_allclose(together, np.stack(single), rtol=1e-4, atol=1e-5)
 
     def test_same_seed_same_model(self, model):
-        again = self.untrained().fit(tiny_world().interactions)
+        again = self.fitted(tiny_world().interactions)
         assert np.array_equal(self.all_scores(again), self.all_scores(model))
         assert again.items_ == model.items_
 
@@ -189,7 +197,7 @@ class RecipeContract:
 
     def test_progress_tells_how_far_it_is(self):
         events: list[ProgressEvent] = []
-        self.untrained().fit(tiny_world().interactions, progress=events.append)
+        self.fitted(tiny_world().interactions, progress=events.append)
         fractions = [event.fraction for event in events if event.fraction is not None]
         assert fractions == sorted(fractions)
         assert fractions[0] >= 0
@@ -199,7 +207,7 @@ class RecipeContract:
     @pytest.mark.parametrize("moment", ["first", "middle", "last"])
     def test_cancelling_leaves_nothing(self, moment):
         reports: list[ProgressEvent] = []
-        self.untrained().fit(tiny_world().interactions, progress=reports.append)
+        self.fitted(tiny_world().interactions, progress=reports.append)
         stop_at = {"first": 1, "middle": len(reports) // 2 + 1, "last": len(reports)}[moment]
         model, seen = self.untrained(), []
 
@@ -209,7 +217,7 @@ class RecipeContract:
                 raise Cancelled("stop")
 
         with pytest.raises(Cancelled):
-            model.fit(tiny_world().interactions, progress=stop)
+            model.fit(tiny_world().interactions, **self.tables(), progress=stop)
         assert len(seen) == stop_at
         assert model.items_ is None
         assert model.training_log_ == []
@@ -218,7 +226,7 @@ class RecipeContract:
 
     def test_a_table_is_learned_from_and_left_alone(self, model, world):
         table = world.frame.copy()
-        learned = self.untrained().fit(table)
+        learned = self.fitted(table)
         assert np.array_equal(self.all_scores(learned), self.all_scores(model))
         pd.testing.assert_frame_equal(table, world.frame)
 
@@ -227,7 +235,8 @@ class RecipeContract:
         newcomer = pd.DataFrame(
             {"USER_ID": "new", "ITEM_ID": ["film-1", "film-2"], "TIMESTAMP": [1, 2]}
         )
-        again = model.refit(pd.concat([world.frame, newcomer], ignore_index=True))
+        everything = pd.concat([world.frame, newcomer], ignore_index=True)
+        again = model.refit(everything, **self.tables())
         assert again is not model
         assert type(again) is self.recipe
         assert "film-1" in again.items_
@@ -240,25 +249,25 @@ class RecipeContract:
         table = pd.DataFrame(
             {"USER_ID": "u", "ITEM_ID": ["a", "b", "c"][:events], "TIMESTAMP": range(events)}
         )
-        model = self.untrained().fit(table)
+        model = self.fitted(table)
         assert len(self.table(model, self.unknown, 10)) == events
 
     def test_no_events_are_refused(self):
         empty = pd.DataFrame({"USER_ID": [], "ITEM_ID": [], "TIMESTAMP": []})
         with pytest.raises(ValueError, match="no interactions"):
-            self.untrained().fit(empty)
+            self.fitted(empty)
 
     # -- quality -----------------------------------------------------------------------------
 
     def test_it_is_as_far_ahead_as_it_claims(self, world):
         split = leave_one_out(world.interactions)
-        mine = _ndcg(self.untrained().fit(split.train_and_validation), split)
+        mine = _ndcg(self.fitted(split.train_and_validation), split)
         popular = _ndcg(Popularity().fit(split.train_and_validation), split)
         assert mine >= popular + self.floor
 
     def test_it_can_be_measured_as_the_service_does(self, world):
         holdout = self.recipe.hold_out(world.interactions)
-        metrics = self.untrained().fit(holdout.train, refit=False).measure(holdout)
+        metrics = self.fitted(holdout.train, refit=False).measure(holdout)
         assert len(metrics) == 8
         assert all(0.0 <= value <= 1.0 for value in metrics.values())
         assert metrics["coverage"] > 0

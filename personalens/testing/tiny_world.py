@@ -51,6 +51,13 @@ class TinyWorld:
         """The events in memory."""
         return Interactions.from_frame(self.frame)
 
+    @property
+    def items(self) -> pd.DataFrame:
+        """The films' metadata: ITEM_ID, GENRE (missing for ``the-hit``), NUMBER."""
+        numbers = [float(item[-2:]) if genre else np.nan for item, genre in self.genre.items()]
+        genres = [genre or None for genre in self.genre.values()]
+        return pd.DataFrame({"ITEM_ID": list(self.genre), "GENRE": genres, "NUMBER": numbers})
+
     def related(self, item: str) -> set[str]:
         """The other films of a film's genre."""
         return {other for other, genre in self.genre.items() if genre == self.genre[item]} - {item}

@@ -3,6 +3,7 @@
 import pytest
 
 from personalens.control.recipes import AVAILABLE_SINCE
+from personalens.recipes import catalog
 from personalens.recipes.registry import PREVIEW_NAMES
 from personalens.service_errors import (
     InvalidInputException,
@@ -10,17 +11,18 @@ from personalens.service_errors import (
     ResourceNotFoundException,
 )
 
-RECIPES = ["aws-hrnn", "aws-popularity-count", "aws-sims"]
+RECIPES = sorted(catalog.RECIPES)
 
 
 def names(answer):
     return [recipe["name"] for recipe in answer["recipes"]]
 
 
-def test_the_three_recipes_are_listed(service):
-    answer = service.list_recipes()
+def test_the_recipes_are_listed(service):
+    answer = service.list_recipes(maxResults=100)
     assert names(answer) == RECIPES
-    assert answer["recipes"][0] == {
+    assert {"aws-hrnn", "aws-popularity-count", "aws-sims"} <= set(RECIPES)
+    assert answer["recipes"][RECIPES.index("aws-hrnn")] == {
         "name": "aws-hrnn",
         "recipeArn": "arn:aws:personalize:::recipe/aws-hrnn",
         "status": "ACTIVE",
@@ -32,9 +34,9 @@ def test_the_three_recipes_are_listed(service):
 
 def test_pages_follow_one_another(service):
     first = service.list_recipes(maxResults=2, recipeProvider="SERVICE")
-    second = service.list_recipes(maxResults=2, nextToken=first["nextToken"])
-    assert names(first) + names(second) == RECIPES
-    assert "nextToken" not in second
+    rest = service.list_recipes(maxResults=100, nextToken=first["nextToken"])
+    assert names(first) + names(rest) == RECIPES
+    assert "nextToken" not in rest
 
 
 def test_a_domain_has_no_recipes_yet(service):
@@ -79,7 +81,7 @@ def test_a_recipe_names_its_type_and_what_is_behind_it(service, name, recipe_typ
     ],
 )
 def test_a_recipe_that_does_not_exist_is_not_found(service, arn):
-    with pytest.raises(ResourceNotFoundException, match="aws-hrnn, aws-popularity-count, aws-sims"):
+    with pytest.raises(ResourceNotFoundException, match="aws-hrnn"):
         service.describe_recipe(recipeArn=arn)
 
 
@@ -145,9 +147,9 @@ def test_a_transformation_shows_its_default_parameters(service):
 
 
 def test_unknown_algorithms_and_transformations_are_not_found(service):
-    with pytest.raises(ResourceNotFoundException, match="PersonaLens has: aws-hrnn"):
+    with pytest.raises(ResourceNotFoundException, match="PersonaLens has: aws-"):
         service.describe_algorithm(algorithmArn="arn:aws:personalize:::algorithm/deepfm")
-    with pytest.raises(ResourceNotFoundException, match="JSON-percentile-filtering, sims"):
+    with pytest.raises(ResourceNotFoundException, match="JSON-percentile-filtering, "):
         service.describe_feature_transformation(
             featureTransformationArn="arn:aws:personalize:::feature-transformation/nothing"
         )

@@ -23,6 +23,7 @@ def test_every_entry_leads_to_its_recipe():
         ("aws-hrnn", "USER_PERSONALIZATION", "aws-hrnn", "JSON-percentile-filtering"),
         ("aws-popularity-count", "POPULAR_ITEMS", "aws-popularity-count", "sims"),
         ("aws-sims", "RELATED_ITEMS", "aws-sims", "sims"),
+        ("aws-item-affinity", "USER_SEGMENTATION", "aws-item-affinity", "item-affinity"),
     ],
 )
 def test_names_of_the_service(name, recipe_type, algorithm, feature_transformation):
@@ -50,11 +51,15 @@ FACTS = {
         ("max_item_interaction_count_percentile", *HISTORY_LENGTH[0][1:]),
     ],
     "aws-popularity-count": [],
+    "aws-item-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
+    "aws-item-attribute-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
 }
 DEFAULTS = {
     "aws-hrnn": ["43", "32", "true", "0.0", "0.99"],
     "aws-sims": ["0.5", "3", "0.005", "0.995", "0.01", "0.9"],
     "aws-popularity-count": [],
+    "aws-item-affinity": ["149"],
+    "aws-item-attribute-affinity": ["149"],
 }
 
 

@@ -1,0 +1,94 @@
+"""aws-item-attribute-affinity: the users who will most likely come to items of a kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata, categorical_values
+from personalens.evaluation.segment_metrics import WithinUserHoldout
+from personalens.recipes.attribute_expressions import items_with_attributes
+from personalens.recipes.item_affinity import ItemAffinity
+from personalens.recipes.segmentation import Question
+from personalens.training.progress import Progress
+
+
+class ItemAttributeAffinity(ItemAffinity):
+    """Rank users for all items with given attributes.
+
+    A user's affinity to a kind of items is the sum of their affinities to the single items, as
+    :class:`~personalens.recipes.item_affinity.ItemAffinity` has them: the more of a kind a user
+    would come to, the higher the user stands.
+
+    Attributes
+    ----------
+    attributes_
+        The items' metadata, by which expressions are read.
+
+    Notes
+    -----
+    It is measured by the questions ``field = "category"``, one for each category that occurs among
+    the items of the truths. Categories are the categorical fields'; numbers can be asked for but
+    are not measured.
+
+    Amazon Personalize: recipe aws-item-attribute-affinity; a line
+    ``{"itemAttributes": "ITEMS.genres = \\"Drama\\""}`` of a batch segment job.
+    """
+
+    name = "aws-item-attribute-affinity"
+
+    def _fit(
+        self,
+        interactions: Interactions,
+        items: Metadata | None,
+        users: Metadata | None,
+        progress: Progress,
+        refit: bool,
+    ) -> None:
+        fields = {} if items is None else items.fields
+        if not any(field.kind != "text" for field in fields.values()):
+            raise ValueError(
+                f"{self.name} needs items with at least one field that is not running text: give "
+                "items="
+            )
+        self.attributes_ = items
+        super()._fit(interactions, items, users, progress, refit)
+
+    def matching_items(self, query: str) -> np.ndarray:
+        """Return the codes of the items of an expression such as ``ITEMS.genres = "Drama"``.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read, or no item of the training data has these attributes.
+        """
+        codes = items_with_attributes(self.attributes_, query)
+        if not len(codes):
+            raise ValueError(f"no item of the training data matches {query}")
+        return codes
+
+    def _questions(self, holdout: WithinUserHoldout) -> list[Question]:
+        came = {int(question.item_codes[0]): question for question in self._users_who_came(holdout)}
+        questions = []
+        for field in self.attributes_.fields.values():
+            if field.kind != "categorical":
+                continue
+            offsets, codes, vocabulary = categorical_values(field)
+            owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            for category in range(len(vocabulary)):
+                items = owner[codes == category]
+                users = [came[item].user_codes for item in items.tolist() if item in came]
+                if users:
+                    questions.append(Question(items, np.unique(np.concatenate(users))))
+        return questions
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        attributes = self.attributes_.to_arrays().items()
+        return super()._tensors() | {f"attributes.{name}": array for name, array in attributes}
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        super()._restore(tensors)
+        prefix = "attributes."
+        self.attributes_ = Metadata.from_arrays(
+            {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
+        )
