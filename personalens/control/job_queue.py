@@ -266,10 +266,11 @@ class JobQueue:
             ).fetchone()
         return row is not None
 
-    def give_back(self, job: Job) -> None:
-        """Return an unfinished job to the queue as if it had not been claimed."""
+    def give_back(self, job: Job, *, counts: bool = True) -> None:
+        """Return an unfinished job to the queue; unless this attempt ``counts``, as if it had not
+        been claimed."""
         with self.holding(job) as tx:
             tx.connection.execute(
-                "UPDATE jobs SET state = ?, attempt = attempt - 1, token = NULL WHERE id = ?",
-                (QUEUED, job.id),
+                "UPDATE jobs SET state = ?, attempt = attempt - ?, token = NULL WHERE id = ?",
+                (QUEUED, int(not counts), job.id),
             )

@@ -127,9 +127,10 @@ def _attempt(context: ServiceContext, job: Job, handler: JobHandler) -> None:
         raise
     except Exception as error:
         _fail(context, job, handler, _reason(context, error))
-    except BaseException:  # Ctrl-C while jobs are inline, or SIGTERM: somebody else may do it
+    except BaseException as end:  # Ctrl-C while jobs are inline, or SIGTERM: others may do it
         if context.jobs.is_held(job):
-            context.jobs.give_back(job)
+            # Memory watchers send SIGTERM first: a job that fells every worker must end some day.
+            context.jobs.give_back(job, counts=not isinstance(end, KeyboardInterrupt))
         raise
 
 

@@ -247,12 +247,13 @@ def test_a_stop_request_survives_the_holder(jobs, dead):
     assert jobs.claim().stop_requested
 
 
-def test_a_job_given_back_costs_no_attempt(jobs):
+@pytest.mark.parametrize(("counts", "attempt"), [(True, 2), (False, 1)])
+def test_a_job_given_back_costs_an_attempt_if_it_shall(jobs, counts, attempt):
     put(jobs, "a")
     job = jobs.claim()
-    jobs.give_back(job)
+    jobs.give_back(job, counts=counts)
     again = jobs.claim()
-    assert (again.id, again.attempt) == (job.id, 1)
+    assert (again.id, again.attempt) == (job.id, attempt)
     assert again.token != job.token
 
 

@@ -209,7 +209,7 @@ def test_a_worker_imports_torch_only_for_a_training(home, real):
         assert "libtorch" not in maps.read()
 
 
-def test_a_terminated_worker_gives_its_job_back(home, jobs, monkeypatch):
+def test_a_terminated_worker_gives_its_job_back_and_has_cost_an_attempt(home, jobs, monkeypatch):
     def handler(context, job, report):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
@@ -219,7 +219,7 @@ def test_a_terminated_worker_gives_its_job_back(home, jobs, monkeypatch):
     with pytest.raises(SystemExit):
         main(["--home", str(home.path)])
     progress = jobs.progress(PREFIX + "a")
-    assert (progress["state"], progress["attempt"]) == (QUEUED, 0)
+    assert (progress["state"], progress["attempt"]) == (QUEUED, 1)  # the next one is the second
     assert check_in(jobs, "x")
     assert check_in(jobs, "y")
 
