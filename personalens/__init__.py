@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from personalens.recipes.hrnn import HRNN
     from personalens.recipes.popularity_count import PopularityCount
     from personalens.recipes.sims import SIMS
+    from personalens.registration import register
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ __all__ = [
     "datasets",
     "deactivate",
     "default_home",
+    "register",
     "stage",
     "training_log",
     "wait",
@@ -53,6 +55,7 @@ _MODULES = {
     "activate": "personalens.activation",
     "deactivate": "personalens.activation",
     "default_home": "personalens.home",
+    "register": "personalens.registration",
     "stage": "personalens.notebook.staging",
     "training_log": "personalens.notebook.training_log",
     "wait": "personalens.notebook.progress",

@@ -145,6 +145,12 @@ def is_active() -> bool:
     return _current_router() is not None
 
 
+def current_home() -> Home:
+    """Return the home of the newest activation, else the default one."""
+    router = _current_router()
+    return default_home() if router is None else router.home
+
+
 def _shown(path: Path) -> str:
     """Return a home in the working tree as seen from here, so that a lab's output is the same on
     every machine; any other home in full."""

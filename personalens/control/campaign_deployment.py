@@ -89,8 +89,9 @@ def deploy(context: ServiceContext, job: Job, report: Progress) -> None:
     target = campaign.body["latestCampaignUpdate"] if is_update else campaign.body
     report(ProgressEvent("loading the model", 0.0))
     try:
-        load_model(version_folder(context.home, target["solutionVersionArn"]))
-    except (OSError, ValueError, KeyError) as error:
+        folder = version_folder(context.home, target["solutionVersionArn"])
+        load_model(folder, context.recipes())
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise JobFailed(f"The model cannot be read: {error}") from error
     report(ProgressEvent("loading the model", 1.0))
     with context.jobs.finishing(job) as tx:

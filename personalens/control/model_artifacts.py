@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from personalens.arns import parse
 from personalens.home import Home
 from personalens.recipes import catalog
 from personalens.recipes.base import Recipe
+from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
 
 logger = logging.getLogger(__name__)
@@ -132,13 +133,20 @@ def read_outcome(folder: Path) -> TrainingOutcome:
     return TrainingOutcome(measured["metrics"], log, measured["trainingHours"])
 
 
-def load_model(folder: Path) -> Recipe:
+def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -> Recipe:
     """Return the trained recipe in an artifact folder.
+
+    ``recipes`` are those that the home knows
+    (:func:`~personalens.control.custom_recipes.known_recipes`); default: ours.
 
     Raises
     ------
     FileNotFoundError
         If there is no artifact, naming the folder.
+    ImportError
+        If its recipe came from outside the package and cannot be imported any more.
+    KeyError
+        If its recipe is not known.
     """
     try:
         name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["recipe"]
@@ -146,7 +154,8 @@ def load_model(folder: Path) -> Recipe:
         raise FileNotFoundError(
             f"there is no trained model in {folder}: it was deleted. Create a new solution version."
         ) from None
-    return catalog.get(name).recipe.load(folder)
+    entry = (recipes or {}).get(name) or catalog.get(name)
+    return entry.recipe.load(folder)
 
 
 def _write_json(path: Path, content: Any) -> None:

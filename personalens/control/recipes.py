@@ -12,7 +12,8 @@ from personalens.arns import algorithm_arn, feature_transformation_arn, parse, r
 from personalens.control.page_tokens import make_token, read_token
 from personalens.control.service_context import ServiceContext
 from personalens.recipes import catalog
-from personalens.recipes.catalog import Hyperparameter, RecipeEntry
+from personalens.recipes.catalog import Hyperparameter
+from personalens.recipes.registry import PREVIEW_NAMES, RecipeEntry
 from personalens.service_errors import ResourceNotFoundException
 
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
@@ -22,7 +23,7 @@ MAX_RESULTS = 100
 
 
 class RecipeOperations:
-    """Operations on recipes. They touch neither the store nor the jobs."""
+    """Operations on recipes. They change nothing."""
 
     context: ServiceContext
 
@@ -34,23 +35,25 @@ class RecipeOperations:
         maxResults: int = MAX_RESULTS,
         nextToken: str | None = None,
     ) -> dict[str, Any]:
-        """List the recipes by name; ``domain`` keeps those of a Domain dataset group only."""
-        entries = catalog.RECIPES.values()
-        names = sorted(e.name for e in entries if domain is None or e.domain == domain)
+        """List the recipes by name, those registered here too; ``domain`` keeps that domain's."""
+        entries = self.context.recipes()
+        names = sorted(name for name in entries if domain in (None, entries[name].domain))
         listing = f"recipes/{domain}"
         first = 0 if nextToken is None else read_token(nextToken, listing)
         last = first + maxResults
-        answer: dict[str, Any] = {"recipes": [_summary(name) for name in names[first:last]]}
+        answer: dict[str, Any] = {
+            "recipes": [_summary(entries[name]) for name in names[first:last]]
+        }
         if last < len(names):
             answer["nextToken"] = make_token(last, listing)
         return answer
 
     def describe_recipe(self, *, recipeArn: str) -> dict[str, Any]:
         """Describe a recipe: its type, and the algorithm and transformation behind it."""
-        entry = require_recipe(recipeArn)
+        entry = require_recipe(self.context, recipeArn)
         return {
             "recipe": {
-                **_summary(entry.name),
+                **_summary(entry),
                 "algorithmArn": algorithm_arn(entry.algorithm),
                 "featureTransformationArn": feature_transformation_arn(
                     entry.feature_transformation
@@ -67,9 +70,10 @@ class RecipeOperations:
         ``defaultResourceConfig``, ``trainingInputMode`` and ``roleArn`` are absent.
         """
         name = _name_in(algorithmArn, "algorithm")
-        entry = next((e for e in catalog.RECIPES.values() if e.algorithm == name), None)
+        entries = self.context.recipes().values()
+        entry = next((e for e in entries if e.algorithm == name), None)
         if entry is None:
-            known = sorted({e.algorithm for e in catalog.RECIPES.values()})
+            known = sorted({e.algorithm for e in entries})
             raise _not_found("algorithm", algorithmArn, known)
         rows = [r for r in catalog.hyperparameter_table(entry) if r.group == catalog.ALGORITHM]
         return {
@@ -90,9 +94,10 @@ class RecipeOperations:
     ) -> dict[str, Any]:
         """Describe a feature transformation: the defaults of its parameters."""
         name = _name_in(featureTransformationArn, "feature-transformation")
-        entries = [e for e in catalog.RECIPES.values() if e.feature_transformation == name]
+        known_entries = self.context.recipes().values()
+        entries = [e for e in known_entries if e.feature_transformation == name]
         if not entries:
-            known = sorted({e.feature_transformation for e in catalog.RECIPES.values()})
+            known = sorted({e.feature_transformation for e in known_entries})
             raise _not_found("feature transformation", featureTransformationArn, known)
         defaults = {
             row.name: row.default
@@ -112,29 +117,35 @@ class RecipeOperations:
         }
 
 
-def require_recipe(arn: str) -> RecipeEntry:
-    """Return the catalogue's entry of a recipe ARN; those of the preview of 2018 still lead to
-    their recipes.
+def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
+    """Return the entry of a recipe ARN; those of the preview of 2018 still lead to their recipes.
 
     Raises
     ------
     ResourceNotFoundException
-        If PersonaLens has no such recipe, with those that it has.
+        If there is no such recipe, with those that there are; or if it came from outside the
+        package and cannot be imported any more.
     """
+    name, entries = _name_in(arn, "recipe") or "", context.recipes()
+    entry = entries.get(PREVIEW_NAMES.get(name, name))
+    if entry is None:
+        raise _not_found("recipe", arn, sorted(entries))
     try:
-        return catalog.get(_name_in(arn, "recipe") or "")
-    except KeyError:
-        raise _not_found("recipe", arn, sorted(catalog.RECIPES)) from None
+        _ = entry.recipe  # imported now, so that what is wrong with it is told here
+    except ImportError as error:
+        raise ResourceNotFoundException(str(error)) from error
+    return entry
 
 
-def _summary(name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "recipeArn": recipe_arn(name),
+def _summary(entry: RecipeEntry) -> dict[str, Any]:
+    summary = {
+        "name": entry.name,
+        "recipeArn": recipe_arn(entry.name),
         "status": "ACTIVE",
         "creationDateTime": AVAILABLE_SINCE,
         "lastUpdatedDateTime": AVAILABLE_SINCE,
     }
+    return summary if entry.domain is None else {**summary, "domain": entry.domain}
 
 
 def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:

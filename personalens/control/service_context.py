@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from personalens.arns import DEFAULT_REGION, account_id
 from personalens.control.catalogue import Catalogue
@@ -13,6 +15,9 @@ from personalens.control.resource_states import is_in_transition
 from personalens.control.resource_store import Resource, ResourceStore
 from personalens.control.worker_launch import ensure_worker
 from personalens.home import Home
+
+if TYPE_CHECKING:
+    from personalens.recipes.registry import RecipeEntry
 
 JOBS_VARIABLE = "PERSONALENS_JOBS"
 
@@ -83,6 +88,12 @@ class ServiceContext:
             self.home, region=region, account=account, catalogue=self.store.catalogue
         )
         return replace(self, store=store, region=region, account=account)
+
+    def recipes(self) -> Mapping[str, RecipeEntry]:
+        """Return the recipes that exist here, those registered in the home among them."""
+        from personalens.control.custom_recipes import known_recipes  # pandas: not for an import
+
+        return known_recipes(self.jobs.store)
 
     def run_jobs(self) -> int:
         """Do all waiting jobs here and now; return how many."""

@@ -62,7 +62,7 @@ class SolutionOperations:
             perform_hpo=performHPO,
             incremental=performIncrementalUpdate,
         )
-        entry = require_recipe(recipe_arn)
+        entry = require_recipe(self.context, recipe_arn)
         body = {
             "recipeArn": arns.recipe_arn(entry.name),
             "datasetGroupArn": datasetGroupArn,

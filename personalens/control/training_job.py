@@ -77,7 +77,7 @@ def _learn(
     context: ServiceContext, version: Resource, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
     started = time.perf_counter()
-    entry = catalog.get(parse(version.body["recipeArn"]).name)
+    entry = context.recipes()[parse(version.body["recipeArn"]).name]
     config = version.body["solutionConfig"]
     _stage(report, "reading the interactions")(ProgressEvent("reading", 0.0))
     data = load_training_data(context, version.body, entry)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -16,26 +18,50 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from personalens.recipes.base import RecipeConfig
-from personalens.recipes.registry import BUILT_IN, PREVIEW_NAMES, RecipeEntry
+from personalens.recipes.registry import BUILT_IN, EVERY_DATASET, PREVIEW_NAMES, RecipeEntry
 
 ALGORITHM, FEATURE_TRANSFORMATION = "algorithm", "featureTransformation"
 
 
+ENTRY_POINTS = "personalens.recipes"
+"""The group of entry points by which an installed package offers its recipes, each under its
+name: ``[project.entry-points."personalens.recipes"]``, ``my-recipe = "my_package.file:MyRecipe"``.
+"""
+
 RECIPES: dict[str, RecipeEntry] = {entry.name: entry for entry in BUILT_IN}
 
 
+@cache
+def installed() -> dict[str, RecipeEntry]:
+    """Return the recipes of installed packages; looking for them imports none."""
+    return {
+        point.name: RecipeEntry(
+            name=point.name,
+            implementation=point.value,
+            algorithm=point.name,
+            feature_transformation=point.name,
+            description=f"{point.value}, of an installed package.",
+            dataset_types=EVERY_DATASET,
+        )
+        for point in metadata.entry_points(group=ENTRY_POINTS)
+        if point.name not in RECIPES
+    }
+
+
 def get(name: str) -> RecipeEntry:
-    """Return the entry of a recipe name, or of the name it had in the preview of 2018.
+    """Return the entry of one of our or an installed package's recipes by its name, or by the name
+    it had in the preview of 2018.
 
     Raises
     ------
     KeyError
         If there is none, with the names there are.
     """
+    entries = RECIPES if PREVIEW_NAMES.get(name, name) in RECIPES else {**installed(), **RECIPES}
     try:
-        return RECIPES[PREVIEW_NAMES.get(name, name)]
+        return entries[PREVIEW_NAMES.get(name, name)]
     except KeyError:
-        raise KeyError(f"there is no recipe {name!r}; choose {', '.join(RECIPES)}") from None
+        raise KeyError(f"there is no recipe {name!r}; choose {', '.join(entries)}") from None
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,18 @@ def hyperparameter_table(entry: RecipeEntry) -> list[Hyperparameter]:
     >>> [(row.name, row.default, row.maximum) for row in hyperparameter_table(get("aws-sims"))][:2]
     [('popularity_discount_factor', '0.5', 1.0), ('min_cointeraction_count', '3', 10)]
     """
-    return [_hyperparameter(name, field) for name, field in entry.config.model_fields.items()]
+    return hyperparameters_of(entry.config)
+
+
+def hyperparameters_of(config: type[RecipeConfig]) -> list[Hyperparameter]:
+    """Return the hyperparameters that a config class declares.
+
+    Raises
+    ------
+    TypeError
+        For one that the service has no way to show.
+    """
+    return [_hyperparameter(name, field) for name, field in config.model_fields.items()]
 
 
 def parse_hyperparameters(

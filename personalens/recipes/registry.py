@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from personalens.recipes.base import Recipe, RecipeConfig
 
 
+EVERY_DATASET = ("Interactions", "Items", "Users")
+"""What a recipe from outside the package is given, as far as the dataset group has it."""
+
+
 @dataclass(frozen=True)
 class RecipeEntry:
     """One recipe as the service lists it.

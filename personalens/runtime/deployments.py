@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personalens.control.model_artifacts import load_model, version_folder
@@ -75,10 +76,13 @@ class Deployments:
         version_arn = campaign.body["solutionVersionArn"]
         folder = version_folder(self._context.home, version_arn)
         try:
-            model = self._models.get(folder, load_model)
-        except FileNotFoundError as error:
+            model = self._models.get(folder, self._load)
+        except (FileNotFoundError, ImportError) as error:
             raise ResourceNotFoundException(
                 f"Campaign {campaign_arn} cannot serve: {error}"
             ) from error
         config = campaign.body.get("campaignConfig", {})
         return Deployment(campaign_arn, version_arn, model, config)
+
+    def _load(self, folder: Path) -> Recipe:
+        return load_model(folder, self._context.recipes())
