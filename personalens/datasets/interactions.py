@@ -189,15 +189,9 @@ class Interactions:
 
     def compact(self) -> Interactions:
         """Return the same events with vocabularies cut to the users and items that occur."""
-        users = np.flatnonzero(np.diff(self.offsets))
-        items = np.flatnonzero(np.bincount(self.item_codes, minlength=len(self.items)))
-        return replace(
-            self,
-            users=IdMap(self.users.ids[users]),
-            items=IdMap(self.items.ids[items]),
-            user_codes=np.searchsorted(users, self.user_codes).astype(np.int32),
-            item_codes=np.searchsorted(items, self.item_codes).astype(np.int32),
-        )
+        users, user_codes = _renumber(self.users, self.user_codes)
+        items, item_codes = _renumber(self.items, self.item_codes)
+        return replace(self, users=users, items=items, user_codes=user_codes, item_codes=item_codes)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the events as a table with the service's column names."""
@@ -213,6 +207,12 @@ class Interactions:
         if self.event_values is not None:
             frame[EVENT_VALUE] = self.event_values
         return frame.assign(**self.context)
+
+
+def _renumber(ids: IdMap, codes: np.ndarray) -> tuple[IdMap, np.ndarray]:
+    """Return the identifiers that occur, in the order in which they were, and the codes in them."""
+    occurs = np.bincount(codes, minlength=len(ids)) > 0
+    return IdMap(ids.ids[occurs]), (np.cumsum(occurs, dtype=np.int32) - 1)[codes]
 
 
 def tie_keys(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
-import time
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +16,30 @@ from torch import nn
 
 from personalens.networks.session_network import SessionNetwork, seen_before
 from personalens.training.batches import Sequences, Windows, bucketed_batches, make_batch
+from personalens.training.checkpoints import Checkpoint
 from personalens.training.devices import compute_threads
 from personalens.training.losses import OutputLoss
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Progress, ProgressEvent
+from personalens.training.reporter import Listener, Reporter
 
-Listener = Callable[[float, float], None]
-"""Called after each batch with the share of the epoch that is done and the mean loss so far."""
+__all__ = ["Reporter", "Trainer", "train"]
+
+
+@dataclass
+class Position:
+    """Where a training is: steps taken, the epoch that they have come to (counted from 1), the
+    state of the generator before it ordered that epoch's batches, and the epoch's loss so far."""
+
+    steps: int = 0
+    epoch: int = 0
+    order: dict[str, Any] | None = None
+    loss_sum: float = 0.0
+    targets: int = 0
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the epoch so far."""
+        return self.loss_sum / max(self.targets, 1)
 
 
 class Trainer:
@@ -38,6 +57,15 @@ class Trainer:
         Rates and limits.
     rng
         Of the order of the batches.
+
+    Attributes
+    ----------
+    position
+        Where the training is.
+    kept
+        The weights that :meth:`keep` remembered.
+    between_steps
+        Held during each step: who holds it sees the trainer as it is between two of them.
     """
 
     def __init__(
@@ -49,34 +77,36 @@ class Trainer:
         options: TrainingOptions,
         rng: np.random.Generator,
     ):
-        self.network = network
-        self._sequences, self._windows, self._loss = sequences, windows, loss
-        self._options, self._rng = options, rng
-        self._optimizer = torch.optim.AdamW(
+        self.network, self.sequences, self.windows = network, sequences, windows
+        self.options, self.rng = options, rng
+        self._loss = loss
+        self.optimizer = torch.optim.AdamW(
             network.parameters(),
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
             fused=True,
         )
-        self._steps = 0
+        self.position = Position()
+        self.kept: dict[str, torch.Tensor] = {}
+        self.between_steps = threading.Lock()
         self._stopped = False
-        self._kept: dict[str, torch.Tensor] = {}
 
-    def run_epoch(self, listen: Listener | None = None) -> float:
-        """Train on every window once and return the mean loss. ``listen`` may raise."""
+    def run_epoch(self, epoch: int, listen: Listener | None = None) -> float:
+        """Train on every window once, or on those that are left of an epoch that was broken off,
+        and return the mean loss. ``listen`` may raise."""
         self.network.train()
-        size = self._options.batch_size_for(len(self._windows))
-        batches = bucketed_batches(self._windows.lengths, size, self._rng)
-        total, count = 0.0, 0
-        for number, chosen in enumerate(batches, start=1):
-            if self._stopped:
-                break
-            self._set_rate(len(batches))
-            loss, targets = self._step(chosen)
-            total, count = total + loss * targets, count + targets
+        batches, position = self._batches(epoch), self.position
+        first = (epoch - 1) * len(batches)
+        while position.steps - first < len(batches) and not self._stopped:
+            with self.between_steps:
+                self._set_rate(len(batches))
+                loss, targets = self._step(batches[position.steps - first])
+                position.steps += 1
+                position.loss_sum += loss * targets
+                position.targets += targets
             if listen is not None:
-                listen(number / len(batches), total / max(count, 1))
-        return total / max(count, 1)
+                listen((position.steps - first) / len(batches), position.mean_loss)
+        return position.mean_loss
 
     def stop(self) -> None:
         """Make :meth:`run_epoch` return after the batch that it is at; from another thread."""
@@ -84,77 +114,43 @@ class Trainer:
 
     def keep(self) -> None:
         """Remember the weights as they are."""
-        self._kept = {name: w.clone() for name, w in self.network.state_dict().items()}
+        self.kept = {name: w.clone() for name, w in self.network.state_dict().items()}
 
     def go_back(self) -> None:
         """Return to the weights that were kept."""
-        self.network.load_state_dict(self._kept)
+        self.network.load_state_dict(self.kept)
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """Return the epoch's batches; once it has begun, the same ones every time."""
+        size = self.options.batch_size_for(len(self.windows))
+        with self.between_steps:
+            if self.position.epoch == epoch:
+                rng = copy.deepcopy(self.rng)
+                rng.bit_generator.state = self.position.order
+                return bucketed_batches(self.windows.lengths, size, rng)
+            order = self.rng.bit_generator.state
+            self.position = Position(self.position.steps, epoch, order)
+            return bucketed_batches(self.windows.lengths, size, self.rng)
 
     def _step(self, chosen: np.ndarray) -> tuple[float, int]:
         network = self.network
-        batch = make_batch(self._sequences, self._windows, chosen).to(network.device)
+        batch = make_batch(self.sequences, self.windows, chosen).to(network.device)
         vectors = network(batch.events, batch.positions)
         seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
         loss = self._loss(network, vectors, batch.targets, seen, batch.weights)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), self._options.clip_norm)
-        self._optimizer.step()
-        self._steps += 1
+        nn.utils.clip_grad_norm_(network.parameters(), self.options.clip_norm)
+        self.optimizer.step()
         return loss.item(), len(batch.targets)
 
     def _set_rate(self, batches: int) -> None:
         """Rise linearly, then fall along half a cosine to zero at the end of ``max_epochs``."""
-        rise = min(1.0, (self._steps + 1) / self._options.warm_up_steps)
-        done = min(1.0, self._steps / (batches * self._options.max_epochs))
-        rate = self._options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
-        for group in self._optimizer.param_groups:
+        rise = min(1.0, (self.position.steps + 1) / self.options.warm_up_steps)
+        done = min(1.0, self.position.steps / (batches * self.options.max_epochs))
+        rate = self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-
-
-@dataclass
-class Reporter:
-    """Turns the loop's figures into progress events and a log.
-
-    ``epochs`` is how many there will be at most.
-    """
-
-    progress: Progress
-    stage: str
-    epochs: int
-
-    def __post_init__(self) -> None:
-        self.log: list[dict[str, float]] = []
-        self._began = time.perf_counter()
-
-    def listener(self, epoch: int) -> Listener:
-        """Return the listener of an epoch, counted from 1."""
-
-        def listen(done: float, loss: float) -> None:
-            self._report((epoch - 1 + done) / self.epochs, epoch, loss)
-
-        return listen
-
-    def close_epoch(self, epoch: int, loss: float, metric: float | None = None) -> None:
-        """Log an epoch; the seconds are those since the last one."""
-        now = time.perf_counter()
-        entry = {"epoch": epoch, "loss": loss, "seconds": now - self._began}
-        self._began = now
-        if metric is not None:
-            entry["ndcg_at_10"] = metric
-            self._report(epoch / self.epochs, epoch, loss, metric)
-        self.log.append(entry)
-
-    def finish(self) -> None:
-        """Report that all is done, however many epochs it took."""
-        self.progress(ProgressEvent(self.stage, fraction=1.0, epochs=self.epochs))
-
-    def _report(self, done: float, epoch: int, loss: float, metric: float | None = None) -> None:
-        self.progress(
-            ProgressEvent(
-                self.stage, fraction=done, epoch=epoch, epochs=self.epochs, loss=loss, metric=metric
-            )
-        )
 
 
 def train(
@@ -182,19 +178,27 @@ def train(
         thread and ends with its weights after the same one. Two trainings side by side use two
         cores far better than one training on both.
 
+    Notes
+    -----
+    With ``checkpoint_folder`` among the trainer's options the training goes on where an earlier one
+    of the same data and options was broken off, and ends with the same weights, bit for bit.
+
     Returns
     -------
     int
         The epochs behind the weights, counted from 1.
     """
     trainers = [trainer] if companion is None else [trainer, companion]
-    best, best_epoch = -math.inf, 0
+    checkpoint = Checkpoint(trainers, reporter)
+    course = checkpoint.resume()
     second = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
     with compute_threads(1), second:
-        for epoch in range(1, reporter.epochs + 1):
-            alongside = None if companion is None else second.submit(companion.run_epoch)
+        while course.epoch < reporter.epochs and course.epoch - course.best_epoch < patience:
+            epoch = course.epoch + 1
+            alongside = None if companion is None else second.submit(companion.run_epoch, epoch)
             try:
-                loss = trainer.run_epoch(reporter.listener(epoch))
+                listen = checkpoint.listener(reporter.listener(epoch), course)
+                loss = trainer.run_epoch(epoch, listen)
                 figure = math.inf if validate is None else validate(trainer.network)
                 reporter.close_epoch(epoch, loss, None if validate is None else figure)
             except BaseException:
@@ -203,15 +207,15 @@ def train(
                 raise
             if alongside is not None:
                 alongside.result()
-            if figure >= best:  # of equals the later one: a figure may be at its limit
-                best, best_epoch = figure, epoch
+            course.epoch = epoch
+            if figure >= course.best:  # of equals the later one: a figure may be at its limit
+                course.best, course.best_epoch = figure, epoch
                 if validate is not None:
                     for each in trainers:
                         each.keep()
-            elif epoch - best_epoch >= patience:
-                break
+            checkpoint.save(course)
     if validate is not None:
         for each in trainers:
             each.go_back()
     reporter.finish()
-    return best_epoch
+    return course.best_epoch

@@ -33,6 +33,9 @@ class TrainingOptions:
         Of AdamW.
     clip_norm
         The gradient's norm is cut to this.
+    checkpoint_folder
+        Where trainings keep their state, a file each, so that one that was killed goes on where it
+        was; the caller removes it. Empty: nowhere.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class TrainingOptions:
     warm_up_steps: int = 20
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    checkpoint_folder: str = ""
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "patience", "batch_size", "min_batches"):

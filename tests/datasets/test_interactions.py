@@ -139,6 +139,31 @@ def test_compact_keeps_the_events_and_drops_what_does_not_occur():
     assert compact.to_frame().equals(only.to_frame())
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_compact_keeps_every_event_in_its_place(seed):
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(
+        {
+            "USER_ID": rng.integers(0, 9, 300).astype(str),
+            "ITEM_ID": rng.integers(0, 40, 300).astype(str),
+            "TIMESTAMP": rng.integers(0, 4, 300),  # mostly ties
+            "DEVICE": rng.choice(["tv", "web"], 300),
+        }
+    )
+    items = IdMap(rng.permutation(40).astype(str))
+    events = Interactions.from_frame(rows, items=items, tie_seed=seed)
+    some = events.select(np.isin(events.user_codes, rng.permutation(9)[:4]))
+    compact = some.select(rng.random(len(some)) < 0.2).compact()
+    again = compact.compact()
+    assert compact.to_frame().equals(again.to_frame())
+    assert set(compact.users.ids[compact.user_codes]) == set(compact.users.ids)
+    assert set(compact.items.ids[compact.item_codes]) == set(compact.items.ids)
+    whole = some.compact()
+    assert whole.to_frame().equals(some.to_frame())
+    assert (np.diff(whole.user_codes) >= 0).all()
+    assert whole.item_codes.dtype == whole.user_codes.dtype == np.int32
+
+
 def test_weights_stay_with_their_events():
     events = Interactions.from_frame(frame(("a", "x", 1), ("b", "y", 2), ("b", "z", 3)))
     weighted = replace(events, event_weights=np.array([0.1, 0.2, 0.3], np.float32))

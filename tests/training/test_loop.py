@@ -101,7 +101,7 @@ def test_a_listener_stops_both_trainings_within_a_batch():
         train(make_trainer(), reporter(stop), companion=companion)
     assert len(seen) == 3
     after = weights(companion)
-    companion.run_epoch()
+    companion.run_epoch(2)
     assert torch.equal(weights(companion), after)
 
 
@@ -120,8 +120,10 @@ def test_reports_tell_stage_fraction_epoch_loss_and_metric():
 def test_the_learning_rate_rises_and_falls_to_nothing():
     trainer = make_trainer(options=TrainingOptions(max_epochs=2, warm_up_steps=5, batch_size=1))
     rates = []
-    for _ in range(2):
-        trainer.run_epoch(lambda done, loss: rates.append(trainer._optimizer.param_groups[0]["lr"]))
+    for epoch in (1, 2):
+        trainer.run_epoch(
+            epoch, lambda done, loss: rates.append(trainer.optimizer.param_groups[0]["lr"])
+        )
     peak = int(np.argmax(rates))
     assert peak == 4
     assert all(a > b for a, b in itertools.pairwise(rates[peak:]))
