@@ -141,3 +141,13 @@ def test_timelines_keep_the_order_of_first_appearance():
 def test_shares_are_counted_in_steps_of_a_twentieth():
     ax = plots.share_histogram(np.array([0.02, 0.03, 0.97]), label="share")
     assert [bar.get_height() for bar in ax.patches][::19] == [2, 1]
+
+
+def test_a_ladder_shows_each_step_with_its_figure_and_the_error_of_its_gain():
+    ax = plots.ladder(["first", "second"], [0.1, 0.3], [np.nan, 0.05], label="NDCG@10")
+    assert [bar.get_width() for bar in ax.patches] == [0.1, 0.3]
+    assert [text.get_text().strip() for text in ax.texts] == ["0.100", "0.300"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    [lines] = [container for container in ax.containers if hasattr(container, "has_xerr")]
+    [[start, end]] = [s[:, 0] for s in lines[2][0].get_segments() if s[0, 1] == 1]
+    assert (round(start, 6), round(end, 6)) == (0.25, 0.35)

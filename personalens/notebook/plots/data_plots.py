@@ -1,25 +1,16 @@
-"""The figures of the labs. Each takes ``ax=None`` and returns the Axes, so that it can be restyled.
-
-Colours are petroff10 (told apart by colour-blind readers); markers or labels repeat what a colour
-says. Nothing here is random: the same data gives the same picture.
-"""
+"""What interactions look like: popularity, time, bursts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import color_sequences
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from personalens.notebook.figure_output import use_small_png
+from personalens.notebook.plots.axes import COLOURS, new_axes
 
-COLOURS = color_sequences["petroff10"]
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SIZE, DPI = (7.5, 3.2), 88
 _SECOND, _MINUTE, _HOUR, _DAY, _YEAR = 1, 60, 3600, 86400, 31_557_600
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
 _ZERO_GAP = 0.12
@@ -32,17 +23,6 @@ _TIME_TICKS = {
     30 * _DAY: "1 month",
     _YEAR: "1 year",
 }
-
-
-def new_axes(*, columns: int = 1, size: tuple[float, float] = SIZE) -> Axes | np.ndarray:
-    """Return one Axes, or an array of ``columns`` Axes side by side, in the labs' style."""
-    _, axes = plt.subplots(1, columns, figsize=size, dpi=DPI, layout="constrained")
-    use_small_png()
-    for axis in np.atleast_1d(axes):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3, linewidth=0.6)
-        axis.set_axisbelow(True)
-    return axes
 
 
 def rank_curve(counts: Sequence[int], *, what: str = "film", ax: Axes | None = None) -> Axes:
@@ -172,121 +152,3 @@ def viewer_timelines(events: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.set(xlabel="time since the viewer's first interaction", title="One tick is one interaction")
     return ax
-
-
-def training_curve(log: pd.DataFrame, column: str, *, label: str, ax: Axes | None = None) -> Axes:
-    """Plot one column of a training log against the epoch.
-
-    In a column where more is better (all but ``loss``) the best epoch is marked.
-    """
-    ax = new_axes() if ax is None else ax
-    known = log.dropna(subset=[column])
-    ax.plot(known["epoch"], known[column], "o-", color=COLOURS[0], markersize=4)
-    if column != "loss" and len(known):
-        best = known.loc[known[column].idxmax()]
-        place = (best["epoch"], best[column])
-        ax.plot(*place, "D", color=COLOURS[1], markersize=8)
-        words = f"best: epoch {int(best['epoch'])}"
-        ax.annotate(words, place, (0, 9), textcoords="offset points", ha="center")
-        ax.margins(y=0.18)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="epoch (one pass over the data)", ylabel=label)
-    return ax
-
-
-def metric_comparison(metrics: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot one row of dots per metric, one marker per recipe.
-
-    Parameters
-    ----------
-    metrics
-        Index: metric names as GetSolutionMetrics writes them; columns: recipes; values 0..1.
-    """
-    ax = new_axes(size=(7.5, 0.42 * len(metrics) + 1.1)) if ax is None else ax
-    rows = np.arange(len(metrics))
-    for position, recipe in enumerate(metrics.columns):
-        ax.plot(
-            metrics[recipe],
-            rows,
-            MARKERS[position % len(MARKERS)],
-            color=COLOURS[position % 10],
-            markersize=8,
-            label=recipe,
-        )
-    ax.hlines(rows, metrics.min(axis=1), metrics.max(axis=1), color="grey", alpha=0.4, zorder=0)
-    ax.set_yticks(rows, [_short_metric(str(name)) for name in metrics.index])
-    ax.invert_yaxis()
-    ax.set_xlim(left=0)
-    ax.set(xlabel="value (right is better)", title="Three recipes, one hold-out")
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return ax
-
-
-def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None) -> Axes:
-    """Plot how many items each pair of lists has in common, as numbers on shades."""
-    ax = new_axes(size=(3.8, 3.2)) if ax is None else ax
-    names = list(lists)
-    shared = np.array([[len(set(lists[a]) & set(lists[b])) for b in names] for a in names])
-    ax.grid(False)
-    ax.imshow(shared, cmap="Blues", vmin=0, vmax=max(shared.max(), 1))
-    for row, column in np.ndindex(shared.shape):
-        dark = shared[row, column] > 0.6 * shared.max()
-        colour = "white" if dark else "black"
-        ax.text(column, row, shared[row, column], ha="center", va="center", color=colour)
-    ax.set_xticks(range(len(names)), names)
-    ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel="list", ylabel="list", title="Films that two lists share")
-    return ax
-
-
-def workflow_map(*, ax: Axes | None = None) -> Axes:
-    """Draw the resources of Amazon Personalize, what leads to what, and the lab for each."""
-    ax = new_axes(size=(9.0, 2.6)) if ax is None else ax
-    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": COLOURS[0]}
-    patches = {
-        words: ax.text(x, y, words, ha="center", va="center", size=9.5, bbox=box).get_bbox_patch()
-        for words, (x, y) in _MAP_BOXES.items()
-    }
-    for start, end in _MAP_ARROWS:
-        ends = {"patchA": patches[start], "patchB": patches[end], "shrinkA": 2, "shrinkB": 2}
-        ax.annotate(
-            "",
-            _MAP_BOXES[end],
-            _MAP_BOXES[start],
-            arrowprops={"arrowstyle": "->", "color": "grey", **ends},
-        )
-    ax.set(xlim=(-0.5, 5.5), ylim=(-0.4, 1.7), title="From data to recommendations")
-    ax.set_axis_off()
-    return ax
-
-
-_MAP_BOXES = {
-    "schema\n(lab 02)": (0, 1),
-    "dataset group\n(lab 02)": (0, 0),
-    "dataset\n(lab 02)": (1, 0.5),
-    "import job\n(lab 03)": (2, 0.5),
-    "recipe\n(lab 04)": (2, 1.4),
-    "solution\n(lab 04)": (3, 0.5),
-    "solution version\n(lab 04)": (4, 0.5),
-    "metrics\n(lab 05)": (5, 1),
-    "campaign\n(lab 05)": (5, 0),
-}
-_MAP_ARROWS = [
-    tuple(next(box for box in _MAP_BOXES if box.startswith(name + "\n")) for name in arrow)
-    for arrow in (
-        ("schema", "dataset"),
-        ("dataset group", "dataset"),
-        ("dataset", "import job"),
-        ("import job", "solution"),
-        ("recipe", "solution"),
-        ("solution", "solution version"),
-        ("solution version", "metrics"),
-        ("solution version", "campaign"),
-    )
-]
-
-
-def _short_metric(name: str) -> str:
-    """Return ``NDCG at 10`` for ``normalized_discounted_cumulative_gain_at_10``."""
-    name = name.replace("normalized_discounted_cumulative_gain", "NDCG")
-    return name.replace("mean_reciprocal_rank", "MRR").replace("_", " ")

@@ -1,0 +1,39 @@
+"""The figures of the labs. Each takes ``ax=None`` and returns the Axes, so that it can be restyled.
+
+Colours are petroff10 (told apart by colour-blind readers); markers or labels repeat what a colour
+says. Nothing here is random: the same data gives the same picture.
+"""
+
+from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes
+from personalens.notebook.plots.data_plots import (
+    concentration_curve,
+    events_over_time,
+    gap_histogram,
+    rank_curve,
+    share_histogram,
+    viewer_timelines,
+)
+from personalens.notebook.plots.model_plots import (
+    ladder,
+    metric_comparison,
+    overlap_matrix,
+    training_curve,
+)
+from personalens.notebook.plots.workflow_plot import workflow_map
+
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "concentration_curve",
+    "events_over_time",
+    "gap_histogram",
+    "ladder",
+    "metric_comparison",
+    "new_axes",
+    "overlap_matrix",
+    "rank_curve",
+    "share_histogram",
+    "training_curve",
+    "viewer_timelines",
+    "workflow_map",
+]
