@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -71,6 +71,7 @@ class ItemVectors(nn.Module):
         self.own = nn.Embedding(items + 1, width)
         self.own_bias = nn.Parameter(torch.zeros(items))
         self._withheld, self._rng = withheld, rng
+        self._whole: Output | None = None  # while weights do not change
         self.has_fields = fields is not None
         if fields is not None:
             self.field = nn.Parameter(torch.zeros(values, width + 1))  # the bias comes last
@@ -107,9 +108,19 @@ class ItemVectors(nn.Module):
             own, bias = self.own.weight[codes], self.own_bias[codes]
         if not self.has_fields:
             return Output(own, bias)
-        whole = self._some(torch.cat([own, bias[:, None]], 1))
-        whole = whole + self.of_fields(slice(self.size) if codes is None else codes)
-        return Output(whole[:, :-1], whole[:, -1])
+        if codes is None and self._whole is not None:
+            return self._whole
+        sums = self._some(torch.cat([own, bias[:, None]], 1))
+        sums = sums + self.of_fields(slice(self.size) if codes is None else codes)
+        output = Output(sums[:, :-1], sums[:, -1])
+        if codes is None and not (self.training or torch.is_grad_enabled()):
+            self._whole = Output(*(part.contiguous() for part in output))
+        return output
+
+    def train(self, mode: bool = True) -> Self:
+        """Begin or end training: sums that were kept are forgotten."""
+        self._whole = None
+        return super().train(mode)
 
     def of_fields(self, items: Tensor | slice) -> Tensor:
         """Return (k, E + 1): the sums of the field values of some items, the bias last."""

@@ -92,9 +92,10 @@ class SideInformation:
 
 @dataclass(frozen=True, eq=False)
 class SessionModel:
-    """A reader that turns events into numbers, the network that reads them, and the fields of the
-    items' metadata, if it has any."""
+    """The shape of a network, a reader that turns events into numbers, the network that reads them,
+    and the fields of the items' metadata, if it has any."""
 
+    shape: SessionShape
     reader: EventReader
     network: SessionNetwork
     fields: ItemFields | None = None
@@ -123,7 +124,7 @@ class SessionModel:
             network.repeat.fill_(repeat_log_odds(codes, offsets, items))
             if table is not None:
                 _give_to_fields(network.items, table, np.bincount(codes, minlength=items))
-        return cls(reader, network, fields)
+        return cls(shape, reader, network, fields)
 
     def trainer(
         self,
@@ -170,12 +171,49 @@ class SessionModel:
                 scores[batch.owners] = network.scores(vectors, seen).cpu().numpy()
         return scores
 
+    @property
+    def item_vectors(self) -> np.ndarray:
+        """(items, E) float32; do not write to them."""
+        with torch.inference_mode():
+            return self.network.output().table.cpu().numpy()
+
+    def with_items(self, known: np.ndarray, items: Metadata | None) -> Self:
+        """Return the same model for another catalogue.
+
+        Parameters
+        ----------
+        known
+            (items,) the code that each item has in this model, -1 where it is new.
+        items
+            Metadata of all; None: items that this model knows keep theirs, of the new ones nothing
+            is known.
+        """
+        weights = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
+        rows = torch.from_numpy(known.astype(np.int64))
+        is_new = rows < 0
+        for name in ("items.own.weight", "items.own_bias", "items.codes", "items.weights"):
+            kept, last = weights[name][rows], weights[name][-1:]
+            kept[is_new] = 0
+            # The start of a history comes last in all but the biases.
+            weights[name] = kept if name == "items.own_bias" else torch.cat([kept, last])
+        weights["items.weights"][:-1, 0] = 1.0  # the value that every item has
+        if items is not None:
+            table = self.fields.encode(items)
+            codes, shares = (np.concatenate([part, 0 * part[:1]]) for part in table)
+            weights["items.codes"] = torch.from_numpy(codes)
+            weights["items.weights"] = torch.from_numpy(shares)
+        arrays = {f"network.{name}": tensor.numpy() for name, tensor in weights.items()}
+        return type(self).from_arrays(len(known), self.shape, self._described() | arrays)
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return reader, fields and weights as arrays, for a model's file."""
         weights = self.network.state_dict()
+        arrays = {f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()}
+        return arrays | self._described()
+
+    def _described(self) -> dict[str, np.ndarray]:
         fields = {} if self.fields is None else self.fields.to_arrays()
         return {
-            **{f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()},
             **{f"reader.{name}": array for name, array in self.reader.to_arrays().items()},
             **{f"fields.{name}": array for name, array in fields.items()},
         }
@@ -196,7 +234,7 @@ class SessionModel:
         network.load_state_dict(
             {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         )
-        return cls(reader, network.eval(), fields)
+        return cls(shape, reader, network.eval(), fields)
 
 
 def _network(

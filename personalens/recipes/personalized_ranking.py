@@ -1,0 +1,38 @@
+"""aws-personalized-ranking: put a given list of items in the order in which a user wants them."""
+
+from __future__ import annotations
+
+from personalens.recipes.hrnn import HRNNConfig
+from personalens.recipes.hrnn_metadata import HRNNMetadata
+from personalens.recipes.hyperparameters import hyperparameter
+
+
+class PersonalizedRankingConfig(HRNNConfig):
+    """Hyperparameters of aws-personalized-ranking: those of HRNN, with a wider state."""
+
+    hidden_dimension: int = hyperparameter(
+        149, "Width of the recurrent state.", tunable=True, ge=32, le=256
+    )
+
+
+class PersonalizedRanking(HRNNMetadata):
+    """Order given items for a user, by history, metadata and context.
+
+    The model of :class:`~personalens.recipes.hrnn_metadata.HRNNMetadata`; asked for an order of the
+    items it is given instead of for the best of all. Items without interactions have no score.
+
+    Amazon Personalize: recipe aws-personalized-ranking, GetPersonalizedRanking.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> visits = [(user, page) for user in range(40) for page in range(4 + user % 7)]
+    >>> events = pd.DataFrame(visits, columns=["USER_ID", "ITEM_ID"])
+    >>> events["TIMESTAMP"] = range(len(events))
+    >>> PersonalizedRanking().fit(events).rank("0", ["9", "4", "no such page"]).ITEM_ID.tolist()
+    ['4', '9', 'no such page']
+    """
+
+    name = "aws-personalized-ranking"
+    recipe_type = "PERSONALIZED_RANKING"
+    Config = PersonalizedRankingConfig

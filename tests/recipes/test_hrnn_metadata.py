@@ -1,0 +1,167 @@
+"""aws-hrnn-metadata: the contract, and what metadata and context change."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personalens.datasets.histories import History
+from personalens.datasets.interactions import Interactions
+from personalens.recipes.hrnn import HRNN
+from personalens.recipes.hrnn_metadata import HRNNMetadata
+from personalens.testing.recipe_contract import RecipeContract
+from personalens.testing.tiny_world import tiny_world
+from personalens.training.options import TrainingOptions
+
+QUICK = TrainingOptions(max_epochs=1)
+
+
+class TestHRNNMetadata(RecipeContract):
+    recipe = HRNNMetadata
+    overrides: ClassVar[dict[str, Any]] = {
+        "hidden_dimension": 32,
+        "training": TrainingOptions(max_epochs=3),
+    }
+    floor = 0.5
+
+
+def genres() -> pd.DataFrame:
+    world = tiny_world()
+    return pd.DataFrame(
+        {"ITEM_ID": list(world.genre), "GENRES": [name or None for name in world.genre.values()]}
+    )
+
+
+@pytest.fixture(scope="module")
+def evenings() -> pd.DataFrame:
+    """Sixty users who watch news on the phone and films on the tv, adults other ones than
+    children."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(60):
+        who = ("child", "adult")[user % 2]
+        for step in range(8):
+            device = ("phone", "tv")[int(rng.integers(2))]
+            item = f"{who}-{device}-{rng.integers(5)}"
+            rows.append((f"u{user}", item, 1000 * user + step, device))
+    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP", "DEVICE"])
+
+
+@pytest.fixture(scope="module")
+def viewers() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "USER_ID": [f"u{user}" for user in range(60)],
+            "AGE": [(8, 40)[user % 2] + user // 6 for user in range(60)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model(evenings, viewers) -> HRNNMetadata:
+    return HRNNMetadata().fit(evenings, users=viewers)
+
+
+def share_of(model: HRNNMetadata, history: History, word: str) -> float:
+    """The share of the softmax that goes to items with a word in their name."""
+    scores = model.score([history])[0].astype(np.float64)
+    shares = np.exp(scores - scores.max())
+    return shares[[word in item for item in model.items_.ids]].sum() / shares.sum()
+
+
+def test_the_context_of_the_request_decides(model):
+    for who in ("u0", "u1", "a new user"):
+        past = model.history(who)
+        on_tv, on_phone = (
+            share_of(model, replace(past, context={"DEVICE": device}), "-tv-")
+            for device in ("tv", "phone")
+        )
+        assert on_tv > 0.8
+        assert on_phone < 0.2
+
+
+def test_without_context_and_with_one_never_seen_the_answer_is_in_between(model):
+    past = model.history("u3")
+    nothing, unheard_of = past, replace(past, context={"DEVICE": "fridge", "PLACE": "kitchen"})
+    assert 0.25 < share_of(model, nothing, "-tv-") < 0.75
+    assert np.array_equal(*(model.score([each]) for each in (nothing, unheard_of)))
+
+
+def test_names_of_context_columns_match_in_any_case(model):
+    past = model.history("u3")
+    upper, lower = ({"DEVICE": "tv"}, {"device": "tv"})
+    scores = [model.score([replace(past, context=given)]) for given in (upper, lower)]
+    assert np.array_equal(*scores)
+
+
+def test_a_new_user_of_whom_the_metadata_are_known_gets_what_such_users_like(model):
+    young, old = (replace(History.empty(), user={"AGE": age}) for age in (9.0, 41.0))
+    assert share_of(model, young, "child") > 0.7
+    assert share_of(model, old, "adult") > 0.7
+
+
+def test_users_and_context_survive_saving(model, tmp_path):
+    model.save(tmp_path / "model")
+    loaded = HRNNMetadata.load(tmp_path / "model")
+    asked = [replace(m.history("u5"), context={"DEVICE": "tv"}) for m in (model, loaded)]
+    assert np.array_equal(model.score(asked[:1]), loaded.score(asked[1:]))
+    assert loaded.history("u5").user == {"AGE": 40.0}
+    assert set(loaded.history("u5").event_context["DEVICE"]) == {"tv", "phone"}
+
+
+def test_item_metadata_do_not_lessen_what_the_events_say():
+    world = tiny_world()
+    model = HRNNMetadata().fit(world.interactions, items=genres())
+    best = model.recommend(list(world.next_item), k=1)
+    hits = [world.next_item[row.USER_ID] == row.ITEM_ID for row in best.itertuples()]
+    assert np.mean(hits) > 0.6
+
+
+def test_before_training_the_scores_are_those_of_hrnn():
+    from personalens.recipes.session_model import RecurrentShape, SessionModel, SideInformation
+    from personalens.recipes.training_tables import training_tables
+
+    tables = training_tables(tiny_world().interactions, genres(), None, has_cold_items=False)
+    shape = RecurrentShape(16, 8, (0.0,))
+    models = [
+        SessionModel.begin(tables.interactions, shape, np.random.default_rng(0), side)
+        for side in (SideInformation(), SideInformation(tables.items))
+    ]
+    for model in models:
+        model.network.eval()
+    assert len(models[1].network.items.field) > 4
+    asked = [History(np.array([3, 4], np.int32), np.array([1, 2]))]
+    np.testing.assert_allclose(*(model.score(asked) for model in models), rtol=1e-3, atol=1e-4)
+
+
+def test_impressions_are_no_context():
+    events = tiny_world().frame.assign(IMPRESSION="noir-01|noir-02", RECOMMENDATION_ID="r")
+    model = HRNNMetadata(training=QUICK).fit(events)
+    assert not model.model_.reader.query_sizes
+
+
+def test_hrnn_reads_neither_metadata_nor_context(evenings, viewers):
+    plain = HRNN(training=QUICK).fit(evenings.drop(columns="DEVICE"))
+    given = HRNN(training=QUICK).fit(evenings, users=viewers, items=genres())
+    past = plain.history("u3")
+    asked = replace(past, context={"DEVICE": "tv"}, user={"AGE": 9.0})
+    assert np.array_equal(plain.score([past]), given.score([asked]))
+
+
+def test_a_large_catalogue_trains_on_candidates_with_metadata(monkeypatch):
+    monkeypatch.setattr("personalens.recipes.session_model.FULL_SOFTMAX_ITEMS", 10)
+    monkeypatch.setattr("personalens.recipes.session_model.CERTAIN_CANDIDATES", 4)
+    world = tiny_world()
+    model = HRNNMetadata().fit(world.interactions, items=genres())
+    best = model.recommend(list(world.next_item), k=3)
+    hits = [world.next_item[row.USER_ID] == row.ITEM_ID for row in best.itertuples()]
+    assert sum(hits) / len(world.next_item) > 0.7
+
+
+def test_interactions_in_memory_and_as_a_table_are_the_same(evenings, viewers):
+    options = {"users": viewers}
+    table = HRNNMetadata(training=QUICK).fit(evenings, **options)
+    memory = HRNNMetadata(training=QUICK).fit(Interactions.from_frame(evenings), **options)
+    assert np.array_equal(*(m.score([m.history("u1")]) for m in (table, memory)))

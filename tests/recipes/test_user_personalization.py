@@ -1,0 +1,135 @@
+"""aws-user-personalization: the contract, items that nobody has had, exploration, UPDATE."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personalens.recipes.user_personalization import UserPersonalization
+from personalens.testing.recipe_contract import RecipeContract
+from personalens.training.options import TrainingOptions
+from personalens.training.progress import Cancelled
+
+
+class TestUserPersonalization(RecipeContract):
+    recipe = UserPersonalization
+    overrides: ClassVar[dict[str, Any]] = {
+        "hidden_dimension": 32,
+        "training": TrainingOptions(max_epochs=3),
+    }
+    floor = 0.5
+
+
+SHELVES = ("cats", "dogs", "birds")
+
+
+@pytest.fixture(scope="module")
+def events() -> pd.DataFrame:
+    """Ninety readers who keep to one of three shelves of eight books."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user:02}", f"{SHELVES[user % 3]}-{book}", 1000 * user + step)
+        for user in range(90)
+        for step, book in enumerate(rng.permutation(8)[:6])
+    ]
+    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+
+
+def books(numbers: range) -> pd.DataFrame:
+    rows = [(f"{shelf}-{book}", shelf) for shelf in SHELVES for book in numbers]
+    return pd.DataFrame(rows, columns=["ITEM_ID", "SHELF"])
+
+
+@pytest.fixture(scope="module")
+def model(events) -> UserPersonalization:
+    """On each shelf there are two books more than anybody has read."""
+    return UserPersonalization().fit(events, items=books(range(10)))
+
+
+def own_shelf_first(model: UserPersonalization, new: int) -> float:
+    """How often a reader's shelf comes first among books that nobody has read."""
+    ranked = [
+        model.rank(f"u{user:02}", [f"{shelf}-{new}" for shelf in SHELVES]).ITEM_ID[0]
+        for user in range(90)
+    ]
+    return np.mean([item.startswith(SHELVES[user % 3]) for user, item in enumerate(ranked)])
+
+
+def test_books_that_nobody_has_read_are_known_by_their_shelf(model):
+    assert len(model.items_) == 30
+    assert own_shelf_first(model, 8) == own_shelf_first(model, 9) > 0.95
+    table, bias = (part.numpy() for part in model.model_.network.output())
+    first, second = model.items_.encode(["cats-8", "cats-9"])
+    assert np.array_equal(table[first], table[second])
+    assert bias[first] == bias[second]
+
+
+def test_exploration_brings_what_nobody_knows_to_the_top(model):
+    history = model.history("u00")
+    scores = model.score([history])[0]
+    rng = np.random.default_rng(0)
+    explored = model.explore(scores, history, weight=1.0, rng=rng)
+    best = model.items_.ids[np.argsort(-explored)[:2]]
+    assert set(best) == {"cats-8", "cats-9"}
+    same = model.explore(scores, history, weight=0.0, rng=rng)
+    assert np.array_equal(same, scores)
+
+
+def test_an_update_adds_items_and_events_and_changes_nothing_else(model, events):
+    later = pd.DataFrame({"USER_ID": "late", "ITEM_ID": ["dogs-1", "dogs-10"], "TIMESTAMP": 10**6})
+    reports = []
+    updated = model.update(
+        pd.concat([events, later], ignore_index=True),
+        items=books(range(12)),
+        progress=reports.append,
+    )
+    assert len(updated.items_) == 36
+    assert "cats-10" not in model.items_
+    assert own_shelf_first(updated, 11) > 0.95
+    for user in ("u05", "nobody"):
+        before = model.score([model.history(user)])[0]
+        after = updated.score([updated.history(user)])[0][updated.items_.encode(model.items_.ids)]
+        lift = updated.newcomer_lift_[updated.items_.encode(model.items_.ids)]
+        if user == "nobody":
+            before, after = before - model.newcomer_lift_, after - lift
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+    assert len(updated.history("late")) == 2
+    assert updated.exposure_.exposures[updated.items_.code("dogs-10")] == 1
+    assert reports[-1].fraction == 1.0
+
+
+def test_an_updated_model_can_be_saved_and_updated_again(model, events, tmp_path):
+    updated = model.update(events, items=books(range(12)))
+    updated.save(tmp_path / "model")
+    loaded = UserPersonalization.load(tmp_path / "model")
+    history = updated.history("u07")
+    assert np.array_equal(loaded.score([history]), updated.score([history]))
+    assert np.array_equal(loaded.exposure_.ages, updated.exposure_.ages)
+    again = loaded.update(events, items=books(range(13)))
+    assert len(again.items_) == 39
+
+
+def test_an_update_without_an_items_table_keeps_what_is_known(model, events):
+    updated = model.update(events)
+    history = model.history("u07")
+    kept = updated.score([updated.history("u07")])[0]
+    before = model.score([history])[0][model.items_.encode(updated.items_.ids)]
+    np.testing.assert_allclose(kept, before, rtol=1e-4, atol=1e-5)
+
+
+def test_an_update_can_be_cancelled(model, events):
+    def stop(event):
+        raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        model.update(events, items=books(range(12)), progress=stop)
+
+
+def test_new_items_do_not_learn_that_they_are_unwanted(events):
+    # A shelf of which nobody has read a book, beside twenty copies of a known one.
+    items = pd.concat([books(range(8)), books(range(8, 28))], ignore_index=True)
+    model = UserPersonalization().fit(events, items=items)
+    ranked = model.recommend(["u00"], k=len(model.items_))
+    place = ranked.set_index("ITEM_ID").RANK
+    assert place["cats-27"] < place["birds-7"]
