@@ -116,6 +116,50 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         ),
         dataset_types=("Interactions", "Items"),
     ),
+    RecipeEntry(
+        name="aws-hrnn-metadata",
+        implementation="personalens.recipes.hrnn_metadata:HRNNMetadata",
+        algorithm="aws-hrnn-metadata",
+        feature_transformation="featurize_metadata",
+        description=(
+            "HRNN that also reads the metadata of items and users and the context of events and "
+            "requests, such as a device."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
+    RecipeEntry(
+        name="aws-hrnn-coldstart",
+        implementation="personalens.recipes.hrnn_coldstart:HRNNColdstart",
+        algorithm="aws-hrnn-coldstart",
+        feature_transformation="featurize_coldstart",
+        description=(
+            "HRNN with metadata that recommends the new items of a catalogue, those with few or no "
+            "interactions, by what their metadata say."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
+    RecipeEntry(
+        name="aws-user-personalization",
+        implementation="personalens.recipes.user_personalization:UserPersonalization",
+        algorithm="aws-user-personalization",
+        feature_transformation="JSON-percentile-filtering",
+        description=(
+            "Recommends from the whole catalogue by history, metadata and context, new items "
+            "included, and explores items of which little is known."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
+    RecipeEntry(
+        name="aws-personalized-ranking",
+        implementation="personalens.recipes.personalized_ranking:PersonalizedRanking",
+        algorithm="aws-personalized-ranking",
+        feature_transformation="JSON-percentile-filtering",
+        description=(
+            "Puts a given list of items into the order in which a user wants them, by history, "
+            "metadata and context."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
 )
 
 PREVIEW_NAMES = {

@@ -23,6 +23,8 @@ def test_every_entry_leads_to_its_recipe():
         ("aws-hrnn", "USER_PERSONALIZATION", "aws-hrnn", "JSON-percentile-filtering"),
         ("aws-popularity-count", "POPULAR_ITEMS", "aws-popularity-count", "sims"),
         ("aws-sims", "RELATED_ITEMS", "aws-sims", "sims"),
+        ("aws-hrnn-metadata", "USER_PERSONALIZATION", "aws-hrnn-metadata", "featurize_metadata"),
+        ("aws-hrnn-coldstart", "USER_PERSONALIZATION", "aws-hrnn-coldstart", "featurize_coldstart"),
         ("aws-item-affinity", "USER_SEGMENTATION", "aws-item-affinity", "item-affinity"),
     ],
 )
@@ -36,13 +38,23 @@ HISTORY_LENGTH = [
     ("min_user_history_length_percentile", "featureTransformation", "continuous", 0, 1, False),
     ("max_user_history_length_percentile", "featureTransformation", "continuous", 0, 1, False),
 ]
+RECURRENT = [
+    ("hidden_dimension", "algorithm", "integer", 32, 256, True),
+    ("bptt", "algorithm", "integer", 2, 32, True),
+    ("recency_mask", "algorithm", "categorical", None, None, True),
+    *HISTORY_LENGTH,
+]
 FACTS = {
-    "aws-hrnn": [
-        ("hidden_dimension", "algorithm", "integer", 32, 256, True),
-        ("bptt", "algorithm", "integer", 2, 32, True),
-        ("recency_mask", "algorithm", "categorical", None, None, True),
-        *HISTORY_LENGTH,
+    "aws-hrnn": RECURRENT,
+    "aws-hrnn-metadata": RECURRENT,
+    "aws-hrnn-coldstart": [
+        *RECURRENT,
+        ("cold_start_max_interactions", "featureTransformation", "integer", 1, None, False),
+        ("cold_start_max_duration", "featureTransformation", "continuous", None, None, False),
+        ("cold_start_relative_from", "featureTransformation", "categorical", None, None, False),
     ],
+    "aws-user-personalization": RECURRENT,
+    "aws-personalized-ranking": RECURRENT,
     "aws-sims": [
         ("popularity_discount_factor", "algorithm", "continuous", 0, 1, True),
         ("min_cointeraction_count", "algorithm", "integer", 0, 10, True),
@@ -56,6 +68,10 @@ FACTS = {
 }
 DEFAULTS = {
     "aws-hrnn": ["43", "32", "true", "0.0", "0.99"],
+    "aws-hrnn-metadata": ["43", "32", "true", "0.0", "0.99"],
+    "aws-hrnn-coldstart": ["149", "32", "true", "0.0", "0.99", "15", "5.0", "latestItem"],
+    "aws-user-personalization": ["149", "32", "true", "0.0", "0.99"],
+    "aws-personalized-ranking": ["149", "32", "true", "0.0", "0.99"],
     "aws-sims": ["0.5", "3", "0.005", "0.995", "0.01", "0.9"],
     "aws-popularity-count": [],
     "aws-item-affinity": ["149"],
