@@ -75,7 +75,7 @@ def test_a_recipe_names_its_type_and_what_is_behind_it(service, name, recipe_typ
 @pytest.mark.parametrize(
     "arn",
     [
-        "arn:aws:personalize:::recipe/aws-personalized-ranking",
+        "arn:aws:personalize:::recipe/aws-no-such-recipe",
         "arn:aws:personalize:us-east-1:123456789012:recipe/aws-sims",
         "arn:aws:personalize:::algorithm/aws-sims",
     ],

@@ -180,7 +180,7 @@ def test_the_group_and_the_recipe_must_exist(service, create, group):
     with pytest.raises(ResourceNotFoundException, match="dataset group"):
         create(datasetGroupArn=group + "-2")
     with pytest.raises(ResourceNotFoundException, match="PersonaLens has: aws-hrnn"):
-        create(recipeArn="arn:aws:personalize:::recipe/aws-user-personalization")
+        create(recipeArn="arn:aws:personalize:::recipe/aws-no-such-recipe")
     with pytest.raises(ResourceNotFoundException, match="solution"):
         service.describe_solution(solutionArn=group)
 
