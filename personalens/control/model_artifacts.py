@@ -3,7 +3,7 @@
 ``home.models/<solution>/<version's eight hex digits>/`` holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json`` and
 ``training_log.json``. The folder appears in one rename, so whoever sees it sees all of it. An
-artifact never changes.
+artifact never changes. While it is being trained, its checkpoints lie beside its place.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from personalens.service_errors import InvalidInputException
 
 logger = logging.getLogger(__name__)
 
+_CHECKPOINTS = "-checkpoints"
 METRICS_FILE, TRAINING_LOG_FILE = "metrics.json", "training_log.json"
 
 
@@ -59,6 +60,11 @@ def version_folder(home: Home, solution_version_arn: str) -> Path:
     return home.models / arn.name / arn.qualifier
 
 
+def checkpoint_folder(folder: Path) -> Path:
+    """Return where the training of an artifact keeps its state until it is done."""
+    return folder.with_name(f".{folder.name}{_CHECKPOINTS}")
+
+
 def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
     """Write an artifact: everything into a folder beside it, flushed to disk, then one rename.
 
@@ -87,8 +93,14 @@ def remove_partials(folder: Path) -> None:
     """Remove what an interrupted :func:`publish` of this artifact left behind."""
     if folder.parent.is_dir():
         for path in folder.parent.iterdir():
-            if path.name.startswith(".") and folder.name in path.name:
+            is_partial = path.name.startswith(".") and folder.name in path.name
+            if is_partial and path != checkpoint_folder(folder):
                 shutil.rmtree(path)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of an artifact: it is trained, or will not be."""
+    shutil.rmtree(checkpoint_folder(folder), ignore_errors=True)
 
 
 def remove_artifact(folder: Path) -> None:
@@ -101,6 +113,7 @@ def remove_artifact(folder: Path) -> None:
         if folder.exists():
             os.replace(folder, folder.with_name(f".{folder.name}-removed"))
         remove_partials(folder)
+        remove_checkpoints(folder)
         if folder.parent.is_dir() and not any(folder.parent.iterdir()):
             folder.parent.rmdir()
     except OSError as error:
@@ -124,6 +137,16 @@ def sweep_artifacts(home: Home, known_versions: Callable[[], Collection[str]]) -
     for folder in folders:
         if folder not in owned:
             remove_artifact(folder)
+
+
+def sweep_checkpoints(home: Home, unfinished_versions: Callable[[], Collection[str]]) -> None:
+    """Remove checkpoints of solution versions that nobody trains any more, such as those that were
+    stopped when their worker had died. The ARNs of the others are asked for as above."""
+    folders = list(home.models.glob(f"*/.*{_CHECKPOINTS}"))
+    wanted = {checkpoint_folder(version_folder(home, arn)) for arn in unfinished_versions()}
+    for folder in folders:
+        if folder not in wanted:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_outcome(folder: Path) -> TrainingOutcome:

@@ -10,19 +10,24 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from personalens.arns import parse
 from personalens.control.campaign_deployment import follow_newest_version
+from personalens.control.catalogue import StorageError
 from personalens.control.job_handlers import JobHandler
-from personalens.control.job_queue import Job
+from personalens.control.job_queue import Job, LeaseLost
 from personalens.control.model_artifacts import (
     TrainingOutcome,
+    checkpoint_folder,
     publish,
     read_outcome,
     remove_artifact,
+    remove_checkpoints,
     remove_partials,
     sweep_artifacts,
+    sweep_checkpoints,
     version_folder,
 )
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS, CREATE_PENDING
@@ -52,25 +57,43 @@ STAGES = {
 
 
 def train(context: ServiceContext, job: Job, report: Progress) -> None:
-    """Do a training job. Run again after a crash, it starts afresh, or only announces a model that
-    was saved already."""
+    """Do a training job. Run again after a crash, it goes on from the last checkpoint, or only
+    announces a model that was saved already."""
     with context.jobs.holding(job) as tx:
         version = tx.require(job.arn)
         if version.status == CREATE_PENDING:
             version = tx.update(job.arn, status=CREATE_IN_PROGRESS)
-    versions = context.jobs.store  # of every region: they share the folder
-    sweep_artifacts(context.home, lambda: [row.arn for row in versions.list(SOLUTION_VERSION)])
+    _sweep(context)
     folder = version_folder(context.home, job.arn)
     if not folder.is_dir():
         remove_partials(folder)
-        model, outcome = _learn(context, version, report)
-        _stage(report, "saving the model")(ProgressEvent("writing", 0.0))
-        publish(folder, model, outcome)
+        try:
+            model, outcome = _learn(context, version, report)
+            _stage(report, "saving the model")(ProgressEvent("writing", 0.0))
+            publish(folder, model, outcome)
+        except (LeaseLost, StorageError):  # another attempt goes on from the checkpoints
+            raise
+        except Exception:
+            remove_checkpoints(folder)
+            raise
+    remove_checkpoints(folder)
     try:
         _announce(context, job, read_outcome(folder))
     except Cancelled:
         remove_artifact(folder)
         raise
+
+
+def _sweep(context: ServiceContext) -> None:
+    """Remove what other versions left behind, of every region: they share the folder."""
+
+    def versions(*statuses: str) -> list[str]:
+        rows = context.jobs.store.list(SOLUTION_VERSION)
+        return [row.arn for row in rows if not statuses or row.status in statuses]
+
+    sweep_artifacts(context.home, versions)
+    unfinished = partial(versions, CREATE_PENDING, CREATE_IN_PROGRESS, CREATE_STOPPING)
+    sweep_checkpoints(context.home, unfinished)
 
 
 def _learn(
@@ -89,6 +112,9 @@ def _learn(
         ),
         seed=SEED,
     )
+    if recipe.training is not None:
+        checkpoints = checkpoint_folder(version_folder(context.home, version.arn))
+        recipe.training = replace(recipe.training, checkpoint_folder=str(checkpoints))
     measured, metrics = _measure(recipe, data, report)
     model = measured.refit(
         data.interactions,

@@ -34,6 +34,7 @@ from personalens.recipes.saved_histories import (
     restore_histories,
 )
 from personalens.recipes.training_tables import training_tables
+from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ignore_progress
 
 __all__ = [
@@ -98,6 +99,9 @@ class Recipe(ABC):
     """Whether a model knows the users' metadata, which ``history`` then hands on."""
     history_limit: ClassVar[int] = 1000
     """Events of each user that a trained model keeps. Training sees them all."""
+    training: TrainingOptions | None = None
+    """How it is trained, if that takes epochs; ``checkpoint_folder`` among them lets a killed
+    training go on."""
 
     def __init__(
         self,

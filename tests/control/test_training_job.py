@@ -8,7 +8,7 @@ import pytest
 
 from personalens.control import model_artifacts, training_job
 from personalens.control.job_handlers import JobFailed
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.control.model_artifacts import checkpoint_folder, load_model, version_folder
 from personalens.control.training_data import check_minimums, select_interactions
 from personalens.control.training_job import SEED, STAGES, train
 from personalens.datasets.interactions import Interactions
@@ -17,6 +17,7 @@ from personalens.evaluation.offline_report import solution_metrics
 from personalens.notebook.training_log import training_log
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+from personalens.training.progress import Cancelled, ignore_progress
 
 RECIPE = "arn:aws:personalize:::recipe/"
 EVENTS = pd.DataFrame(
@@ -259,6 +260,39 @@ def test_an_artifact_whose_deletion_was_cut_short_is_swept_by_the_next_training(
     last = version_of(service, solution)["solutionVersionArn"]
     assert not orphan.exists()
     assert all(version_folder(service.home, arn).is_dir() for arn in (kept, last))
+
+
+def test_checkpoints_go_when_nobody_trains_the_version_any_more(service, films, waiting):
+    solution = solution_for(service, films)
+    left = checkpoint_folder(version_folder(service.home, f"{solution}/0a1b2c3d"))
+    arns = [service.create_solution_version(solutionArn=solution) for _ in range(2)]
+    kept = checkpoint_folder(version_folder(service.home, arns[1]["solutionVersionArn"]))
+    left.mkdir(parents=True)
+    kept.mkdir()
+    train(waiting, waiting.jobs.claim(), ignore_progress)
+    assert (left.exists(), kept.exists()) == (False, True)
+    train(waiting, waiting.jobs.claim(), ignore_progress)
+    assert not kept.exists()
+
+
+def test_a_training_that_fails_or_is_stopped_leaves_no_checkpoints(
+    service, films, waiting, monkeypatch
+):
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "3")
+    solution = solution_for(service, films, "aws-hrnn")
+    arn = service.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    folder = checkpoint_folder(version_folder(service.home, arn))
+    there = []
+
+    def stop(event):
+        there.append(folder.exists())
+        if event.epoch == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train(waiting, waiting.jobs.claim(), stop)
+    assert there[-1]
+    assert not folder.exists()
 
 
 def test_an_error_in_a_recipe_fails_the_version_with_a_reason(service, films, monkeypatch):

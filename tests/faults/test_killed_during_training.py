@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from personalens.arns import recipe_arn
+from personalens.control.model_artifacts import read_outcome, version_folder
 from personalens.control.provider import PersonalizeProvider
 from personalens.control.service_context import ServiceContext
 from tests.faults.conftest import make_dataset, until, workers
@@ -78,6 +81,30 @@ def test_a_killed_training_is_done_by_the_next_worker(personalize, context, solu
     assert until(lambda: finished(context, arn))
     assert context.jobs.progress(arn)["attempt"] == 2
     check_model(personalize, context, arn)
+
+
+def epochs_on_disk(context: ServiceContext) -> list[dict]:
+    """Return the log in the newest checkpoint, with the seconds that every epoch took."""
+    files = list(context.home.models.rglob("[!.]*.safetensors"))
+    if not files:
+        return []
+    with safe_open(max(files, key=lambda path: path.stat().st_mtime_ns), "np") as file:
+        return json.loads(file.metadata()["state"])["log"]
+
+
+def test_epochs_that_were_done_are_not_run_again(personalize, context, solution):
+    arn = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    assert until(lambda: len(epochs_on_disk(context)) >= 3)
+    for worker in workers(context):
+        os.kill(worker.pid, signal.SIGKILL)
+        assert until(worker.is_gone)
+    done = epochs_on_disk(context)
+    assert context.store.require(arn).status == "CREATE IN_PROGRESS"
+    personalize.describe_solution_version(solutionVersionArn=arn)
+    assert until(lambda: finished(context, arn))
+    check_model(personalize, context, arn)
+    log = read_outcome(version_folder(context.home, arn)).training_log
+    assert log[: len(done)] == done  # to the microsecond: they are those of the first worker
 
 
 CALLER = """
