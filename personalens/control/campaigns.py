@@ -17,6 +17,11 @@ from personalens.control.campaign_deployment import (
     update_is_under_way,
 )
 from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.exploration_settings import (
+    EXPLORATION,
+    EXPLORING_RECIPES,
+    ExplorationSettings,
+)
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, require_active, require_settled
 from personalens.control.resource_store import Resource, ResourceReader
@@ -159,11 +164,12 @@ def _require_version(reader: ResourceReader, arn: str) -> Resource:
 def _check_config(config: dict[str, Any] | None, asked: str | None, version: Resource) -> None:
     config = config or {}
     recipe = arns.parse(version.body["recipeArn"]).name
-    for member in ("itemExplorationConfig", "rankingInfluence"):
-        if member in config:
+    for member, recipes in ((EXPLORATION, EXPLORING_RECIPES), ("rankingInfluence", ())):
+        if member in config and recipe not in recipes:
             raise InvalidInputException(
                 f"campaignConfig.{member} does not apply to the recipe {recipe}; leave it out."
             )
+    ExplorationSettings.from_campaign(config)
     follows = config.get("syncWithLatestSolutionVersion", False)
     if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
         raise InvalidInputException(

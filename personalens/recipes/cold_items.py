@@ -10,12 +10,7 @@ import pandas as pd
 from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.recipes.exploration import (
-    DEFAULT_CUTOFF_DAYS,
-    DEFAULT_WEIGHT,
-    ItemExposure,
-    exploration_bonus,
-)
+from personalens.recipes.exploration import ItemExposure, exploration_bonus
 from personalens.recipes.hrnn_metadata import HRNNMetadata
 from personalens.recipes.saved_histories import newest_events
 from personalens.recipes.training_tables import training_tables
@@ -59,8 +54,8 @@ class ColdItemRecipe(HRNNMetadata):
         scores: np.ndarray,
         history: History,
         *,
-        weight: float = DEFAULT_WEIGHT,
-        cutoff_days: float = DEFAULT_CUTOFF_DAYS,
+        weight: float,
+        cutoff_days: float,
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Return a user's scores (items,) with the bonus of what is to be explored.

@@ -14,7 +14,6 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import CREATION_TIMESTAMP, SEPARATOR, Metadata
 
 IMPRESSION = "IMPRESSION"
-DEFAULT_WEIGHT, DEFAULT_CUTOFF_DAYS = 0.3, 30.0
 REACH = 3.0
 """By how many standard deviations of a user's scores an item without any exposure gains at weight
 1: enough to bring an average item among the best."""
@@ -68,8 +67,8 @@ def exploration_bonus(
     vectors: np.ndarray,
     past: np.ndarray,
     *,
-    weight: float = DEFAULT_WEIGHT,
-    cutoff_days: float = DEFAULT_CUTOFF_DAYS,
+    weight: float,
+    cutoff_days: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return (items,) float32: what to add to a user's scores, in their standard deviations.
@@ -108,9 +107,8 @@ def exploration_bonus(
     Examples
     --------
     >>> known = ItemExposure(np.array([0.0, 8.0, 0.0]), np.array([1.0, 1.0, 90.0]))
-    >>> bonus = exploration_bonus(
-    ...     known, np.eye(3), np.array([2]), weight=1.0, rng=np.random.default_rng(0)
-    ... )
+    >>> settings = {"weight": 1.0, "cutoff_days": 30.0, "rng": np.random.default_rng(0)}
+    >>> bonus = exploration_bonus(known, np.eye(3), np.array([2]), **settings)
     >>> bonus[0] > bonus[1] > bonus[2] == 0.0
     np.True_
     """

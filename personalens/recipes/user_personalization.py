@@ -46,7 +46,8 @@ class UserPersonalization(ColdItemRecipe):
     ['cat6', 'dog6']
     >>> history = model.history("0")
     >>> plain = model.score([history])[0]
-    >>> explored = model.explore(plain, history, weight=1.0, rng=np.random.default_rng(0))
+    >>> settings = {"weight": 1.0, "cutoff_days": 30.0, "rng": np.random.default_rng(0)}
+    >>> explored = model.explore(plain, history, **settings)
     >>> model.items_.ids[(explored - plain).argmax()] in ("cat6", "dog6")
     True
     """

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from personalens.control.exploration_settings import ExplorationSettings
+from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.candidate_ranking import best_items, ranked_items
 from personalens.runtime.deployments import Deployment, Deployments
+from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
 from personalens.service_errors import (
@@ -41,6 +44,7 @@ class PersonalizeRuntimeProvider:
         self._deployments = Deployments(context)
         self._histories = UserHistories()
         self._scores = UserScores()
+        self._chance = RequestRandomness()
 
     def get_recommendations(
         self,
@@ -83,7 +87,7 @@ class PersonalizeRuntimeProvider:
         elif not userId and model.recipe_type != POPULAR:
             raise _missing_input("userId", campaign_arn, model.name)
         else:
-            scores = self._user_scores(deployment, userId, context)
+            scores = self._user_scores(deployment, userId, context, explores=True)
         return _reply("itemList", best_items(model, scores, numResults))
 
     def get_personalized_ranking(
@@ -133,10 +137,26 @@ class PersonalizeRuntimeProvider:
         )
 
     def _user_scores(
-        self, deployment: Deployment, user_id: str | None, context: Mapping[str, str] | None
+        self,
+        deployment: Deployment,
+        user_id: str | None,
+        context: Mapping[str, str] | None,
+        *,
+        explores: bool = False,
     ) -> np.ndarray:
-        state = self._histories.state(deployment.model, user_id, context=context)
-        return self._scores.of(deployment.model, deployment.solution_version_arn, state)
+        model = deployment.model
+        state = self._histories.state(model, user_id, context=context)
+        scores = self._scores.of(model, deployment.solution_version_arn, state)
+        if not (explores and isinstance(model, ColdItemRecipe)):
+            return scores
+        settings = ExplorationSettings.from_campaign(deployment.config)
+        return model.explore(
+            scores,
+            state.history,
+            weight=settings.weight,
+            cutoff_days=settings.cutoff_days,
+            rng=self._chance.generator(),
+        )
 
 
 def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:

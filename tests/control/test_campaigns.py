@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from personalens.control.exploration_settings import ExplorationSettings
 from personalens.control.job_runner import run_job
 from personalens.control.model_artifacts import version_folder
 from personalens.service_errors import (
@@ -108,6 +109,24 @@ def test_a_name_is_taken_once(service, version):
     arn = deploy(service, version)
     with pytest.raises(ResourceAlreadyExistsException, match=arn):
         deploy(service, version)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"explorationWeight": "1.1"}, "explorationWeight is '1.1'; allowed: a number, 0 to 1"),
+        ({"explorationWeight": "much"}, "explorationWeight is 'much'"),
+        ({"explorationItemAgeCutOff": "0.5"}, "explorationItemAgeCutOff is '0.5'; allowed"),
+        ({"weight": "1"}, "no key 'weight'; it takes explorationWeight and"),
+    ],
+)
+def test_exploration_is_checked(config, message):
+    with pytest.raises(InvalidInputException, match=message):
+        ExplorationSettings.from_campaign({"itemExplorationConfig": config})
+
+
+def test_exploration_has_the_defaults_of_the_service():
+    assert ExplorationSettings.from_campaign({}) == ExplorationSettings(0.3, 30.0)
 
 
 @pytest.mark.parametrize(

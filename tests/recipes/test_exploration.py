@@ -14,8 +14,8 @@ DAY = 86_400
 def bonus(exposures, ages, *, seed: int = 0, past=(), vectors=None, **options) -> np.ndarray:
     exposure = ItemExposure(np.array(exposures, np.float32), np.array(ages, np.float32))
     vectors = np.eye(len(ages), 8, dtype=np.float32) if vectors is None else vectors
-    rng = np.random.default_rng(seed)
-    return exploration_bonus(exposure, vectors, np.array(past, np.int32), rng=rng, **options)
+    options = {"weight": 0.3, "cutoff_days": 30.0, "rng": np.random.default_rng(seed)} | options
+    return exploration_bonus(exposure, vectors, np.array(past, np.int32), **options)
 
 
 def mean_bonus(exposures, ages, **options) -> np.ndarray:

@@ -69,10 +69,11 @@ def test_exploration_brings_what_nobody_knows_to_the_top(model):
     history = model.history("u00")
     scores = model.score([history])[0]
     rng = np.random.default_rng(0)
-    explored = model.explore(scores, history, weight=1.0, rng=rng)
+    settings = {"cutoff_days": 30.0, "rng": rng}
+    explored = model.explore(scores, history, weight=1.0, **settings)
     best = model.items_.ids[np.argsort(-explored)[:2]]
     assert set(best) == {"cats-8", "cats-9"}
-    same = model.explore(scores, history, weight=0.0, rng=rng)
+    same = model.explore(scores, history, weight=0.0, **settings)
     assert np.array_equal(same, scores)
 
 
