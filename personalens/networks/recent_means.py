@@ -48,12 +48,13 @@ class RecentMeans(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the mix at every step: (L, B, E) for vectors (L, B, E)."""
-        steps = len(vectors)
-        kernels = self._kernels
-        if steps > kernels.shape[1]:
-            kernels = self._lay_out(steps).to(vectors)
-        kernel = torch.einsum("k,kts->ts", self.weights, kernels[:, :steps, :steps])
+        kernel = torch.einsum("k,kts->ts", self.weights, self._kernels_for(len(vectors)))
         return (kernel @ vectors.flatten(1)).view_as(vectors)
+
+    def each(self, vectors: Tensor) -> Tensor:
+        """Return each of the means at every step, not mixed: (K, L, B, E)."""
+        means = self._kernels_for(len(vectors)) @ vectors.flatten(1)
+        return means.view(-1, *vectors.shape)
 
     def start(self, batch: int, width: int) -> Tensor:
         """Return the means before any event: (K + 1, B, E); the last entry counts events."""
@@ -71,6 +72,11 @@ class RecentMeans(nn.Module):
     def mix(self, state: Tensor) -> Tensor:
         """Return the mix of a state's means: (B, E)."""
         return torch.einsum("k,kbe->be", self.weights, state[:-1])
+
+    def _kernels_for(self, steps: int) -> Tensor:
+        if steps > self._kernels.shape[1]:
+            return self._lay_out(steps).to(self._kernels)
+        return self._kernels[:, :steps, :steps]
 
     def _lay_out(self, steps: int) -> Tensor:
         """Return the weight of step s in the mean at step t, (K, t, s)."""

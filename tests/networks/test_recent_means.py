@@ -36,3 +36,13 @@ def test_sequences_may_be_longer_than_laid_out():
     torch.testing.assert_close(
         RecentMeans([0.9], longest=8)(vectors), RecentMeans([0.9], longest=64)(vectors)
     )
+
+
+def test_each_mean_can_be_had_alone():
+    torch.manual_seed(0)
+    layer = RecentMeans([0.0, 0.7], longest=8)
+    for steps in (5, 20):  # within what is laid out, and beyond
+        vectors = torch.randn(steps, 2, 3)
+        each = layer.each(vectors)
+        torch.testing.assert_close(each[0], vectors)
+        torch.testing.assert_close(torch.einsum("k,ktbe->tbe", layer.weights, each), layer(vectors))

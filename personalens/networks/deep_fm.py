@@ -1,0 +1,129 @@
+"""DeepFM: a factorisation machine and a deep network that share the vectors of all fields.
+
+Guo, Tang, Ye, Li and He, "DeepFM: A Factorization-Machine based Neural Network for CTR Prediction"
+(IJCAI 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from personalens.networks.dropout import Dropout
+
+
+class Part(NamedTuple):
+    """What some fields of n rows contribute to their scores; the parts of a row add up.
+
+    ``linear`` (n,): sum of the fields' weights; ``total`` (n, E): sum of their vectors; ``power``
+    (n,): sum of the vectors' squared lengths; ``hidden`` (n, H): their share of the first layer.
+    """
+
+    linear: Tensor
+    total: Tensor
+    power: Tensor
+    hidden: Tensor
+
+    def joined(self, other: Part) -> Part:
+        """Return the part of both sets of fields, row by row."""
+        return Part(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def take(self, rows: Tensor | Sequence[int] | slice) -> Part:
+        """Return some of the rows."""
+        return Part(*(values[rows] for values in self))
+
+    @property
+    def within(self) -> Tensor:
+        """(n,): the weights, and the products of all pairs among these fields.
+
+        The products sum to half of (the square of the sum less the sum of the squares): Rendle,
+        "Factorization Machines" (ICDM 2010), lemma 3.1.
+        """
+        return self.linear + 0.5 * (self.total.square().sum(1) - self.power)
+
+
+class DeepFM(nn.Module):
+    """Score rows of fields that have become vectors, whole or in two parts.
+
+    Parameters
+    ----------
+    fields
+        Names of the fields.
+    embedding_size
+        Width of their vectors.
+    hidden_sizes
+        Widths of the deep network's layers.
+    drop
+        What is applied to the units of the deep network in training.
+    generator
+        Of the start values.
+
+    Notes
+    -----
+    With x_f the vector of field f and w_f its weight::
+
+        score = w0 + sum of w_f + sum over pairs f < g of x_f . x_g + deep(all x_f side by side)
+
+    The first layer of the deep network is a sum over the fields, and so is all that the pairs need.
+    So the fields of a user and those of an item go through it apart (:meth:`part`), and only what
+    comes after is done for each pair of a user and an item (:meth:`forward`): a whole catalogue is
+    scored for little more than the price of the layers above the first.
+    """
+
+    def __init__(
+        self,
+        fields: Iterable[str],
+        *,
+        embedding_size: int,
+        hidden_sizes: Sequence[int],
+        drop: Dropout,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.names = list(fields)
+        widths = list(hidden_sizes)
+        # One block of the first layer for each field.
+        self.first = nn.Parameter(torch.empty(len(self.names), embedding_size, widths[0]))
+        self.first_bias = nn.Parameter(torch.zeros(widths[0]))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.out = nn.Linear(widths[-1], 1)  # its bias is w0
+        self.drop = drop
+        bound = (embedding_size * len(self.names)) ** -0.5
+        nn.init.uniform_(self.first, -bound, bound, generator=generator)
+        for layer in (*self.layers, self.out):
+            bound = layer.in_features**-0.5
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def part(self, vectors: Mapping[str, Tensor], weights: Iterable[Tensor] = ()) -> Part:
+        """Return what some fields contribute: vectors (n, E) by name, and weights (n,) if any."""
+        places = [self.names.index(name) for name in vectors]
+        found = list(vectors.values())
+        total = sum(found)
+        return Part(
+            linear=sum(weights, start=total.new_zeros(len(total))),
+            total=total,
+            power=sum(values.square().sum(1) for values in found),
+            hidden=torch.cat(found, 1) @ self.first[places].flatten(0, 1),
+        )
+
+    def score_rows(self, part: Part) -> Tensor:
+        """Return the (n,) scores of rows all of whose fields are in ``part``."""
+        return part.within + self._deep(part.hidden)
+
+    def forward(self, left: Part, right: Part) -> Tensor:
+        """Return (n, m): the score of each row of ``left`` completed by each row of ``right``."""
+        pairs = left.total @ right.total.t() + left.within[:, None] + right.within
+        return pairs + self._deep(left.hidden[:, None] + right.hidden)
+
+    def _deep(self, hidden: Tensor) -> Tensor:
+        """Return (...) what the deep network makes of the first layer's sums, (..., H)."""
+        hidden = self.drop(functional.relu(hidden + self.first_bias))
+        for layer in self.layers:
+            hidden = self.drop(functional.relu(layer(hidden)))
+        return self.out(hidden).squeeze(-1)

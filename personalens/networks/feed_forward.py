@@ -1,0 +1,105 @@
+"""A feed-forward network over a user's fields, and a wide path beside it.
+
+Covington, Adams and Sargin, "Deep Neural Networks for YouTube Recommendations" (RecSys 2016);
+Cheng et al., "Wide & Deep Learning for Recommender Systems" (DLRS 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from personalens.networks.dropout import Dropout
+from personalens.networks.feature_vectors import QueryVectors
+from personalens.networks.history_fields import LAST_EVENT, FieldNetwork, HistoryFields
+from personalens.networks.item_vectors import ItemVectors
+from personalens.networks.session_network import Events
+
+
+class Tower(nn.Module):
+    """Layers of rectified linear units under a linear one.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Widths below and above.
+    hidden_sizes
+        Of the layers between.
+    drop
+        What is applied to the units in training.
+    """
+
+    def __init__(self, inputs: int, hidden_sizes: Sequence[int], outputs: int, *, drop: Dropout):
+        super().__init__()
+        widths = [inputs, *hidden_sizes]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.out = nn.Linear(widths[-1], outputs)
+        self.drop = drop
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the start weights."""
+        for layer in (*self.layers, self.out):
+            bound = layer.in_features**-0.5
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (n, outputs) for (n, inputs)."""
+        for layer in self.layers:
+            values = self.drop(functional.relu(layer(values)))
+        return self.out(values)
+
+
+class FeedForwardNetwork(FieldNetwork):
+    """Lay a user's fields side by side, and compare what a tower makes of them with every item.
+
+    Parameters
+    ----------
+    items, encoder, feature_values, query
+        As in :class:`~personalens.networks.session_network.SessionNetwork`.
+    hidden_sizes
+        Widths of the tower's layers.
+    drop
+        What is applied to their units in training.
+    rng
+        Of the start weights.
+
+    Notes
+    -----
+    For averages a_1 ... a_K of what the user had, the circumstances f of the last event and what is
+    known of the request c::
+
+        vector = tower(a_1, ..., a_K, f, c side by side) + (sum of mix_k a_k + c)
+        score of item j = e(j) . vector + bias(j) + repeat, where j was had
+
+    The tower is the deep part. The sum is the wide one: linear, so that what co-occurrence tells is
+    there before any training, and the tower learns what that lacks.
+    """
+
+    def __init__(
+        self,
+        items: ItemVectors,
+        encoder: HistoryFields,
+        feature_values: int,
+        *,
+        query: QueryVectors | None,
+        hidden_sizes: Sequence[int],
+        drop: Dropout,
+        rng: np.random.Generator,
+    ):
+        super().__init__(items, encoder, feature_values, query=query, rng=rng)
+        width = items.width
+        self.tower = Tower(len(self.field_names) * width, hidden_sizes, width, drop=drop)
+        self.tower.initialise(torch.Generator().manual_seed(int(rng.integers(2**31))))
+
+    def forward(self, events: Events, positions: Tensor) -> Tensor:
+        """Return (n, E): the vectors in item space at ``positions`` among the L * B places."""
+        fields = self.fields(events, positions)
+        deep = self.tower(torch.cat(list(fields.values()), 1))
+        del fields[LAST_EVENT]
+        return deep + sum(self.encoder.mix(fields).values())
