@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -53,15 +53,36 @@ FEW_EVENTS = 10.0
 """An item with so many events counts half where metadata are to explain the start vectors."""
 
 
-class SessionShape(Protocol):
-    """What reads the histories of a session model; its sizes are part of the shape."""
+class SessionShape:
+    """What a session model looks like: a recipe of the family inherits it and says what reads the
+    histories. Its sizes are part of the shape."""
 
     def encoder(self, width: int, rng: np.random.Generator) -> Encoder:
         """Return the part of the network that reads a history, for item vectors of this width."""
+        raise NotImplementedError
+
+    def network(
+        self,
+        items: ItemVectors,
+        feature_values: int,
+        query: QueryVectors | None,
+        rng: np.random.Generator,
+    ) -> SessionNetwork:
+        """Return the network. Default: what the encoder makes of a history is compared with the
+        vectors of the items."""
+        encoder = self.encoder(items.width, rng)
+        return SessionNetwork(items, encoder, feature_values, query=query, rng=rng)
+
+    def loss(
+        self, counts: np.ndarray, rng: np.random.Generator, *, has_cold_items: bool
+    ) -> OutputLoss:
+        """Return what training makes small; ``counts`` (items,) are the events of each item.
+        Default: a softmax over the items, or a sample of them."""
+        return softmax_loss(counts, has_cold_items=has_cold_items)
 
 
 @dataclass(frozen=True)
-class RecurrentShape:
+class RecurrentShape(SessionShape):
     """A recurrent reader: width of its state, steps through which gradients flow back, decays of
     the running means (none: all events weigh the same)."""
 
@@ -139,7 +160,7 @@ class SessionModel:
         sequences = sequences.weighted(events.event_weights)
         windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
         counts = np.bincount(events.item_codes, minlength=len(events.items))
-        loss = _loss(counts, has_cold_items=self.fields is not None)
+        loss = self.shape.loss(counts, rng, has_cold_items=self.fields is not None)
         return Trainer(self.network, sequences, windows, loss, options, rng)
 
     def validation(
@@ -260,13 +281,7 @@ def _network(
         query = QueryVectors(
             first_values, sum(sizes), ITEM_VECTOR_SIZE, withheld=QUERY_WITHHELD, rng=rng
         )
-    return SessionNetwork(
-        items,
-        shape.encoder(ITEM_VECTOR_SIZE, rng),
-        sum(reader.sizes.values()),
-        query=query,
-        rng=rng,
-    )
+    return shape.network(items, sum(reader.sizes.values()), query, rng)
 
 
 def _give_to_fields(items: ItemVectors, table: ValueTable, counts: np.ndarray) -> None:
@@ -281,7 +296,7 @@ def _give_to_fields(items: ItemVectors, table: ValueTable, counts: np.ndarray) -
     items.own.weight[: items.size], items.own_bias[:] = rest[:, :-1], rest[:, -1]
 
 
-def _loss(counts: np.ndarray, *, has_cold_items: bool) -> OutputLoss:
+def softmax_loss(counts: np.ndarray, *, has_cold_items: bool) -> OutputLoss:
     """Return the loss. Items that nobody could have had are no candidates: their metadata would
     learn that they are not wanted."""
     warm = np.count_nonzero(counts)
