@@ -96,6 +96,16 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         ),
     ),
     RecipeEntry(
+        name="aws-trending-now",
+        implementation="personalens.recipes.trending_now:TrendingNow",
+        algorithm="aws-trending-now-custom",
+        feature_transformation="trending-now",
+        description=(
+            "The items that gain interactions fastest from one interval to the next, the same list "
+            "for everyone; where nothing rises, the popular items."
+        ),
+    ),
+    RecipeEntry(
         name="aws-item-affinity",
         implementation="personalens.recipes.item_affinity:ItemAffinity",
         algorithm="aws-item-affinity",

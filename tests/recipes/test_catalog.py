@@ -25,6 +25,7 @@ def test_every_entry_leads_to_its_recipe():
         ("aws-sims", "RELATED_ITEMS", "aws-sims", "sims"),
         ("aws-hrnn-metadata", "USER_PERSONALIZATION", "aws-hrnn-metadata", "featurize_metadata"),
         ("aws-hrnn-coldstart", "USER_PERSONALIZATION", "aws-hrnn-coldstart", "featurize_coldstart"),
+        ("aws-trending-now", "POPULAR_ITEMS", "aws-trending-now-custom", "trending-now"),
         ("aws-item-affinity", "USER_SEGMENTATION", "aws-item-affinity", "item-affinity"),
     ],
 )
@@ -63,6 +64,9 @@ FACTS = {
         ("max_item_interaction_count_percentile", *HISTORY_LENGTH[0][1:]),
     ],
     "aws-popularity-count": [],
+    "aws-trending-now": [
+        ("trend_discovery_frequency", "featureTransformation", "categorical", None, None, False)
+    ],
     "aws-item-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
     "aws-item-attribute-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
 }
@@ -74,6 +78,7 @@ DEFAULTS = {
     "aws-personalized-ranking": ["149", "32", "true", "0.0", "0.99"],
     "aws-sims": ["0.5", "3", "0.005", "0.995", "0.01", "0.9"],
     "aws-popularity-count": [],
+    "aws-trending-now": ["2 hours"],
     "aws-item-affinity": ["149"],
     "aws-item-attribute-affinity": ["149"],
 }

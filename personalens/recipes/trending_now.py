@@ -1,0 +1,140 @@
+"""aws-trending-now: the items that gain interactions fastest, the same list for everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
+from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.evaluation.top_k import top_k
+from personalens.evaluation.trend_metrics import LIST_LENGTH, trend_prediction_accuracy
+from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
+from personalens.recipes.popularity_count import popularity_scores
+from personalens.training.progress import Progress, ProgressEvent
+
+SECONDS = {"30 minutes": 1800, "1 hour": 3600, "2 hours": 7200, "3 hours": 10800, "1 day": 86400}
+MEASURED_INTERVALS = 10
+
+
+class TrendingNowConfig(RecipeConfig):
+    """Hyperparameters of aws-trending-now."""
+
+    trend_discovery_frequency: Literal["30 minutes", "1 hour", "2 hours", "3 hours", "1 day"] = (
+        hyperparameter(
+            "2 hours",
+            "Length of the intervals between which interactions are compared.",
+            group="featureTransformation",
+        )
+    )
+
+
+class TrendingNow(Recipe):
+    """Rank items by how many interactions more they had in the newest interval than before.
+
+    The intervals have the length ``trend_discovery_frequency``, and the newest ends with the newest
+    event. Items that rose come first, by their rise; then all others, by popularity, which also
+    decides between items of equal rise. So without a second interval the list is the popular items.
+
+    Attributes
+    ----------
+    rise_
+        (items,) int64: interactions in the newest interval less those in the one before.
+    popularity_
+        (items,) as in :class:`~personalens.recipes.popularity_count.PopularityCount`.
+
+    Notes
+    -----
+    The service counts by the clock: two hours after the last event it has nothing left but popular
+    items, and it takes in streamed events. Here the intervals end with the newest event that the
+    model was trained on, so that data of the past, such as MovieLens, have a trend at all.
+
+    Choose a frequency that gives an interval hundreds of events: with a few, the rise is chance.
+
+    Amazon Personalize: recipe aws-trending-now.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> items = ["old", "old", "old", "new", "old", "a", "new", "new", "new"]
+    >>> events = pd.DataFrame({"USER_ID": "u", "ITEM_ID": items})
+    >>> events["TIMESTAMP"] = [3600 * hour for hour in [0, 0, 0, 3, 3, 5, 5, 5, 5]]
+    >>> model = TrendingNow(trend_discovery_frequency="1 hour").fit(events)
+    >>> model.recommend(["anyone"]).ITEM_ID.tolist()
+    ['new', 'a', 'old']
+    """
+
+    name = "aws-trending-now"
+    recipe_type = "POPULAR_ITEMS"
+    Config = TrendingNowConfig
+
+    def _fit(
+        self,
+        interactions: Interactions,
+        items: Metadata | None,
+        users: Metadata | None,
+        progress: Progress,
+        refit: bool,
+    ) -> None:
+        events = len(interactions)
+        progress(ProgressEvent("counting events", 0.0, total_rows=events))
+        self.rise_ = rises(interactions, self._age(interactions))
+        self.popularity_ = popularity_scores(interactions)
+        progress(ProgressEvent("counting events", 1.0, rows=events, total_rows=events))
+
+    def measure(
+        self, holdout: ServiceHoldout, *, catalogue_size: int | None = None
+    ) -> dict[str, float]:
+        """Return the eight figures of every recipe, and ``trend_prediction_accuracy``."""
+        figures = super().measure(holdout, catalogue_size=catalogue_size)
+        return figures | {"trend_prediction_accuracy": self.foresight(holdout.train)}
+
+    def foresight(self, interactions: Interactions) -> float:
+        """Return how well trends were foreseen in the past, 0 to 1.
+
+        Each of the newest intervals is foretold from what was before it; the mean of
+        :func:`~personalens.evaluation.trend_metrics.trend_prediction_accuracy` over those in which
+        anything rose.
+        """
+        age = self._age(interactions)
+        accuracies = []
+        for interval in range(min(MEASURED_INTERVALS, int(age.max(initial=0)))):
+            rise = rises(interactions, age, newest=interval)
+            known = popularity_scores(interactions.select(age > interval))
+            expected = trend_scores(rises(interactions, age, newest=interval + 1), known)
+            if (rise > 0).any():
+                listed = top_k(expected[np.newaxis], LIST_LENGTH)[0]
+                accuracies.append(trend_prediction_accuracy(listed, rise))
+        return float(np.mean(accuracies)) if accuracies else 0.0
+
+    def _age(self, interactions: Interactions) -> np.ndarray:
+        """Return for each event in which interval it lies, (n,): 0 is the newest."""
+        times = interactions.timestamps
+        return (times.max(initial=0) - times) // SECONDS[self.config.trend_discovery_frequency]
+
+    def _score(self, histories: Sequence[History]) -> np.ndarray:
+        scores = trend_scores(self.rise_, self.popularity_)
+        return np.broadcast_to(scores, (len(histories), len(scores)))
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        return {"rise": self.rise_, "popularity": self.popularity_}
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        self.rise_, self.popularity_ = tensors["rise"], tensors["popularity"]
+
+
+def rises(interactions: Interactions, age: np.ndarray, *, newest: int = 0) -> np.ndarray:
+    """Return (items,) int64: events of each item in the interval ``newest`` less those before."""
+    now, before = (
+        np.bincount(interactions.item_codes[age == interval], minlength=len(interactions.items))
+        for interval in (newest, newest + 1)
+    )
+    return now - before
+
+
+def trend_scores(rise: np.ndarray, popularity: np.ndarray) -> np.ndarray:
+    """Return (items,) float64: the rise where it is positive, plus a popularity below 1."""
+    return np.maximum(rise, 0) + popularity / (popularity.max() + 1)
