@@ -9,6 +9,12 @@ from torch import Tensor, nn
 _LEVELS = 256
 
 
+def generators_of(network: nn.Module) -> list[np.random.Generator]:
+    """Return the generators that the parts of a network draw from, each once."""
+    owned = [value for part in network.modules() for value in vars(part).values()]
+    return list({id(rng): rng for rng in owned if isinstance(rng, np.random.Generator)}.values())
+
+
 class Dropout(nn.Module):
     """Set a share of the values to zero while training, and scale up the others.
 

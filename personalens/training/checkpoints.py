@@ -22,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from personalens.networks.dropout import generators_of
+
 if TYPE_CHECKING:
     from personalens.training.loop import Trainer
     from personalens.training.reporter import Listener, Reporter
@@ -99,7 +101,8 @@ class Checkpoint:
 
     def save(self, course: Course) -> None:
         """Write the file. Where that fails, the training goes on without."""
-        if self._path is None:
+        replicas = self._trainers[0].replicas
+        if self._path is None or (replicas is not None and replicas.rank > 0):
             return
         began = time.monotonic()
         tensors: dict[str, Tensor] = {}
@@ -147,13 +150,13 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], state: dict[str, Any]
     trainer.position = replace(trainer.position, **state["position"])
     for rng, saved in zip(_generators(trainer), state["generators"], strict=True):
         rng.bit_generator.state = saved
+    if trainer.replicas is not None:  # the file is the first process's
+        trainer.replicas.part_ways(network)
 
 
 def _generators(trainer: Trainer) -> list[np.random.Generator]:
     """Return the generators of a trainer and of the parts of its network, each once."""
-    owned = [trainer.rng]
-    for module in trainer.network.modules():
-        owned += [value for value in vars(module).values() if isinstance(value, type(trainer.rng))]
+    owned = [trainer.rng, *generators_of(trainer.network)]
     return list({id(rng): rng for rng in owned}.values())
 
 
@@ -161,9 +164,12 @@ def _digest(trainers: Sequence[Trainer], epochs: int) -> str:
     """Return what names a training: its data, options, start weights and generators."""
     digest = hashlib.blake2b(digest_size=12)
     for trainer in trainers:
-        tensors, state = _capture(trainer)
+        tensors, _ = _capture(trainer)
         options = replace(trainer.options, checkpoint_folder="")
-        digest.update(json.dumps([epochs, asdict(options), state, sorted(tensors)]).encode())
+        processes = 1 if trainer.replicas is None else trainer.replicas.size
+        order = trainer.rng.bit_generator.state
+        settings = [epochs, processes, asdict(options), order, sorted(tensors)]
+        digest.update(json.dumps(settings).encode())
         arrays = [tensors[name].numpy() for name in sorted(tensors)]
         for data in (trainer.sequences, trainer.windows):
             arrays += [array for array in vars(data).values() if array is not None]

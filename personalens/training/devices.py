@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -28,6 +29,17 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def threads_of_each() -> int:
+    """Return on how many threads each of two trainings side by side should compute: half of those
+    that PyTorch would use. One alone takes no more, so that both ways give the same model."""
+    return max(1, torch.get_num_threads() // 2)
+
+
+def second_thread(threads: int) -> Executor:
+    """Return what does work beside the caller, its tensor operations on so many threads."""
+    return ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import copy
 import math
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,8 @@ from torch import nn
 from personalens.networks.session_network import SessionNetwork, seen_before
 from personalens.training.batches import Sequences, Windows, bucketed_batches, make_batch
 from personalens.training.checkpoints import Checkpoint
-from personalens.training.devices import compute_threads
+from personalens.training.devices import compute_threads, second_thread, threads_of_each
+from personalens.training.distributed import InTurn, joined_replicas
 from personalens.training.losses import OutputLoss
 from personalens.training.options import TrainingOptions
 from personalens.training.reporter import Listener, Reporter
@@ -66,6 +66,9 @@ class Trainer:
         The weights that :meth:`keep` remembered.
     between_steps
         Held during each step: who holds it sees the trainer as it is between two of them.
+    replicas
+        The processes that train the same network, each with a share of every batch; None where this
+        one is alone. They are those of the process group that has been joined.
     """
 
     def __init__(
@@ -80,6 +83,10 @@ class Trainer:
         self.network, self.sequences, self.windows = network, sequences, windows
         self.options, self.rng = options, rng
         self._loss = loss
+        self.replicas = joined_replicas()
+        if self.replicas is not None:
+            self.rng = copy.deepcopy(rng)  # orders the batches, and must do so alike everywhere
+            self.replicas.begin(network)
         self.optimizer = torch.optim.AdamW(
             network.parameters(),
             lr=options.learning_rate,
@@ -133,15 +140,24 @@ class Trainer:
             return bucketed_batches(self.windows.lengths, size, self.rng)
 
     def _step(self, chosen: np.ndarray) -> tuple[float, int]:
+        if self.replicas is not None:
+            chosen = self.replicas.share(chosen)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, targets = self._find_gradients(chosen) if len(chosen) else (0.0, 0)
+        if self.replicas is not None:
+            loss, targets = self.replicas.merge_gradients(self.network, loss, targets)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
+        self.optimizer.step()
+        return loss, targets
+
+    def _find_gradients(self, chosen: np.ndarray) -> tuple[float, int]:
+        """Give the weights their gradients; return the mean loss and the number of targets."""
         network = self.network
         batch = make_batch(self.sequences, self.windows, chosen).to(network.device)
         vectors = network(batch.events, batch.positions)
         seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
         loss = self._loss(network, vectors, batch.targets, seen, batch.weights)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), self.options.clip_norm)
-        self.optimizer.step()
         return loss.item(), len(batch.targets)
 
     def _set_rate(self, batches: int) -> None:
@@ -191,8 +207,10 @@ def train(
     trainers = [trainer] if companion is None else [trainer, companion]
     checkpoint = Checkpoint(trainers, reporter)
     course = checkpoint.resume()
-    second = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
-    with compute_threads(1), second:
+    replicas = trainer.replicas
+    threads = threads_of_each()
+    second = InTurn() if replicas else second_thread(threads)
+    with compute_threads(threads), second:
         while course.epoch < reporter.epochs and course.epoch - course.best_epoch < patience:
             epoch = course.epoch + 1
             alongside = None if companion is None else second.submit(companion.run_epoch, epoch)
@@ -200,6 +218,8 @@ def train(
                 listen = checkpoint.listener(reporter.listener(epoch), course)
                 loss = trainer.run_epoch(epoch, listen)
                 figure = math.inf if validate is None else validate(trainer.network)
+                if replicas is not None:
+                    figure = replicas.agree(figure)
                 reporter.close_epoch(epoch, loss, None if validate is None else figure)
             except BaseException:
                 for each in trainers:
