@@ -13,11 +13,12 @@ LINES_ALLOWED = 400
 # What each part may import, beside itself. Whatever is not named is a part of its own below all.
 GROUND = {"home", "service_errors", "arns"}
 DATA = GROUND | {"datasets"}
+FILTERS = DATA | {"filters"}
 MEASURE = DATA | {"evaluation"}
 NETWORKS = GROUND | {"networks"}
 TRAINING = MEASURE | NETWORKS | {"training"}
 RECIPES = TRAINING | {"recipes"}
-CONTROL = RECIPES | {"control"}
+CONTROL = RECIPES | {"control", "filters"}
 SERVICE = CONTROL | {"runtime", "events"}
 AWS = SERVICE | {"aws"}
 TOP = AWS | {"activation"}
@@ -27,6 +28,7 @@ ALLOWED = {
     "arns": GROUND,
     "datasets": DATA | {"training.progress"},  # how a long import reports; it imports nothing
     "evaluation": MEASURE,
+    "filters": FILTERS,
     "networks": NETWORKS,
     "training": TRAINING,
     "recipes": RECIPES,

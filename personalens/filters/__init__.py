@@ -1,0 +1,1 @@
+"""The filter language: which items, users or actions a list may hold."""

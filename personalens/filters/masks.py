@@ -1,0 +1,254 @@
+"""A filter, compiled for a catalogue: vectorised, one mask over all of it for each request."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.metadata import SEPARATOR, Metadata, categorical_values
+from personalens.filters.expressions import Condition, Expression, Filter, FilterError
+from personalens.filters.field_rules import EVENT_DATASETS
+from personalens.filters.parameters import missing_parameters, values_of
+
+NEWEST_EVENTS, NEWEST_ACTION_EVENTS = 100, 300
+"""Events of each type of a user that a filter looks at."""
+
+_ID_FIELDS = ("ITEM_ID", "USER_ID", "ACTION_ID")
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Circumstances:
+    """Who asks, about what.
+
+    Attributes
+    ----------
+    event_codes, event_types
+        (n,) the user's events, oldest first: codes in the catalogue and types, or None without
+        types.
+    user, item
+        Metadata rows of the user who asks and of the item that related ones are asked for.
+    parameters
+        ``filterValues``.
+    """
+
+    event_codes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    event_types: np.ndarray | None = None
+    user: Mapping[str, Any] = field(default_factory=dict)
+    item: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+class Catalogue:
+    """Items (or users, or actions) with their fields, laid out for filtering.
+
+    Parameters
+    ----------
+    ids
+        Who they are.
+    metadata
+        One row for each; None if nothing is known of them.
+    """
+
+    def __init__(self, ids: IdMap, metadata: Metadata | None):
+        self._ids = ids
+        fields = {} if metadata is None else metadata.fields
+        self._fields = {name.upper(): each for name, each in fields.items()}
+        self._members: dict[str, dict[str, np.ndarray]] = {}
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self._ids)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return (size,) float64 of a numeric field; NaN where it is missing."""
+        found = self._fields.get(name.upper())
+        if found is None or found.kind != "numeric":
+            return np.full(self.size, np.nan)
+        return found.values
+
+    def members(self, name: str, values: Sequence[str]) -> np.ndarray:
+        """Return (size,) bool: who has one of these values among those of a string field."""
+        found = np.zeros(self.size, bool)
+        if name.upper() in _ID_FIELDS:
+            codes = self._ids.encode(values)
+            found[codes[codes >= 0]] = True
+            return found
+        positions = self._positions(name.upper())
+        for value in values:
+            if value in positions:
+                found[positions[value]] = True
+        return found
+
+    def _positions(self, name: str) -> dict[str, np.ndarray]:
+        """Return value -> the (m,) positions that have it, made when first asked for."""
+        if name not in self._members:
+            known = self._fields.get(name)
+            self._members[name] = {} if known is None else _positions_by_value(known)
+        return self._members[name]
+
+
+class CompiledFilter:
+    """A filter for one catalogue. Safe to share between threads.
+
+    Notes
+    -----
+    * What is let in is the union of the INCLUDEs, or everything without one, less the union of the
+      EXCLUDEs, in whatever order they stand.
+    * An expression whose IF does not hold of the user counts as not written.
+    * A missing value is equal to nothing and in no list, so NOT IN and != hold of it.
+    * An EXCLUDE leaves out the alternatives whose placeholders have no value.
+    * Of events count the newest 100 of each type, in whatever case the type is written.
+
+    Amazon Personalize: "Filter expressions" in the developer guide. That AND binds closer than OR,
+    and what holds of missing values, the guide does not say.
+    """
+
+    def __init__(self, asked: Filter, catalogue: Catalogue):
+        self.filter, self._catalogue = asked, catalogue
+
+    @cached_property
+    def is_static(self) -> bool:
+        """Whether everybody gets the same mask in every request."""
+        return not any(
+            condition.parameters
+            or condition.reference is not None
+            or condition.field.dataset in (*EVENT_DATASETS, "CurrentUser")
+            for condition in self.filter.conditions
+        )
+
+    @cached_property
+    def _static_mask(self) -> np.ndarray:
+        return self._mask(Circumstances())
+
+    def mask(self, circumstances: Circumstances) -> np.ndarray:
+        """Return (size,) bool: who may stand in the list. Do not write to it.
+
+        Raises
+        ------
+        FilterError
+            If a placeholder of an INCLUDE has no value, or a value is of the wrong kind.
+        """
+        return self._static_mask if self.is_static else self._mask(circumstances)
+
+    def _mask(self, circumstances: Circumstances) -> np.ndarray:
+        if missing := missing_parameters(self.filter, circumstances.parameters):
+            raise FilterError(
+                f"The filter needs a value for ${missing[0]}: give it in filterValues."
+            )
+        counting = [e for e in self.filter.expressions if self._counts(e, circumstances)]
+        included = [self._matches(e, circumstances) for e in counting if e.includes]
+        excluded = [self._matches(e, circumstances) for e in counting if not e.includes]
+        size = self._catalogue.size
+        allowed = np.logical_or.reduce(included) if included else np.ones(size, bool)
+        return allowed & ~np.logical_or.reduce(excluded) if excluded else allowed
+
+    def _counts(self, expression: Expression, circumstances: Circumstances) -> bool:
+        user, given = circumstances.user, circumstances.parameters
+        return all(_holds(condition, user, given) for condition in expression.user_conditions)
+
+    def _matches(self, expression: Expression, circumstances: Circumstances) -> np.ndarray:
+        found = np.zeros(self._catalogue.size, bool)
+        for group in expression.alternatives:
+            masks = [self._condition(condition, circumstances) for condition in group]
+            if all(mask is not None for mask in masks):
+                found |= np.logical_and.reduce(masks)
+        return found
+
+    def _condition(self, condition: Condition, circumstances: Circumstances) -> np.ndarray | None:
+        """Return (size,) bool; None where a value is missing."""
+        values = (
+            values_of(condition, circumstances.parameters)
+            if condition.reference is None
+            else _values_in(circumstances.item, condition)
+        )
+        if values is None:
+            return None
+        if condition.field.dataset in EVENT_DATASETS:
+            found = self._touched(condition, values, circumstances)
+        elif condition.operator in ("IN", "NOT IN"):
+            found = self._catalogue.members(condition.field.field, values)
+        else:
+            numbers = self._catalogue.numbers(condition.field.field)
+            return _compare(condition.operator, numbers, values)
+        return ~found if condition.operator == "NOT IN" else found
+
+    def _touched(
+        self, condition: Condition, types: Sequence[str], circumstances: Circumstances
+    ) -> np.ndarray:
+        """Return (size,) bool: what the user has had an event with, of these types."""
+        found = np.zeros(self._catalogue.size, bool)
+        codes, event_types = circumstances.event_codes, circumstances.event_types
+        limit = NEWEST_EVENTS if condition.field.dataset == "Interactions" else NEWEST_ACTION_EVENTS
+        if event_types is None:
+            if condition.takes_anything:
+                found[codes[-limit:]] = True
+            return found
+        names = np.array([str(name).casefold() for name in event_types], dtype=object)
+        wanted = set(names) if condition.takes_anything else {str(t).casefold() for t in types}
+        for name in wanted:
+            found[codes[names == name][-limit:]] = True
+        return found
+
+
+def _positions_by_value(known: Any) -> dict[str, np.ndarray]:
+    offsets, codes, vocabulary = categorical_values(known)
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.argsort(codes, kind="stable")
+    borders = np.searchsorted(codes[order], np.arange(len(vocabulary) + 1))
+    return {
+        word: rows[order[borders[number] : borders[number + 1]]]
+        for number, word in enumerate(vocabulary)
+    }
+
+
+def _compare(symbol: str, numbers: np.ndarray, values: Sequence[Any]) -> np.ndarray:
+    if not values:  # the current item does not have the field
+        return np.zeros(len(numbers), bool)
+    with np.errstate(invalid="ignore"):
+        return _COMPARE[symbol](numbers, float(values[0]))
+
+
+def _values_in(row: Mapping[str, Any], condition: Condition) -> tuple[Any, ...]:
+    """Return the values of a current item's field; none where it is missing."""
+    value = _lookup(row, condition.reference.field)
+    if value is None:
+        return ()
+    return tuple(str(value).split(SEPARATOR)) if isinstance(value, str) else (value,)
+
+
+def _lookup(row: Mapping[str, Any], name: str) -> Any:
+    return next((value for key, value in row.items() if key.upper() == name.upper()), None)
+
+
+def _holds(condition: Condition, user: Mapping[str, Any], given: Mapping[str, str]) -> bool:
+    """Return whether a condition on the user who asks holds; not where a value is missing."""
+    values = values_of(condition, given)
+    if values is None:
+        return False
+    value = _lookup(user, condition.field.field)
+    if condition.operator in ("IN", "NOT IN"):
+        parts = set() if value is None else set(str(value).split(SEPARATOR))
+        return parts.isdisjoint(values) == (condition.operator == "NOT IN")
+    if value is None:
+        return condition.operator == "!="
+    try:
+        return bool(_COMPARE[condition.operator](float(value), float(values[0])))
+    except ValueError:
+        raise FilterError(
+            f"{condition.field} is {value!r}, which {condition.operator} cannot compare."
+        ) from None
