@@ -73,7 +73,7 @@ class DatasetGroupOperations:
         return summarize_page(page, "datasetGroups", "datasetGroupArn", members)
 
     def delete_dataset_group(self, *, datasetGroupArn: str) -> dict[str, Any]:
-        """Delete a group that has no dataset, solution or event tracker left."""
+        """Delete a group that has no dataset, solution or event tracker left, with its filters."""
         with self.context.store.transaction() as tx:
             require_settled(tx.require(datasetGroupArn, KIND))
             left = [
@@ -87,5 +87,7 @@ class DatasetGroupOperations:
                     f"Dataset group {datasetGroupArn} still has {', '.join(left)}. Delete these"
                     " first."
                 )
+            for each in tx.list("filter", parent_arn=datasetGroupArn):
+                tx.delete(each.arn)
             tx.delete(datasetGroupArn)
         return {}

@@ -23,6 +23,7 @@ EXISTING = {
     "campaign": 5,
     "recommender": 5,
     "event-tracker": 1,
+    "filter": 30,
 }
 """How many there may be, per region or per parent."""
 
