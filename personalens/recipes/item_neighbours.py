@@ -14,12 +14,14 @@ wanted. So a few rows at a time are counted, ranked and cut. How a row is counte
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
+from personalens.evaluation.top_k import NOTHING, top_k_matrix
 from personalens.training.progress import Progress, ProgressEvent, ignore_progress
 
 PAIRS_AT_ONCE = 100_000
@@ -98,6 +100,43 @@ def related_items(
             pool.shutdown(cancel_futures=True)
             raise
     return _in_item_order(np.concatenate([block.items for block in blocks]), parts)
+
+
+def best_scored(
+    scores_of: Callable[[np.ndarray], np.ndarray],
+    items: int,
+    *,
+    k: int,
+    progress: Progress = ignore_progress,
+) -> sparse.csr_array:
+    """Return the ``k`` best scored items of each item, (items, items) sparse float32, best first.
+
+    Parameters
+    ----------
+    scores_of
+        Scores of a block of items, given as ascending codes, against all: (B, items) floats. Only
+        scores above 0 count, and never an item's own.
+    items
+        Size of the catalogue.
+    k
+        Scored items kept.
+    progress
+        Called as rows are done; may raise :class:`~personalens.training.progress.Cancelled`.
+    """
+    progress(ProgressEvent(STAGE, 0.0))
+    size = max(COUNTS_AT_ONCE // items, 1)
+    parts: list[_Rows] = []
+    for start in range(0, items, size):
+        block = np.arange(start, min(start + size, items))
+        scores = np.array(scores_of(block), np.float32)
+        scores[np.arange(len(block)), block] = 0.0
+        scores[scores <= 0] = -np.inf
+        best = top_k_matrix(scores, k)
+        listed = best != NOTHING
+        values = np.take_along_axis(scores, np.maximum(best, 0), axis=1)[listed]
+        parts.append((listed.sum(axis=1), best[listed].astype(np.int32), values))
+        progress(ProgressEvent(STAGE, (block[-1] + 1) / items))
+    return _in_item_order(np.arange(items), parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,6 +106,17 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         ),
     ),
     RecipeEntry(
+        name="aws-semantic-similarity",
+        implementation="personalens.recipes.semantic_similarity:SemanticSimilarity",
+        algorithm="aws-semantic-similarity",
+        feature_transformation="semantic-similarity",
+        description=(
+            "For one item, the items whose names and descriptions are about the same, by TF-IDF "
+            "and its largest directions; needs no interactions of an item."
+        ),
+        dataset_types=("Interactions", "Items"),
+    ),
+    RecipeEntry(
         name="aws-item-affinity",
         implementation="personalens.recipes.item_affinity:ItemAffinity",
         algorithm="aws-item-affinity",

@@ -10,14 +10,12 @@ from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
+from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import related_items, user_item_matrix
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.recipes.popularity_count import popularity_scores
+from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 from personalens.training.progress import Progress
-
-NEIGHBOURS = 500
-"""Related items kept for each item: as many as GetRecommendations can return."""
 
 
 class SIMSConfig(RecipeConfig):
@@ -77,7 +75,7 @@ class SIMSConfig(RecipeConfig):
         return self
 
 
-class SIMS(Recipe):
+class SIMS(RelatedItemsRecipe):
     """Relate items that the same users interacted with.
 
     With c(i, j) users who had both items, n(i) users who had i, and the popularity discount d,
@@ -89,16 +87,8 @@ class SIMS(Recipe):
     with fewer than ``min_cointeraction_count`` users in common are not related: with two users in
     common, chance alone gives similarities near 1 among rare items.
 
-    A list is filled up with popular items behind the related ones, and consists of popular items
-    where the item is unknown or had too few (or too many) interactions to train. The item itself is
-    never in its list.
-
-    Attributes
-    ----------
-    neighbours_
-        (items, items) sparse, at most ``NEIGHBOURS`` similarities a row, best first.
-    popularity_
-        (items,) as in :class:`~personalens.recipes.popularity_count.PopularityCount`.
+    An item that had too few (or too many) interactions to train has no neighbours: its list is the
+    popular items.
 
     Notes
     -----
@@ -127,7 +117,6 @@ class SIMS(Recipe):
     """
 
     name = "aws-sims"
-    recipe_type = "RELATED_ITEMS"
     Config = SIMSConfig
 
     def _fit(
@@ -167,28 +156,3 @@ class SIMS(Recipe):
             interactions.item_codes[kept],
             (len(interactions.users), len(interactions.items)),
         )
-
-    def _score_related(self, item_codes: np.ndarray) -> np.ndarray:
-        # Popular items lie in (-1, 0), below every similarity, which is positive.
-        fallback = (self.popularity_ / (self.popularity_.max() + 1) - 1).astype(np.float32)
-        scores = np.tile(fallback, (len(item_codes), 1))
-        starts, columns = self.neighbours_.indptr, self.neighbours_.indices
-        for row, code in enumerate(item_codes):
-            if code >= 0:
-                own = slice(starts[code], starts[code + 1])
-                scores[row, columns[own]] = self.neighbours_.data[own]
-                scores[row, code] = -np.inf
-        return scores
-
-    def _tensors(self) -> dict[str, np.ndarray]:
-        return {
-            "popularity": self.popularity_,
-            "neighbours.indptr": self.neighbours_.indptr,
-            "neighbours.indices": self.neighbours_.indices,
-            "neighbours.data": self.neighbours_.data,
-        }
-
-    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
-        self.popularity_ = tensors["popularity"]
-        parts = tuple(tensors[f"neighbours.{name}"] for name in ("data", "indices", "indptr"))
-        self.neighbours_ = sparse.csr_array(parts, shape=(len(self.items_),) * 2)

@@ -64,6 +64,7 @@ FACTS = {
         ("max_item_interaction_count_percentile", *HISTORY_LENGTH[0][1:]),
     ],
     "aws-popularity-count": [],
+    "aws-semantic-similarity": [],
     "aws-trending-now": [
         ("trend_discovery_frequency", "featureTransformation", "categorical", None, None, False)
     ],
@@ -78,6 +79,7 @@ DEFAULTS = {
     "aws-personalized-ranking": ["149", "32", "true", "0.0", "0.99"],
     "aws-sims": ["0.5", "3", "0.005", "0.995", "0.01", "0.9"],
     "aws-popularity-count": [],
+    "aws-semantic-similarity": [],
     "aws-trending-now": ["2 hours"],
     "aws-item-affinity": ["149"],
     "aws-item-attribute-affinity": ["149"],
