@@ -181,6 +181,28 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         ),
         dataset_types=("Interactions", "Items", "Users"),
     ),
+    RecipeEntry(
+        name="aws-user-personalization-v2",
+        implementation="personalens.recipes.user_personalization_v2:UserPersonalizationV2",
+        algorithm="aws-user-personalization-v2",
+        feature_transformation="aws-user-personalization-v2",
+        description=(
+            "A transformer that reads each user's events, metadata and context, and recommends "
+            "from the whole catalogue, new items included."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
+    RecipeEntry(
+        name="aws-personalized-ranking-v2",
+        implementation="personalens.recipes.personalized_ranking_v2:PersonalizedRankingV2",
+        algorithm="aws-personalized-ranking-v2",
+        feature_transformation="aws-personalized-ranking-v2",
+        description=(
+            "A transformer that puts a given list of items into the order in which a user wants "
+            "them, by events, metadata and context."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
 )
 
 PREVIEW_NAMES = {

@@ -45,6 +45,7 @@ RECURRENT = [
     ("recency_mask", "algorithm", "categorical", None, None, True),
     *HISTORY_LENGTH,
 ]
+SECOND_VERSION = [("apply_recency_bias", "algorithm", "categorical", None, None, False)]
 FACTS = {
     "aws-hrnn": RECURRENT,
     "aws-hrnn-metadata": RECURRENT,
@@ -68,6 +69,8 @@ FACTS = {
     "aws-trending-now": [
         ("trend_discovery_frequency", "featureTransformation", "categorical", None, None, False)
     ],
+    "aws-user-personalization-v2": SECOND_VERSION,
+    "aws-personalized-ranking-v2": SECOND_VERSION,
     "aws-item-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
     "aws-item-attribute-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
 }
@@ -81,6 +84,8 @@ DEFAULTS = {
     "aws-popularity-count": [],
     "aws-semantic-similarity": [],
     "aws-trending-now": ["2 hours"],
+    "aws-user-personalization-v2": ["true"],
+    "aws-personalized-ranking-v2": ["true"],
     "aws-item-affinity": ["149"],
     "aws-item-attribute-affinity": ["149"],
 }
