@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
-
-import numpy as np
-from pydantic import model_validator
+from typing import TYPE_CHECKING
 
 from personalens.datasets.interactions import Interactions
-from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.percentile_filtering import within_percentiles
+from personalens.recipes.history_lengths import HistoryLengths
+from personalens.recipes.hyperparameters import hyperparameter
 from personalens.recipes.session_recipe import SessionRecipe
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
@@ -19,7 +16,7 @@ RECENT_DECAYS = (0.0, 0.8, 0.95)
 """The running means under ``recency_mask``: the last item, the last five or so, the last twenty."""
 
 
-class HRNNConfig(RecipeConfig):
+class HRNNConfig(HistoryLengths):
     """Hyperparameters of aws-hrnn, with the service's names, defaults and ranges."""
 
     hidden_dimension: int = hyperparameter(
@@ -39,30 +36,6 @@ class HRNNConfig(RecipeConfig):
         "false, all past events weigh the same.",
         tunable=True,
     )
-    min_user_history_length_percentile: float = hyperparameter(
-        0.0,
-        "Users with histories shorter than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
-    )
-    max_user_history_length_percentile: float = hyperparameter(
-        0.99,
-        "Users with histories longer than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
-    )
-
-    @model_validator(mode="after")
-    def _percentiles_in_order(self) -> Self:
-        low, high = self.min_user_history_length_percentile, self.max_user_history_length_percentile
-        if low > high:
-            raise ValueError(
-                f"min_user_history_length_percentile {low} is above "
-                f"max_user_history_length_percentile {high}"
-            )
-        return self
 
 
 class HRNN(SessionRecipe):
@@ -135,10 +108,4 @@ class HRNN(SessionRecipe):
         return self.config.recency_mask
 
     def _training_events(self, interactions: Interactions) -> Interactions:
-        """Leave out users whose histories are extremely short or long."""
-        kept = within_percentiles(
-            np.diff(interactions.offsets),
-            self.config.min_user_history_length_percentile,
-            self.config.max_user_history_length_percentile,
-        )
-        return interactions.select(kept[interactions.user_codes])
+        return self.config.training_events(interactions)

@@ -65,6 +65,30 @@ class RecipeEntry:
 
 BUILT_IN: tuple[RecipeEntry, ...] = (
     RecipeEntry(
+        name="aws-deepfm",
+        implementation="personalens.recipes.deep_fm:DeepFMRecipe",
+        algorithm="aws-deepfm",
+        feature_transformation="JSON-percentile-filtering",
+        description=(
+            "A factorisation machine and a deep network over the same fields: averages of the "
+            "user's history, metadata of users and items, context. Recommends new items by their "
+            "metadata."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
+    RecipeEntry(
+        name="aws-ffnn",
+        implementation="personalens.recipes.ffnn:FFNN",
+        algorithm="aws-ffnn",
+        feature_transformation="JSON-percentile-filtering",
+        description=(
+            "A feed-forward network over averages of the user's history, metadata of users and "
+            "items, and context; its output is compared with every item. Recommends new items by "
+            "their metadata."
+        ),
+        dataset_types=("Interactions", "Items", "Users"),
+    ),
+    RecipeEntry(
         name="aws-hrnn",
         implementation="personalens.recipes.hrnn:HRNN",
         algorithm="aws-hrnn",
@@ -206,6 +230,8 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
 )
 
 PREVIEW_NAMES = {
+    "awspersonalizedeepfmmodel": "aws-deepfm",
+    "awspersonalizeffnnmodel": "aws-ffnn",
     "awspersonalizehrnnmodel": "aws-hrnn",
     "awspersonalizesimsmodel": "aws-sims",
     "popularity-baseline": "aws-popularity-count",
