@@ -57,6 +57,8 @@ class Dropout(nn.Module):
         """Return the values with some of them dropped; the same values when not training."""
         if not self.training or not self._dropped:
             return values
+        if values.is_cuda:
+            return values * self._draw_there(values)
         count = values.numel()
         if 2 * self._dropped == _LEVELS:
             bits = np.frombuffer(self._rng.bytes(-(-count // 8)), np.uint8)
@@ -66,3 +68,9 @@ class Dropout(nn.Module):
         mask = kept.astype(np.float32)
         mask *= _LEVELS / (_LEVELS - self._dropped)
         return values * torch.from_numpy(mask).view(values.shape).to(values)
+
+    def _draw_there(self, values: Tensor) -> Tensor:
+        """Draw on the GPU, from a seed of ours: its bits need not be sent."""
+        generator = torch.Generator(values.device).manual_seed(int(self._rng.integers(2**63)))
+        kept = 1.0 - self._dropped / _LEVELS
+        return torch.empty_like(values).bernoulli_(kept, generator=generator).div_(kept)

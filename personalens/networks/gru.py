@@ -47,6 +47,11 @@ class GRU(nn.Module):
         (B, H), zeros by default."""
         if state is None:
             state = inputs.new_zeros(inputs.shape[1], self.hidden_size)
+        with torch.autocast(inputs.device.type, enabled=False):  # long sums want float32
+            precision = self.cell.weight_hh_l0.dtype
+            return self._read(inputs.to(precision), state.to(precision))
+
+    def _read(self, inputs: Tensor, state: Tensor) -> Tensor:
         if inputs.is_cuda:
             return self._by_blocks(inputs, state)
         cell = self.cell

@@ -88,12 +88,16 @@ class Batch:
     weights: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on another device."""
-        events = Events(*(values.to(device) for values in self.events))
-        weights = None if self.weights is None else self.weights.to(device)
-        return Batch(
-            events, self.positions.to(device), self.targets.to(device), self.owners, weights
-        )
+        """Return the batch on a device. Copies to a GPU go on while the caller does other work."""
+        if device.type == "cpu":
+            return self
+
+        def move(values: Tensor) -> Tensor:
+            return values.pin_memory().to(device, non_blocking=True)
+
+        weights = None if self.weights is None else move(self.weights)
+        events = Events(*map(move, self.events))
+        return Batch(events, move(self.positions), move(self.targets), self.owners, weights)
 
 
 def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Windows:

@@ -1,10 +1,10 @@
-"""Where to train, and on how many threads."""
+"""Where to train, on how many threads, and how exactly to compute on a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -40,6 +40,25 @@ def threads_of_each() -> int:
 def second_thread(threads: int) -> Executor:
     """Return what does work beside the caller, its tensor operations on so many threads."""
     return ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager:
+    """Have products run in bfloat16 on a GPU that has it, inside the block. A CPU keeps float32."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def tensor_cores(device: torch.device) -> Iterator[None]:
+    """Have products of float32 matrices on a GPU round their factors to TF32 inside the block."""
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @contextmanager

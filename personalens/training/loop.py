@@ -16,7 +16,13 @@ from torch import nn
 from personalens.networks.session_network import SessionNetwork, seen_before
 from personalens.training.batches import Sequences, Windows, bucketed_batches, make_batch
 from personalens.training.checkpoints import Checkpoint
-from personalens.training.devices import compute_threads, second_thread, threads_of_each
+from personalens.training.devices import (
+    compute_threads,
+    mixed_precision,
+    second_thread,
+    tensor_cores,
+    threads_of_each,
+)
 from personalens.training.distributed import InTurn, joined_replicas
 from personalens.training.losses import OutputLoss
 from personalens.training.options import TrainingOptions
@@ -154,7 +160,8 @@ class Trainer:
         """Give the weights their gradients; return the mean loss and the number of targets."""
         network = self.network
         batch = make_batch(self.sequences, self.windows, chosen).to(network.device)
-        vectors = network(batch.events, batch.positions)
+        with mixed_precision(network.device):
+            vectors = network(batch.events, batch.positions).float()
         seen = seen_before(batch.events.items, batch.positions, network.catalogue_size)
         loss = self._loss(network, vectors, batch.targets, seen, batch.weights)
         loss.backward()
@@ -210,7 +217,7 @@ def train(
     replicas = trainer.replicas
     threads = threads_of_each()
     second = InTurn() if replicas else second_thread(threads)
-    with compute_threads(threads), second:
+    with compute_threads(threads), tensor_cores(trainer.network.device), second:
         while course.epoch < reporter.epochs and course.epoch - course.best_epoch < patience:
             epoch = course.epoch + 1
             alongside = None if companion is None else second.submit(companion.run_epoch, epoch)
