@@ -130,6 +130,17 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         ),
     ),
     RecipeEntry(
+        name="aws-similar-items",
+        implementation="personalens.recipes.similar_items:SimilarItems",
+        algorithm="aws-similar-items",
+        feature_transformation="similar-items",
+        description=(
+            "For one item, the items that go together with it in histories, and, for new or rare "
+            "items, what their metadata let expect of that."
+        ),
+        dataset_types=("Interactions", "Items"),
+    ),
+    RecipeEntry(
         name="aws-semantic-similarity",
         implementation="personalens.recipes.semantic_similarity:SemanticSimilarity",
         algorithm="aws-semantic-similarity",

@@ -68,6 +68,11 @@ FACTS = {
     ],
     "aws-popularity-count": [],
     "aws-semantic-similarity": [],
+    "aws-similar-items": [
+        ("popularity_discount_factor", "algorithm", "continuous", 0, 1, False),
+        ("item_id_hidden_dim", "algorithm", "integer", 30, 200, True),
+        ("item_metadata_hidden_dim", "algorithm", "integer", 30, 200, True),
+    ],
     "aws-trending-now": [
         ("trend_discovery_frequency", "featureTransformation", "categorical", None, None, False)
     ],
@@ -85,6 +90,7 @@ DEFAULTS = {
     "aws-sims": ["0.5", "3", "0.005", "0.995", "0.01", "0.9"],
     "aws-popularity-count": [],
     "aws-semantic-similarity": [],
+    "aws-similar-items": ["0.0", "100", "100"],
     "aws-trending-now": ["2 hours"],
     "aws-user-personalization-v2": ["true"],
     "aws-personalized-ranking-v2": ["true"],

@@ -30,15 +30,7 @@ class TestSemanticSimilarity(RelatedItemsContract):
     def tables(self):
         films = {item: (genre, f"a {genre} film") for item, genre in tiny_world().genre.items()}
         films |= {HIT: ("the hit", "seen by everyone")}
-        # The films of test_refit and test_next_to_nothing are in no table, and so without a text.
         return {"items": table(films)}
-
-    @pytest.mark.parametrize("events", [1, 2, 3])
-    def test_next_to_nothing_is_enough(self, events):
-        films = {name: (name, None) for name in "abc"[:events]}
-        frame = pd.DataFrame({"USER_ID": "u", "ITEM_ID": ["a"], "TIMESTAMP": [0]})
-        model = SemanticSimilarity().fit(frame, items=table(films))
-        assert len(model.similar([self.unknown], k=10)) == events
 
     def test_it_can_be_measured_as_the_service_does(self, world):
         holdout = self.recipe.hold_out(world.interactions)
