@@ -141,7 +141,8 @@ class SessionModel:
         )
         with torch.no_grad():
             network.items.own.weight[:items].add_(torch.from_numpy(vectors))
-            network.items.own_bias.copy_(torch.from_numpy(log_popularity(codes, items)))
+            popularity = log_popularity(codes, items, events.event_weights)
+            network.items.own_bias.copy_(torch.from_numpy(popularity))
             network.repeat.fill_(repeat_log_odds(codes, offsets, items))
             if table is not None:
                 _give_to_fields(network.items, table, np.bincount(codes, minlength=items))

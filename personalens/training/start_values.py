@@ -119,16 +119,21 @@ def cooccurrence_vectors(
     return vectors * (spread / size) if size > 0 else vectors
 
 
-def log_popularity(item_codes: np.ndarray, items: int) -> np.ndarray:
+def log_popularity(
+    item_codes: np.ndarray, items: int, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Return (items,) float32: the log of each item's events against the average item's, half an
-    event added to every item. An output bias that starts here need not learn popularity.
+    event added to every item. An output bias that starts here need not learn popularity. With
+    ``weights`` (n,), in any unit, an event counts as much as it weighs.
 
     Examples
     --------
     >>> log_popularity(np.array([0, 0, 0, 1]), 2).astype(float).round(4).tolist()
     [0.3365, -0.5108]
     """
-    counts = np.bincount(item_codes, minlength=items) + 0.5
+    if weights is not None:
+        weights = weights / max(weights.mean(), np.finfo(np.float32).tiny)
+    counts = np.bincount(item_codes, weights, minlength=items) + 0.5
     return np.log(counts / counts.mean()).astype(np.float32)
 
 

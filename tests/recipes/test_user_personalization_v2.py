@@ -113,7 +113,7 @@ def test_event_weights_say_what_is_worth_predicting(ring):
     weighted = replace(events, event_weights=is_page.astype(np.float32))
     past = walk([0, 24, 1, 24, 2])  # page 0, the spot, page 1, the spot, page 2
     first = [
-        events.items.ids[UserPersonalizationV2(training=QUICK).fit(data).score([past])[0].argmax()]
+        events.items.ids[UserPersonalizationV2().fit(data).score([past])[0].argmax()]
         for data in (events, weighted)
     ]
     assert first == ["spot", "p03"]

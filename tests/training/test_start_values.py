@@ -75,7 +75,11 @@ def test_where_nothing_stands_together_vectors_are_zero():
 def test_popularity_counts_half_an_event_more():
     counts = np.array([2.5, 0.5, 1.5])
     expected = np.log(counts / counts.mean())
-    np.testing.assert_allclose(log_popularity(np.array([0, 2, 0]), 3), expected, rtol=1e-6)
+    codes = np.array([0, 2, 0])
+    np.testing.assert_allclose(log_popularity(codes, 3), expected, rtol=1e-6)
+    weighted = log_popularity(np.array([0, 0, 2, 1]), 3, np.array([4.0, 4.0, 4.0, 0.0]))
+    counts = np.array([8 / 3, 0, 4 / 3]) + 0.5  # the four weights are 1 on average
+    np.testing.assert_allclose(weighted, np.log(counts / counts.mean()), rtol=1e-6)
 
 
 def test_repeats_raise_the_start_and_their_absence_lowers_it():
