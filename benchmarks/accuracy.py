@@ -37,7 +37,7 @@ from figures import difference_rows, question_figures, summary_row
 from machine import describe_run
 from splits import PROTOCOLS, Round, Split, split_data
 
-from personalens.evaluation.offline_report import NDCG_10
+from personalens.evaluation.offline_report import HIT_RATE_10, NDCG_10
 
 VALIDATION = "validation"
 
@@ -66,31 +66,32 @@ class Benchmark:
         """Return the validation round, or one of the test rounds."""
         return self.split.validation if name == VALIDATION else self.split.rounds[int(name)]
 
-    def measure(self, contestant: Contestant, given: Setting) -> dict[str, Any]:
-        """Tune, train and ask one contestant; ``given`` is added to its settings."""
+    def measure(
+        self, contestant: Contestant, given: Setting
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Tune, train and ask one contestant; return its row, and a row per question and run.
+
+        ``given`` is added to its settings.
+        """
         folder = self.work / contestant.name.replace(" ", "-").replace(",", "")
-        if not (folder / "row.json").exists():
-            chosen = {**self.choose(contestant, folder), **given}
-            plan = [
-                {"round": number, "seed": seed, "setting": chosen}
-                for number, seed in self.plan(contestant)
-            ]
-            report, measured = self.run(contestant, plan, folder / "test")
-            row = summary_row(report) | {
-                "model": contestant.name,
-                "setting": chosen,
-                "tried": len(contestant.grid),
-                "fit_seconds": float(np.mean([run["fit_seconds"] for run in measured["runs"]])),
-                "ask_seconds": float(np.mean([run["ask_seconds"] for run in measured["runs"]])),
-                **{name: measured[name] for name in ("peak_mb", "versions")},
-                "notes": [
-                    {k: v for k, v in run.items() if not k.endswith("_seconds")}
-                    for run in measured["runs"]
-                ],
-            }
-            report.to_parquet(folder / "report.parquet")
-            (folder / "row.json").write_text(json.dumps(row, indent=1))
-        return json.loads((folder / "row.json").read_text()) | {"folder": str(folder)}
+        chosen = {**self.choose(contestant, folder), **given}
+        plan = [
+            {"round": number, "seed": seed, "setting": chosen}
+            for number, seed in self.plan(contestant)
+        ]
+        report, measured = self.run(contestant, plan, folder / "test")
+        runs = measured.pop("runs")
+        row = {
+            "model": contestant.name,
+            **summary_row(report),
+            "setting": chosen,
+            "tried": len(contestant.grid),
+            "fit_seconds": float(np.mean([run.pop("fit_seconds") for run in runs])),
+            "ask_seconds": float(np.mean([run.pop("ask_seconds") for run in runs])),
+            **measured,
+            "notes": runs if any(runs) else [],
+        }
+        return row, report
 
     def plan(self, contestant: Contestant) -> list[tuple[int, int]]:
         """Return the rounds to run, each with its seed."""
@@ -114,28 +115,19 @@ class Benchmark:
         self, contestant: Contestant, plan: Sequence[dict[str, Any]], folder: Path
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Have the contestant's process do some runs; return a row per question, and figures."""
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for run in plan:
-            path = self.tasks / f"{run['round']}.npz"
-            if contestant.environment and not path.exists():
-                self.round(run["round"]).task().save(path)
         job = {
             "model": contestant.model,
             "split": self.split_arguments,
-            "tasks": str(self.tasks.resolve()),
+            "tasks": str(self.tasks),
             "runs": list(plan),
         }
-        (folder / "job.json").write_text(json.dumps(job, indent=1))
-        print(f"  {contestant.name}: {len(plan)} trainings", flush=True)
-        with (folder / "output.txt").open("w") as output:
-            done = subprocess.run(
-                [contestant.python, HERE / contestant.script, folder / "job.json"],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        if done.returncode:
-            raise RuntimeError(f"{contestant.name} failed; see {folder / 'output.txt'}")
+        if not is_done(job, folder):
+            for run in plan:
+                path = self.tasks / f"{run['round']}.npz"
+                if contestant.environment and not path.exists():
+                    self.round(run["round"]).task().save(path)
+            print(f"  {contestant.name}: {len(plan)} trainings", flush=True)
+            do_job(contestant, job, folder)
         reports = [
             question_figures(self.round(run["round"]), np.load(folder / f"lists-{n}.npy"), n)
             for n, run in enumerate(plan)
@@ -143,9 +135,31 @@ class Benchmark:
         return pd.concat(reports), json.loads((folder / "figures.json").read_text())
 
 
+def is_done(job: dict[str, Any], folder: Path) -> bool:
+    """Return whether a folder holds the results of exactly this job."""
+    path = folder / "job.json"
+    return (folder / "figures.json").exists() and json.loads(path.read_text()) == job
+
+
+def do_job(contestant: Contestant, job: dict[str, Any], folder: Path) -> None:
+    """Run the contestant's script in its environment; raise if it fails."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps(job, indent=1))
+    with (folder / "output.txt").open("w") as output:
+        done = subprocess.run(
+            [contestant.python, HERE / contestant.script, folder / "job.json"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{contestant.name} failed; see {folder / 'output.txt'}")
+
+
 def run_protocol(benchmark: Benchmark, contestants: Sequence[Contestant]) -> dict[str, Any]:
     """Measure the contestants one after the other and compare them."""
     rows: dict[str, dict[str, Any]] = {}
+    reports: dict[str, pd.DataFrame] = {}
     for contestant in contestants:
         given = {}
         if contestant.seconds_of:
@@ -157,13 +171,10 @@ def run_protocol(benchmark: Benchmark, contestants: Sequence[Contestant]) -> dic
         if not contestant.python.exists():
             print(f"  {contestant.name}: left out, there is no {contestant.python}", flush=True)
             continue
-        rows[contestant.name] = benchmark.measure(contestant, given)
-        shown = {name: rows[contestant.name][name] for name in ("NDCG@10", "HR@10", "fit_seconds")}
+        row, report = benchmark.measure(contestant, given)
+        rows[contestant.name], reports[contestant.name] = row, report
+        shown = {name: round(row[name], 4) for name in (NDCG_10, HIT_RATE_10, "fit_seconds")}
         print(f"  {contestant.name}: {shown}", flush=True)
-    reports = {
-        name: pd.read_parquet(Path(row.pop("folder")) / "report.parquet")
-        for name, row in rows.items()
-    }
     return {
         "rows": list(rows.values()),
         "differences": difference_rows(reports, [n for n in rows if n.startswith("aws-")]),

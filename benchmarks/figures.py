@@ -18,12 +18,15 @@ from personalens.evaluation.offline_report import (
     paired_difference,
 )
 
-PRECISION_5, COVERAGE = "P@5", "coverage"
-METRICS = (NDCG_10, HIT_RATE_10, MRR_25, PRECISION_5)
+PRECISION_5, COVERAGE, SERVICE_NDCG_10 = "P@5", "coverage", "service NDCG@10"
+METRICS = (NDCG_10, HIT_RATE_10, MRR_25, PRECISION_5, SERVICE_NDCG_10)
 
 
 def question_figures(a_round: Round, lists: np.ndarray, run: int) -> pd.DataFrame:
     """Return a row per question: run, USER_ID, ITEM_ID (the question's label), and the metrics.
+
+    NDCG@10 is that of most papers: the ideal list begins with all that is right. The service's
+    divides by the best order of the hits that a list has; with one truth they are the same.
 
     Parameters
     ----------
@@ -52,12 +55,16 @@ def question_figures(a_round: Round, lists: np.ndarray, run: int) -> pd.DataFram
         if np.isin(named, a_round.known.item_codes[past]).any():
             raise ValueError(f"list {row} names an item that the user has had")
         hits[row] = np.isin(ranked, truth)
+    counts = [len(truth) for truth in a_round.truths]
     return pd.DataFrame(
         {
             "run": run,
             USER_ID: a_round.known.users.decode(a_round.users),
             ITEM_ID: [f"question {number}" for number in range(len(a_round))],
-            NDCG_10: ranking_metrics.ndcg_at_k(hits, 10),
+            NDCG_10: ranking_metrics.ndcg_at_k(
+                hits, 10, ideal="all_relevant", relevant_counts=counts
+            ),
+            SERVICE_NDCG_10: ranking_metrics.ndcg_at_k(hits, 10),
             HIT_RATE_10: ranking_metrics.hit_rate_at_k(hits, 10),
             MRR_25: ranking_metrics.reciprocal_rank_at_k(hits, 25),
             PRECISION_5: ranking_metrics.precision_at_k(hits, 5),
