@@ -53,8 +53,11 @@ outputs: $(STAMP)
 bench: $(STAMP) $(BENCH)/peers/.installed $(BENCH)/recbole/.installed
 	@$(PYTHON) benchmarks/accuracy.py $(if $(DATASET),--dataset $(DATASET)) \
 	  --protocol next-item hold-out unseen-users
+	@$(PYTHON) benchmarks/accuracy.py --dataset ml-latest-small --protocol next-item --last 5
+	@$(PYTHON) benchmarks/training.py
+	@$(PYTHON) benchmarks/import_and_sims.py
 	@$(PYTHON) benchmarks/in_process_serving.py
-	@$(PYTHON) benchmarks/import_csv.py
+	@$(PYTHON) benchmarks/report.py
 
 $(BENCH)/peers/.installed: benchmarks/requirements.txt $(STAMP)
 	@$(MAKE_ENVIRONMENT)

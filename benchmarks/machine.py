@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,15 +18,30 @@ def describe_run(benchmark: str) -> dict[str, Any]:
     """Return what every results file begins with."""
     return {
         "benchmark": benchmark,
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": command_line(sys.argv),
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
+        "load": round(os.getloadavg()[0], 1),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def command_line(arguments: list[str]) -> str:
+    """Return the command to repeat a run, without the folders where files were put.
+
+    >>> command_line(["x/accuracy.py", "--work", "folder", "--peers", "implicit ALS"])
+    "python benchmarks/accuracy.py --peers 'implicit ALS'"
+    """
+    script, *rest = arguments
+    for option in ("--work", "--results"):
+        if option in rest:
+            place = rest.index(option)
+            rest = rest[:place] + rest[place + 2 :]
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *rest])
 
 
 def processor() -> str:

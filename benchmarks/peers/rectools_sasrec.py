@@ -143,6 +143,30 @@ def train(
     return lambda: answer(model, task), notes
 
 
+class EpochClock(pl.Callback):
+    """Takes the time at the end of each epoch."""
+
+    def __init__(self):
+        self.ends: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def train_for_speed(task: Task, seed: int, *, epochs: int) -> tuple[Answer, dict[str, Any]]:
+    """Train one epoch to warm up and so many more, and tell how long each took."""
+    pl.seed_everything(seed)
+    make = trainer_for(max_epochs=epochs + 1, callbacks=[EpochClock()])
+    model = fit(interactions(task.user_codes, task.item_codes), make)
+    clock = next(each for each in model.fit_trainer.callbacks if isinstance(each, EpochClock))
+    events = np.bincount(task.user_codes)
+    notes = {
+        "seconds_per_epoch": np.diff(clock.ends).tolist(),
+        "tokens": int(np.clip(events - 1, 0, LENGTH).sum()),
+    }
+    return lambda: answer(model, task), notes
+
+
 def answer(model: SASRecModel, task: Task) -> np.ndarray:
     """Name the best items; each question is a user of its own, with the history known there."""
     questions = np.repeat(np.arange(len(task)), np.diff(task.offsets))
@@ -161,4 +185,5 @@ def answer(model: SASRecModel, task: Task) -> np.ndarray:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
-    answer_job({"SASRec": train}, ["rectools", "pytorch-lightning", "torch"])
+    trainings = {"SASRec": train, "SASRec speed": train_for_speed}
+    answer_job(trainings, ["rectools", "pytorch-lightning", "torch"])

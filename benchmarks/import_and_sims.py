@@ -1,0 +1,243 @@
+"""Ten million interactions: imported with every check, and related to each other.
+
+    python benchmarks/import_and_sims.py --rows 10000000
+
+The import stands beside the fastest bare conversion of the same CSV file to Parquet, by polars,
+DuckDB and pyarrow's streaming reader: same columns, identifiers as strings, no checks. aws-sims
+stands beside implicit's item-item: the same events, every pair counted, as many neighbours kept,
+once with items drawn evenly and once with a few popular ones. Every step runs ``--repeats`` times,
+interleaved, in a process of its own, so that its peak memory is its own; the fastest run counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contestants import ENVIRONMENTS, HERE
+from machine import describe_run
+
+COLUMNS = ["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE", "DEVICE", "TIME_OF_DAY"]
+NEIGHBOURS = 500
+WORLDS = {"even": 0.0, "skewed": 0.8}
+"""Name of a world of events, and the exponent by which an item's chance falls with its rank."""
+EVENTS_PER_USER = 20
+
+Work = Callable[[], None]
+
+
+def generate_file(folder: Path, rows: int) -> Work:
+    """Write interactions.csv with the simulator."""
+    from personalens.datasets.simulator import generate
+
+    users, items = max(100, rows // 100), max(100, rows // 1000)
+    return lambda: generate(users, items, rows, 1, folder, impressions=False)
+
+
+def convert_file(folder: Path, rows: int) -> Work:
+    """Convert without any check, as fast as pyarrow's streaming reader does."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    types = {"TIMESTAMP": pa.int64(), "EVENT_VALUE": pa.float32()}
+    convert = pyarrow.csv.ConvertOptions(
+        column_types={name: types.get(name, pa.string()) for name in COLUMNS}
+    )
+    read = pyarrow.csv.ReadOptions(block_size=16 << 20)
+
+    def work() -> None:
+        path = folder / "interactions.csv"
+        with (
+            pyarrow.csv.open_csv(path, read, convert_options=convert) as reader,
+            pq.ParquetWriter(folder / "bare.parquet", reader.schema) as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch)
+
+    return work
+
+
+def import_file(folder: Path, rows: int) -> Work:
+    """Import with every check."""
+    from personalens.datasets import CsvSource, import_csv, parse_schema
+    from personalens.datasets.film_tables import avro_schema
+
+    schema = parse_schema(avro_schema("Interactions", COLUMNS))
+    source = CsvSource.from_path(folder / "interactions.csv")
+
+    def work() -> None:
+        report = import_csv([source], schema, folder / "imported.parquet")
+        if report.rows != rows:
+            raise SystemExit(f"imported {report.rows} rows of {rows}")
+
+    return work
+
+
+def read_file(folder: Path, rows: int) -> Work:
+    """Read the imported rows as a recipe gets them."""
+    from personalens.datasets import DatasetFiles
+
+    files = DatasetFiles(folder / "dataset")
+    files.replace(folder / "imported.parquet")
+    return files.read_interactions
+
+
+def draw_events(folder: Path, rows: int, items: int) -> None:
+    """Write the codes of users and items of each world, sorted by user."""
+    users = np.repeat(np.arange(rows // EVENTS_PER_USER, dtype=np.int32), EVENTS_PER_USER)
+    for name, exponent in WORLDS.items():
+        rng = np.random.default_rng(0)
+        chances = np.arange(1, items + 1.0) ** -exponent
+        limits = np.cumsum(chances / chances.sum())
+        codes = np.minimum(np.searchsorted(limits, rng.random(len(users))), items - 1)
+        codes[:items] = np.arange(items)  # every item occurs
+        np.savez(folder / f"{name}.npz", users=users, items=codes.astype(np.int32))
+
+
+def relate_items(folder: Path, rows: int, *, world: str) -> Work:
+    """Fit aws-sims so that every pair counts, as in implicit's item-item."""
+    from personalens.datasets.id_maps import IdMap
+    from personalens.datasets.interactions import Interactions
+    from personalens.recipes import sims
+
+    with np.load(folder / f"{world}.npz") as arrays:
+        users, items = arrays["users"], arrays["items"]
+    events = Interactions(
+        users=IdMap([f"user-{code:07}" for code in range(int(users.max()) + 1)]),
+        items=IdMap([f"item-{code:05}" for code in range(int(items.max()) + 1)]),
+        user_codes=users,
+        item_codes=items,
+        timestamps=np.arange(len(users), dtype=np.int64),
+    )
+    limits = {
+        f"{end}_{kind}_percentile": float(end == "max")
+        for end in ("min", "max")
+        for kind in ("user_history_length", "item_interaction_count")
+    }
+    model = sims.SIMS(min_cointeraction_count=1, **limits)
+    if sims.NEIGHBOURS != NEIGHBOURS:
+        raise SystemExit(f"aws-sims keeps {sims.NEIGHBOURS} neighbours; ask implicit for as many")
+    return lambda: model.fit(events)
+
+
+STEPS: dict[str, Callable[[Path, int], Work]] = {
+    "simulate": generate_file,
+    "pyarrow": convert_file,
+    "personalens import": import_file,
+    "read for training": read_file,
+    **{f"aws-sims, {name}": functools.partial(relate_items, world=name) for name in WORLDS},
+}
+BARE = ("pyarrow", "polars", "duckdb")
+
+
+def run_step(step: str, folder: Path, rows: int) -> dict[str, Any] | None:
+    """Run one step in a process of its own; None where a peer's environment is not there."""
+    if step in STEPS:
+        command = [sys.executable, __file__, "--step", step, "--folder", folder]
+        command += ["--rows", str(rows)]
+    else:
+        tool, _, world = step.partition(", ")
+        python = ENVIRONMENTS / "peers" / "bin" / "python"
+        if not python.exists():
+            return None
+        files = [folder / "interactions.csv", folder / "bare.parquet"]
+        if world:
+            files = [folder / f"{world}.npz", str(NEIGHBOURS)]
+        command = [python, HERE / "peers" / "bulk_tools.py", tool, *files]
+    # Every tool chooses its threads itself.
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    return json.loads(done.stdout)
+
+
+def measure(steps: list[str], folder: Path, rows: int, repeats: int) -> dict[str, dict[str, Any]]:
+    """Return what the fastest run of each step took, and the most memory that one of its took."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(repeats):
+        for step in steps:
+            measured = run_step(step, folder, rows)
+            if measured is not None:
+                runs.setdefault(step, []).append(measured)
+                print(f"{step:<20} {measured['seconds']:>8.2f} s", end="")
+                print(f"{measured['peak_mb']:>8.0f} MB", flush=True)
+    return {
+        step: min(each, key=lambda run: run["seconds"])
+        | {"peak_mb": max(run["peak_mb"] for run in each), "step": step, "runs": len(each)}
+        for step, each in runs.items()
+    }
+
+
+def measure_import(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """Compare the import with the bare conversions."""
+    run_step("simulate", folder, rows)
+    steps = measure([*BARE, "personalens import", "read for training"], folder, rows, repeats)
+    fastest = min((name for name in BARE if name in steps), key=lambda n: steps[n]["seconds"])
+    return {
+        "rows": rows,
+        "megabytes": (folder / "interactions.csv").stat().st_size / 1e6,
+        "steps": list(steps.values()),
+        "fastest": fastest,
+        "seconds_over_fastest": steps["personalens import"]["seconds"] - steps[fastest]["seconds"],
+    }
+
+
+def measure_sims(folder: Path, rows: int, items: int, repeats: int) -> dict[str, Any]:
+    """Compare aws-sims with implicit's item-item."""
+    draw_events(folder, rows, items)
+    names = [f"{tool}, {world}" for world in WORLDS for tool in ("aws-sims", "implicit")]
+    steps = measure(names, folder, rows, repeats)
+    return {"rows": rows, "items": items, "neighbours": NEIGHBOURS, "steps": list(steps.values())}
+
+
+def do_step(step: str, folder: Path, rows: int) -> None:
+    """Do one step here and print what it took."""
+    work = STEPS[step](folder, rows)
+    began, worked = time.perf_counter(), time.process_time()
+    work()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    measured = {
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - worked,
+        "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+    }
+    print(json.dumps(measured))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--items", type=int, default=50_000, help="of the events that are related")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        do_step(options.step, options.folder, options.rows)
+        return
+    result = describe_run("import and sims")
+    for part, function in (
+        ("import", lambda f: measure_import(f, options.rows, options.repeats)),
+        ("sims", lambda f: measure_sims(f, options.rows, options.items, options.repeats)),
+    ):
+        with tempfile.TemporaryDirectory(prefix="personalens-bulk-") as folder:
+            result[part] = function(Path(folder))
+    options.results.mkdir(exist_ok=True)
+    path = options.results / "import-and-sims.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

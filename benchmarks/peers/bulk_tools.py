@@ -1,0 +1,89 @@
+"""Bulk work by the tools that are made for it, one step a process; see import_and_sims.py.
+
+    python bulk_tools.py polars|duckdb CSV PARQUET      a bare conversion, identifiers as strings
+    python bulk_tools.py implicit EVENTS.npz NEIGHBOURS  item-item similarities
+
+The tools are imported before the clock starts. Prints what it measured as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+TYPES = {"TIMESTAMP": "BIGINT", "EVENT_VALUE": "FLOAT"}
+
+
+def convert_by_polars(csv: str, parquet: str) -> Callable[[], None]:
+    """Return the conversion: streamed, every column but two as strings."""
+    import polars as pl
+
+    kinds = {"BIGINT": pl.Int64, "FLOAT": pl.Float32}
+    columns = {name: kinds[TYPES[name]] if name in TYPES else pl.String for name in header(csv)}
+    return lambda: pl.scan_csv(csv, schema=columns).sink_parquet(parquet)
+
+
+def convert_by_duckdb(csv: str, parquet: str) -> Callable[[], None]:
+    """Return the conversion, with DuckDB's own memory limit."""
+    import duckdb
+
+    columns = {name: TYPES.get(name, "VARCHAR") for name in header(csv)}
+    query = (
+        f"COPY (SELECT * FROM read_csv('{csv}', header = true, columns = {columns})) "
+        f"TO '{parquet}' (FORMAT parquet)"
+    )
+    return lambda: duckdb.sql(query)
+
+
+def relate_by_implicit(events: str, neighbours: str) -> Callable[[], None]:
+    """Return the fit of implicit's cosine neighbours, its matrix included."""
+    import numpy as np
+    from implicit.nearest_neighbours import CosineRecommender
+    from scipy import sparse
+
+    with np.load(events) as arrays:
+        users, items = arrays["users"], arrays["items"]
+    threads = len(os.sched_getaffinity(0))
+
+    def fit() -> None:
+        ones = np.ones(len(users), np.float32)
+        matrix = sparse.csr_matrix((ones, (users, items)))
+        model = CosineRecommender(K=int(neighbours), num_threads=threads)
+        model.fit(matrix, show_progress=False)
+
+    return fit
+
+
+def header(csv: str) -> list[str]:
+    """Return the column names of a CSV file."""
+    with open(csv) as file:
+        return file.readline().strip().split(",")
+
+
+TOOLS = {
+    "polars": convert_by_polars,
+    "duckdb": convert_by_duckdb,
+    "implicit": relate_by_implicit,
+}
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    work = TOOLS[name](*arguments)
+    began, worked = time.perf_counter(), time.process_time()
+    work()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        json.dumps(
+            {
+                "seconds": time.perf_counter() - began,
+                "cpu_seconds": time.process_time() - worked,
+                "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+                "version": version(name),
+            }
+        )
+    )

@@ -1,0 +1,62 @@
+"""benchmarks/README.md is what report.py makes of the committed results, and its tables parse."""
+
+import re
+
+import pytest
+
+
+@pytest.fixture
+def report():
+    import report
+
+    return report
+
+
+def test_the_page_is_made_from_the_results(report):
+    page = (report.HERE / "README.md").read_text(encoding="utf-8")
+    assert page == report.render(report.load_results())
+
+
+def test_every_table_has_as_many_cells_as_its_header(report):
+    lines = (report.HERE / "README.md").read_text(encoding="utf-8").splitlines()
+    tables = 0
+    for place, line in enumerate(lines):
+        if re.fullmatch(r"\|( --- \|)+", line):
+            tables += 1
+            width = line.count("|")
+            assert lines[place - 1].count("|") == width
+            end = next(
+                i for i in range(place, len(lines) + 1) if not lines[i : i + 1] or not lines[i]
+            )
+            assert end > place + 1
+            assert {each.count("|") for each in lines[place:end]} == {width}
+    assert tables >= len(report.load_results())
+
+
+def test_every_result_says_where_and_how_it_was_measured(report):
+    for result in report.load_results():
+        assert result["command"].startswith("python benchmarks/")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", result["date"])
+        assert result["processor"]
+        assert result["cores"] >= 1
+        for row in result.get("rows", ()):
+            assert row["model"]
+
+
+def test_a_row_shows_spread_setting_and_how_the_training_ended(report):
+    row = {
+        "NDCG@10": 0.12345,
+        "sd": {"NDCG@10": 0.0021},
+        "setting": {"limit": 1500.0, "factors": 64},
+        "notes": [{"epochs": 40, "stopped_by": "early stopping"}],
+    }
+    assert report.with_spread(row, "NDCG@10") == "0.1235 ± 0.0021"
+    assert report.with_spread(row | {"sd": None}, "NDCG@10") == "0.1235"
+    assert report.remarks(row) == "limit=1500, factors=64, 40 epochs, ended by early stopping"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.123, "0.12"), (1.25, "1.2"), (99.9, "99.9"), (1234.5, "1,234")]
+)
+def test_seconds_have_three_figures_or_so(report, seconds, text):
+    assert report.number(seconds) == text

@@ -1,0 +1,53 @@
+"""The training benchmark: what is counted, and what the limit is made of."""
+
+import json
+
+import numpy as np
+import pytest
+
+from personalens.testing.tiny_world import tiny_world
+
+
+@pytest.fixture
+def training(monkeypatch):
+    import training
+    from splits import split_interactions
+
+    split = split_interactions(tiny_world().interactions, "next-item")
+    monkeypatch.setattr(training, "split_data", lambda *_: split)
+    monkeypatch.setattr(training, "REPEATS", 2)
+    return training
+
+
+def test_the_table_and_the_share_of_the_limit(training, monkeypatch, tmp_path, capsys):
+    arguments = ["training.py", "--epochs", "2", "--peers", "--results", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    training.main()
+    result = json.loads((tmp_path / "training-ml-100k.json").read_text())
+    [row] = result["rows"]
+    assert row["epochs"] == 4  # two before the limit is measured, two after
+    # Forty users with eight events each: seven of them follow another one.
+    assert row["tokens_per_second"] == pytest.approx(40 * 7 / row["epoch_seconds"])
+    limit = result["limit"]
+    assert limit["items"] == 49
+    assert limit["share"] == pytest.approx(row["tokens_per_second"] / limit["tokens_per_second"])
+    assert "aws-hrnn at" in capsys.readouterr().out
+
+
+def test_the_limit_counts_three_products(training):
+    limit = training.measure_limit(8, 50)
+    # Each product of (rows, 8) with (8, 50) is rows * 8 * 50 multiplications and additions.
+    flops = 3 * 2 * 8 * 50 * limit["tokens_per_second"]
+    assert limit["gigaflops"] == pytest.approx(flops / 1e9)
+
+
+def test_a_peer_without_its_environment_is_left_out(training, monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "ENVIRONMENTS", tmp_path)
+    assert training.measure_peer("RecBole GRU4Rec", "ml-100k", 1, tmp_path) is None
+
+
+def test_the_median_epoch_counts(training):
+    row = training.row("x", {"seconds_per_epoch": [1.0, 9.0, 2.0], "tokens": 10})
+    assert row["epoch_seconds"] == 2.0
+    assert row["tokens_per_second"] == 5.0
+    assert np.isfinite(row["tokens_per_second"])
