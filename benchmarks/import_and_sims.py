@@ -158,8 +158,9 @@ def run_step(step: str, folder: Path, rows: int) -> dict[str, Any] | None:
         command = [python, HERE / "peers" / "bulk_tools.py", tool, *files]
     # Every tool chooses its threads itself.
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    load = round(os.getloadavg()[0], 1)
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-    return json.loads(done.stdout)
+    return json.loads(done.stdout) | {"load": load}
 
 
 def measure(steps: list[str], folder: Path, rows: int, repeats: int) -> dict[str, dict[str, Any]]:

@@ -238,8 +238,9 @@ def conditions(result: dict[str, Any]) -> str:
     steps = [*result.get("import", {}).get("steps", ()), *result.get("sims", {}).get("steps", ())]
     versions |= {each["step"].split(",")[0]: each["version"] for each in steps if "version" in each}
     named = ", ".join(f"{name} {value}" for name, value in versions.items())
+    loads = [each.get("load", 0.0) for each in [*result.get("rows", ()), *steps]]
     busy = ""
-    if result["load"] > 1:
+    if max(loads) > result["cores"] + 1:  # one or two are those of the benchmark itself
         busy = " **Others used the machine at the same time: seconds are upper bounds.**"
     return (
         f"{result['date']}; {result['processor']}, {result['cores']} cores, "

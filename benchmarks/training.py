@@ -50,14 +50,15 @@ def measure_hrnn(dataset: str, epochs: int) -> dict[str, Any]:
     shape = RecurrentShape(config.hidden_dimension, config.bptt, RECENT_DECAYS)
     model = SessionModel.begin(events, shape, rng)
     trainer = model.trainer(events, TrainingOptions(max_epochs=epochs + 1), rng)
-    seconds = []
+    seconds, load = [], round(os.getloadavg()[0], 1)
     with compute_threads(1):
-        for _ in range(epochs + 1):
+        for epoch in range(1, epochs + 2):
             began = time.perf_counter()
-            trainer.run_epoch()
+            trainer.run_epoch(epoch)
             seconds.append(time.perf_counter() - began)
     return {
         "seconds_per_epoch": seconds[1:],
+        "load": load,
         "tokens": int(np.maximum(np.diff(events.offsets) - 1, 0).sum()),
         "width": int(model.network.items.own.embedding_dim),
         "items": len(events.items),
@@ -115,7 +116,7 @@ def measure_peer(name: str, dataset: str, epochs: int, folder: Path) -> dict[str
     command = [python, HERE / script, folder / "job.json"]
     subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
     figures = json.loads((folder / "figures.json").read_text())
-    return figures["runs"][0] | {"versions": figures["versions"]}
+    return figures["runs"][0] | {name: figures[name] for name in ("versions", "load")}
 
 
 def row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +127,7 @@ def row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
         "tokens_per_second": measured["tokens"] / seconds,
         "epoch_seconds": seconds,
         "epochs": len(measured["seconds_per_epoch"]),
+        "load": measured["load"],
         "versions": measured.get("versions", {}),
     }
 

@@ -9,6 +9,7 @@ of its: the benchmark computes them, with the same code for everybody.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -100,6 +101,7 @@ def answer_job(
     ``figures.json``, into the job's folder.
     """
     job, folder = read_job(), Path(sys.argv[1]).parent
+    busy = os.getloadavg()[0]
     figures = []
     for number, run in enumerate(job["runs"]):
         task = load(job, run)
@@ -112,18 +114,14 @@ def answer_job(
         np.save(folder / f"lists-{number}.npy", lists)
         figures.append({"fit_seconds": fitted - began, "ask_seconds": asked - fitted, **notes})
         print(f"run {number + 1} of {len(job['runs'])}: {figures[-1]}", flush=True)
-    write_figures(folder, figures, packages)
-
-
-def write_figures(folder: Path, runs: list[dict[str, Any]], packages: list[str]) -> None:
-    """Write what was measured, the process's peak memory and the versions of the packages."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures = {
-        "runs": runs,
+    measured = {
+        "runs": figures,
         "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "load": round(busy, 1),  # of the machine before this process; above its cores, others work
         "versions": {name: version(name) for name in packages},
     }
-    (folder / "figures.json").write_text(json.dumps(figures))
+    (folder / "figures.json").write_text(json.dumps(measured))
 
 
 def fill_lists(lists: np.ndarray, questions: int) -> np.ndarray:

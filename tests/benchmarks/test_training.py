@@ -47,7 +47,7 @@ def test_a_peer_without_its_environment_is_left_out(training, monkeypatch, tmp_p
 
 
 def test_the_median_epoch_counts(training):
-    row = training.row("x", {"seconds_per_epoch": [1.0, 9.0, 2.0], "tokens": 10})
+    row = training.row("x", {"seconds_per_epoch": [1.0, 9.0, 2.0], "tokens": 10, "load": 0.5})
     assert row["epoch_seconds"] == 2.0
     assert row["tokens_per_second"] == 5.0
     assert np.isfinite(row["tokens_per_second"])
