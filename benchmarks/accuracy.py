@@ -40,6 +40,13 @@ from splits import PROTOCOLS, Round, Split, split_data
 from personalens.evaluation.offline_report import HIT_RATE_10, NDCG_10
 
 VALIDATION = "validation"
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+"""Keeps glibc from giving big tensors back after each training step, for every contestant: SASRec's
+output layer is 1.6 times as fast with it."""
 
 
 class Benchmark:
@@ -151,6 +158,7 @@ def do_job(contestant: Contestant, job: dict[str, Any], folder: Path) -> None:
             [contestant.python, HERE / contestant.script, folder / "job.json"],
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=KEEP_MEMORY | os.environ,
         )
     if done.returncode:
         raise RuntimeError(f"{contestant.name} failed; see {folder / 'output.txt'}")
