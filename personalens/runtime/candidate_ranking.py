@@ -14,21 +14,39 @@ import numpy as np
 from personalens.datasets.id_maps import UNKNOWN
 from personalens.evaluation.top_k import top_k
 from personalens.recipes.base import Recipe
+from personalens.runtime.filtering import Allowed
 
 
-def best_items(model: Recipe, scores: np.ndarray, num_results: int) -> list[dict[str, Any]]:
-    """Return the best items of the whole catalogue, best first.
+def best_codes(scores: np.ndarray, num_results: int, allowed: np.ndarray | None) -> np.ndarray:
+    """Return the codes of the best items, best first, of those that are allowed.
 
     Items that the user has had already are not removed: custom recipes leave that to a filter.
+
+    Parameters
+    ----------
+    scores
+        (items,): one user's, or one item's relatives. -inf leaves an item out.
+    num_results
+        Length of the list; shorter when there are not so many.
+    allowed
+        (items,) bool, what a filter lets in; None: everything.
+    """
+    if allowed is not None:
+        scores = np.where(allowed, scores, -np.inf)
+    return top_k(scores[np.newaxis], num_results)[0]
+
+
+def listed_items(model: Recipe, scores: np.ndarray, codes: np.ndarray) -> list[dict[str, Any]]:
+    """Return some items as an answer lists them.
 
     Parameters
     ----------
     model
         The trained recipe that gave the scores.
     scores
-        (len(model.items_),): one user's, or one item's relatives. -inf leaves an item out.
-    num_results
-        Length of the list; shorter when there are not so many.
+        (len(model.items_),) of all items.
+    codes
+        (n,) the items to be listed, in order.
 
     Returns
     -------
@@ -36,7 +54,6 @@ def best_items(model: Recipe, scores: np.ndarray, num_results: int) -> list[dict
         ``itemId``, and ``score`` where the recipe has scores: the softmax over the whole
         catalogue, so that a list's scores sum to less than 1.
     """
-    codes = top_k(scores[np.newaxis], num_results)[0]
     items = model.items_.decode(codes)
     if not model.has_scores:
         return [{"itemId": item} for item in items]
@@ -44,15 +61,17 @@ def best_items(model: Recipe, scores: np.ndarray, num_results: int) -> list[dict
 
 
 def ranked_items(
-    model: Recipe, scores: np.ndarray, item_ids: Sequence[str]
+    model: Recipe, scores: np.ndarray, item_ids: Sequence[str], allowed: Allowed | None = None
 ) -> list[dict[str, Any]]:
     """Return the given items in the order in which this user would want them.
 
-    An item that is named twice is returned once. Items that the model does not know keep their
-    order at the end of the list and have no ``score``; the scores of the others are a softmax over
-    the given items, so they sum to 1.
+    An item that is named twice is returned once, one that a filter does not let in not at all.
+    Items that the model does not know keep their order at the end of the list and have no
+    ``score``; the scores of the others are a softmax over the given items, so they sum to 1.
     """
     distinct = np.array(list(dict.fromkeys(item_ids)), dtype=object)
+    if allowed is not None:
+        distinct = distinct[allowed.of(distinct)]
     codes = model.items_.encode(distinct)
     is_known = codes != UNKNOWN
     known, unknown = distinct[is_known], distinct[~is_known]

@@ -23,8 +23,8 @@ class Deployment:
 
     Attributes
     ----------
-    campaign_arn, solution_version_arn
-        Who asks, and which version answers.
+    campaign_arn, solution_version_arn, dataset_group_arn
+        Who asks, which version answers, and to which group both belong.
     model
         The trained recipe.
     config
@@ -33,6 +33,7 @@ class Deployment:
 
     campaign_arn: str
     solution_version_arn: str
+    dataset_group_arn: str
     model: Recipe
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -82,7 +83,8 @@ class Deployments:
                 f"Campaign {campaign_arn} cannot serve: {error}"
             ) from error
         config = campaign.body.get("campaignConfig", {})
-        return Deployment(campaign_arn, version_arn, model, config)
+        group_arn = campaign.body["_datasetGroupArn"]
+        return Deployment(campaign_arn, version_arn, group_arn, model, config)
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from personalens.control.exploration_settings import ExplorationSettings
 from personalens.recipes.cold_items import ColdItemRecipe
-from personalens.runtime.candidate_ranking import best_items, ranked_items
+from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items
 from personalens.runtime.deployments import Deployment, Deployments
+from personalens.runtime.filtering import ItemFilters
+from personalens.runtime.group_tables import GroupTables
+from personalens.runtime.item_metadata import add_metadata
+from personalens.runtime.promotions import Promotion, place_promoted
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
@@ -28,7 +32,19 @@ if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
 
 DEFAULT_RESULTS, MAX_RESULTS = 25, 500
+DEFAULT_PROMOTED = 25
+"""Percent of a list that a promotion takes which does not say; the service's is not documented."""
 RANKING, RELATED, POPULAR = "PERSONALIZED_RANKING", "RELATED_ITEMS", "POPULAR_ITEMS"
+
+
+class _Shaping(NamedTuple):
+    """What a request asks of its list."""
+
+    filter_arn: str | None
+    filter_values: Mapping[str, str] | None
+    promotions: Sequence[Mapping[str, Any]]
+    user_id: str | None
+    item_id: str | None
 
 
 class PersonalizeRuntimeProvider:
@@ -45,6 +61,8 @@ class PersonalizeRuntimeProvider:
         self._histories = UserHistories()
         self._scores = UserScores()
         self._chance = RequestRandomness()
+        self._tables = GroupTables(context)
+        self._filters = ItemFilters(context, self._tables)
 
     def get_recommendations(
         self,
@@ -55,7 +73,10 @@ class PersonalizeRuntimeProvider:
         itemId: str | None = None,
         numResults: int = DEFAULT_RESULTS,
         context: Mapping[str, str] | None = None,
-        **later: Any,
+        filterArn: str | None = None,
+        filterValues: Mapping[str, str] | None = None,
+        promotions: Sequence[Mapping[str, Any]] = (),
+        metadataColumns: Mapping[str, Sequence[str]] | None = None,
     ) -> dict[str, Any]:
         """Recommend items to a user, or items related to an item, as the campaign's recipe does.
 
@@ -65,12 +86,12 @@ class PersonalizeRuntimeProvider:
         Raises
         ------
         InvalidInputException
-            If the input that the recipe needs is missing, or numResults is above 500.
+            If the input that the recipe needs is missing, numResults is above 500, or the filter, a
+            promotion or the metadata columns do not fit the campaign.
         ResourceNotFoundException
-            If the campaign does not exist or is not ACTIVE.
+            If the campaign or a filter does not exist, or the campaign is not ACTIVE.
         """
         campaign_arn = _one_source(campaignArn, recommenderArn)
-        _refuse_later(later)
         _check_count("numResults", numResults, least=0)
         deployment = self._deployments.require(campaign_arn)
         model = deployment.model
@@ -88,7 +109,10 @@ class PersonalizeRuntimeProvider:
             raise _missing_input("userId", campaign_arn, model.name)
         else:
             scores = self._user_scores(deployment, userId, context, explores=True)
-        return _reply("itemList", best_items(model, scores, numResults))
+        shaping = _Shaping(filterArn, filterValues, promotions, userId, itemId)
+        listed = self._list(deployment, scores, numResults, shaping)
+        add_metadata(listed, metadataColumns, deployment, self._tables, asked_for=numResults)
+        return _reply("itemList", listed)
 
     def get_personalized_ranking(
         self,
@@ -97,7 +121,9 @@ class PersonalizeRuntimeProvider:
         inputList: Sequence[str],
         userId: str,
         context: Mapping[str, str] | None = None,
-        **later: Any,
+        filterArn: str | None = None,
+        filterValues: Mapping[str, str] | None = None,
+        metadataColumns: Mapping[str, Sequence[str]] | None = None,
     ) -> dict[str, Any]:
         """Order the given items for a user.
 
@@ -105,11 +131,11 @@ class PersonalizeRuntimeProvider:
         ------
         InvalidInputException
             If the campaign's recipe is not of type PERSONALIZED_RANKING, userId or inputList is
-            empty, or inputList holds more than 500 items.
+            empty, inputList holds more than 500 items, or the filter or the metadata columns do not
+            fit the campaign.
         ResourceNotFoundException
-            If the campaign does not exist or is not ACTIVE.
+            If the campaign or the filter does not exist, or the campaign is not ACTIVE.
         """
-        _refuse_later(later)
         _check_count("The number of items in inputList", len(inputList), least=1)
         deployment = self._deployments.require(campaignArn)
         model = deployment.model
@@ -121,7 +147,13 @@ class PersonalizeRuntimeProvider:
         if not userId:
             raise _missing_input("userId", campaignArn, model.name)
         scores = self._user_scores(deployment, userId, context)
-        return _reply("personalizedRanking", ranked_items(model, scores, inputList))
+        allowed = filterArn and self._filters.allowed(
+            deployment, filterArn, filterValues, user_id=userId
+        )
+        ranked = ranked_items(model, scores, inputList, allowed or None)
+        count = len(inputList)
+        add_metadata(ranked, metadataColumns, deployment, self._tables, asked_for=count)
+        return _reply("personalizedRanking", ranked)
 
     def get_action_recommendations(self, **request: Any) -> dict[str, Any]:
         """Not there yet: no recipe of type PERSONALIZED_ACTIONS exists.
@@ -135,6 +167,37 @@ class PersonalizeRuntimeProvider:
             "GetActionRecommendations is not implemented in PersonaLens yet: it needs the recipe "
             "aws-next-best-action."
         )
+
+    def _list(
+        self, deployment: Deployment, scores: np.ndarray, num_results: int, shaping: _Shaping
+    ) -> list[dict[str, Any]]:
+        """Return the best items, those that filter and promotion ask for."""
+        model = deployment.model
+
+        def allowed_by(arn: str, values: Mapping[str, str] | None) -> np.ndarray:
+            found = self._filters.allowed(
+                deployment, arn, values, user_id=shaping.user_id, item_id=shaping.item_id
+            )
+            return found.of_model(model.items_)
+
+        allowed = None
+        if shaping.filter_arn:
+            allowed = allowed_by(shaping.filter_arn, shaping.filter_values)
+        if not shaping.promotions:
+            return listed_items(model, scores, best_codes(scores, num_results, allowed))
+        [asked] = shaping.promotions
+        if "filterArn" not in asked:
+            raise InvalidInputException("promotions needs a filterArn: it says what is promoted.")
+        chosen = allowed_by(asked["filterArn"], asked.get("filterValues"))
+        promotion = Promotion(asked.get("percentPromotedItems", DEFAULT_PROMOTED), chosen)
+        codes, promoted = place_promoted(
+            scores, allowed, promotion, num_results, self._chance.generator()
+        )
+        listed = listed_items(model, scores, codes)
+        for item, is_promoted in zip(listed, promoted, strict=True):
+            if is_promoted and "name" in asked:
+                item["promotionName"] = asked["name"]
+        return listed
 
     def _user_scores(
         self,
@@ -176,16 +239,6 @@ def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:
 def _check_count(what: str, count: int, *, least: int) -> None:
     if not least <= count <= MAX_RESULTS:
         raise InvalidInputException(f"{what} is {count}; allowed: {least} to {MAX_RESULTS}.")
-
-
-def _refuse_later(given: Mapping[str, Any]) -> None:
-    """Refuse inputs of the service model that would change the answer but are not obeyed yet."""
-    for name, value in given.items():
-        if value:
-            raise OperationNotImplemented(
-                f"{name} is not implemented in PersonaLens yet. Leave it out to get the list "
-                "without it."
-            )
 
 
 def _missing_input(name: str, campaign_arn: str, recipe: str) -> InvalidInputException:

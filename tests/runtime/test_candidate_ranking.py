@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personalens.datasets.id_maps import IdMap
 from personalens.recipes.base import Recipe
-from personalens.runtime.candidate_ranking import best_items, ranked_items, softmax
+from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items, softmax
+from personalens.runtime.filtering import Allowed
 
 SCORES = np.log(np.array([1.0, 2.0, 4.0, 1.0], dtype=np.float32))  # shares 1/8, 2/8, 4/8, 1/8
 
@@ -44,6 +46,11 @@ def unscored():
     return Unscored().fit(EVENTS)
 
 
+def best_items(model, scores, num_results, allowed=None):
+    """Return the best items as an answer lists them."""
+    return listed_items(model, scores, best_codes(scores, num_results, allowed))
+
+
 def test_scores_are_shares_of_the_whole_catalogue(model):
     items = best_items(model, SCORES, 2)
     assert [item["itemId"] for item in items] == ["c", "b"]
@@ -71,6 +78,12 @@ def test_items_that_the_recipe_leaves_out_are_in_no_list(model):
     assert [item["score"] for item in items] == pytest.approx([2 / 4, 1 / 4, 1 / 4])
 
 
+def test_what_a_filter_takes_out_is_replaced_and_still_counts_in_the_shares(model):
+    items = best_items(model, SCORES, 2, np.array([True, True, False, True]))
+    assert [item["itemId"] for item in items] == ["b", "a"]
+    assert [item["score"] for item in items] == pytest.approx([2 / 8, 1 / 8])
+
+
 def test_ranking_orders_the_input_and_sums_to_one_over_it(model):
     items = ranked_items(model, SCORES, ["a", "b", "d"])
     assert [item["itemId"] for item in items] == ["b", "a", "d"]
@@ -86,6 +99,15 @@ def test_ranking_appends_unknown_items_without_a_score(model):
 def test_ranking_orders_equal_scores_as_every_list_does(model):
     items = ranked_items(model, SCORES, ["d", "a"])
     assert [item["itemId"] for item in items] == ["a", "d"]
+
+
+@pytest.mark.parametrize(("lets_unknown", "ranked"), [(False, "ax"), (True, "axy")])
+def test_ranking_leaves_out_what_a_filter_does(model, lets_unknown, ranked):
+    mask = np.array([True, False, True, True, True])
+    allowed = Allowed(IdMap(["a", "b", "c", "d", "x"]), mask, lets_unknown)
+    items = ranked_items(model, SCORES, ["b", "x", "y", "a"], allowed)
+    assert "".join(item["itemId"] for item in items) == ranked
+    assert items[0]["score"] == pytest.approx(1.0)
 
 
 def test_ranking_names_a_repeated_item_once(model):

@@ -251,20 +251,6 @@ def test_more_than_500_results_are_refused(service, popular, asked):
         service.get_recommendations(campaignArn=popular, numResults=asked)
 
 
-@pytest.mark.parametrize(
-    "later",
-    [
-        {"filterArn": MISSING.replace("campaign", "filter")},
-        {"filterValues": {"GENRE": '"Drama"'}},
-        {"promotions": [{"name": "new"}]},
-        {"metadataColumns": {"ITEMS": ["GENRES"]}},
-    ],
-)
-def test_what_would_change_the_answer_is_not_ignored(service, popular, later):
-    with pytest.raises(OperationNotImplemented, match="is not implemented in PersonaLens yet"):
-        service.get_recommendations(campaignArn=popular, **later)
-
-
 def test_actions_are_not_there_yet(service):
     with pytest.raises(OperationNotImplemented, match="aws-next-best-action"):
         service.get_action_recommendations(campaignArn=MISSING, userId="u")

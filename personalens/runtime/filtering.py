@@ -1,0 +1,167 @@
+"""Filters at work: from ``filterArn`` and ``filterValues`` of a request to who may be listed."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.metadata import Metadata
+from personalens.filters.expressions import FilterError, parse_filter
+from personalens.filters.field_rules import EVENT_DATASETS
+from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
+from personalens.runtime.deployments import Deployment
+from personalens.runtime.group_tables import GroupTable, GroupTables, user_events
+from personalens.service_errors import InvalidInputException
+
+if TYPE_CHECKING:
+    from personalens.control.resource_store import Resource
+    from personalens.control.service_context import ServiceContext
+
+KEPT_FILTERS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Allowed:
+    """What a filter lets into a list.
+
+    Attributes
+    ----------
+    ids
+        The model's items in their codes, then the other items of the Items dataset.
+    mask
+        (len(ids),) bool. Do not write to it.
+    lets_unknown
+        Whether items that neither knows pass: unless something is asked of what is INCLUDEd.
+    """
+
+    ids: IdMap
+    mask: np.ndarray
+    lets_unknown: bool
+
+    def of_model(self, items: IdMap) -> np.ndarray:
+        """Return (len(items),) bool for the model's items."""
+        return self.mask[: len(items)]
+
+    def of(self, item_ids: np.ndarray) -> np.ndarray:
+        """Return (n,) bool for these items."""
+        codes = self.ids.encode(item_ids)
+        return np.where(codes >= 0, self.mask[codes], self.lets_unknown)
+
+
+class ItemFilters:
+    """Applies the filters of one region and account. Safe to share between threads.
+
+    Parameters
+    ----------
+    context
+        Whose filters.
+    tables
+        The present datasets.
+
+    Notes
+    -----
+    A filter is compiled once for a model and a state of the Items dataset, and used until one of
+    them changes.
+    """
+
+    def __init__(self, context: ServiceContext, tables: GroupTables):
+        self._context, self._tables = context, tables
+        self._compiled: OrderedDict[Hashable, tuple[IdMap, CompiledFilter]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def allowed(
+        self,
+        deployment: Deployment,
+        filter_arn: str,
+        values: Mapping[str, str] | None,
+        *,
+        user_id: str | None = None,
+        item_id: str | None = None,
+    ) -> Allowed:
+        """Return what may be listed for this user, or beside this item.
+
+        Raises
+        ------
+        ResourceNotFoundException
+            If there is no such filter.
+        InvalidInputException
+            If it belongs to another dataset group, is not about items, or lacks a value.
+        """
+        found = self._context.store.require(filter_arn, "filter")
+        if found.parent_arn != deployment.dataset_group_arn:
+            raise InvalidInputException(
+                f"The filter {filter_arn} belongs to {found.parent_arn}, but the campaign to "
+                f"{deployment.dataset_group_arn}: create the filter in the campaign's group."
+            )
+        items = self._tables.metadata(deployment.dataset_group_arn, "ITEMS")
+        ids, compiled = self._compile(found, deployment, items)
+        lets_unknown = not any(each.includes for each in compiled.filter.expressions)
+        asking = self._circumstances(
+            compiled, ids, deployment, items, values or {}, user_id, item_id
+        )
+        try:
+            return Allowed(ids, compiled.mask(asking), lets_unknown)
+        except FilterError as error:
+            raise InvalidInputException(str(error)) from None
+
+    def _compile(
+        self, found: Resource, deployment: Deployment, items: GroupTable | None
+    ) -> tuple[IdMap, CompiledFilter]:
+        revision = None if items is None else items.revision
+        key = (found.arn, found.created_at, deployment.solution_version_arn, revision)
+        with self._lock:
+            if key in self._compiled:
+                self._compiled.move_to_end(key)
+                return self._compiled[key]
+        asked = parse_filter(found.body["filterExpression"])
+        if asked.target != "ItemID":
+            raise InvalidInputException(
+                f"The filter {found.arn} is about {asked.target}; a list of items takes one about "
+                "ItemID."
+            )
+        ids = _with_others(deployment.model.items_, items)
+        metadata: Metadata | None = None if items is None else items.metadata.align(ids)
+        made = (ids, CompiledFilter(asked, Catalogue(ids, metadata)))
+        with self._lock:
+            self._compiled[key] = made
+            while len(self._compiled) > KEPT_FILTERS:
+                self._compiled.popitem(last=False)
+        return made
+
+    def _circumstances(
+        self,
+        compiled: CompiledFilter,
+        ids: IdMap,
+        deployment: Deployment,
+        items: GroupTable | None,
+        values: Mapping[str, str],
+        user_id: str | None,
+        item_id: str | None,
+    ) -> Circumstances:
+        """Look up what the filter's conditions ask about, and nothing else."""
+        conditions, group = list(compiled.filter.conditions), deployment.dataset_group_arn
+        codes, types, user, item = np.zeros(0, np.int32), None, {}, {}
+        if any(condition.field.dataset in EVENT_DATASETS for condition in conditions):
+            names, types = user_events(self._tables.interactions(group), user_id)
+            codes = ids.encode(names)
+            types = None if types is None else types[codes >= 0]
+            codes = codes[codes >= 0]
+        if user_id is not None and any(c.field.dataset == "CurrentUser" for c in conditions):
+            users = self._tables.metadata(group, "USERS")
+            user = {} if users is None else users.metadata.row(user_id)
+        if item_id is not None and items is not None:
+            item = items.metadata.row(item_id)
+        return Circumstances(codes, types, user, item, values)
+
+
+def _with_others(known: IdMap, items: GroupTable | None) -> IdMap:
+    if items is None:
+        return known
+    others = items.ids.ids[known.encode(items.ids.ids) < 0]
+    return IdMap(np.concatenate([known.ids, others])) if len(others) else known
