@@ -1,0 +1,91 @@
+"""The deck's chart is tuned, measured and drawn from end to end, on a small table."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personalens.evaluation.rating_splits import split_by_time
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "deck_chart.py"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    specification = importlib.util.spec_from_file_location("deck_chart_benchmark", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    monkeypatch.setitem(sys.modules, "deck_chart_benchmark", module)  # dataclasses look it up
+    specification.loader.exec_module(module)
+    monkeypatch.setattr(module.datasets, "load", lambda name: some_ratings(), raising=False)
+    return module
+
+
+def some_ratings(users=30, items=10, each=12):
+    rng = np.random.default_rng(0)
+    offsets = rng.normal(0, 1, users)
+    rows = [
+        (str(user), str(item), 100 * user + place, 3 + offsets[user] + rng.normal(0, 0.3))
+        for user in range(users)
+        for place, item in enumerate(rng.integers(items, size=each))
+    ]
+    frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_VALUE"])
+    frame.loc[::29, "EVENT_VALUE"] = np.nan
+    kinds = pd.DataFrame({"ITEM_ID": [str(i) for i in range(items)], "GENRES": ["a", "b"] * 5})
+    return SimpleNamespace(interactions=frame, items=kinds)
+
+
+def test_tables_chart_and_figures(benchmark, monkeypatch, capsys, tmp_path):
+    chart, figures = tmp_path / "chart.png", tmp_path / "figures.json"
+    arguments = ["x", "--tries", "1", "--seeds", "1", "--parts"]
+    monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(chart), "--json", str(figures)])
+    benchmark.main()
+    printed = capsys.readouterr().out
+    for name in (*benchmark.CONTENDERS, *benchmark.PARTS):
+        assert f"\n{name} " in printed
+    assert chart.stat().st_size > 1000
+    found = json.loads(figures.read_text())
+    for split in ("by time", "by user"):
+        rolling, mean = found[split]["strong rolling mean"], found[split]["global mean"]
+        assert rolling["rmse"] < mean["rmse"]
+        assert found[split]["HRNN"]["minus_hrnn"] == 0
+        difference = mean["rmse"] - found[split]["HRNN"]["rmse"]
+        assert mean["minus_hrnn"] == pytest.approx(difference)
+
+
+class Guess:
+    """Predicts a constant; of a watched one, the constant nears 3 until the third epoch."""
+
+    def __init__(self, guess, epochs=0, seed=0):
+        self.guess, self.epochs = guess, epochs
+
+    def fit(self, ratings, *, items=None, after_epoch=None):
+        guess = self.guess
+        for epoch in range(1, self.epochs + 1 if after_epoch else 1):
+            self.guess = guess + abs(epoch - 3)
+            after_epoch(epoch)
+        return self
+
+    def predict(self, ratings, rows):
+        return np.full(len(rows), float(self.guess))
+
+
+@pytest.fixture
+def threes(benchmark):
+    frame = some_ratings().interactions.assign(EVENT_VALUE=3.0)
+    return split_by_time(benchmark.Interactions.from_frame(frame))
+
+
+def test_the_setting_that_does_best_on_validation_is_chosen(benchmark, threes):
+    contender = benchmark.Contender(Guess, {"guess": [1, 3, 4]})
+    assert benchmark.choose(contender, threes, None) == ({"guess": 3}, 0.0, 3)
+    assert benchmark.choose(contender, threes, None, 1) == ({"guess": 1}, 2.0, 1)
+
+
+def test_epochs_are_chosen_by_watching(benchmark, threes):
+    contender = benchmark.Contender(Guess, {"guess": [5, 3], "epochs": [6]}, is_watched=True)
+    assert benchmark.choose(contender, threes, None) == ({"guess": 3, "epochs": 3}, 0.0, 2)
