@@ -1,0 +1,151 @@
+"""What hyperparameter optimisation may try: ``hpoConfig`` of CreateSolution, checked and read.
+
+Amazon Personalize: ``performHPO`` and ``solutionConfig.hpoConfig``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from personalens.recipes import catalog
+from personalens.recipes.catalog import ALGORITHM, Hyperparameter
+from personalens.recipes.registry import RecipeEntry
+from personalens.service_errors import InvalidInputException
+from personalens.training.tuning import Range
+
+MAX_JOBS, MAX_PARALLEL_JOBS = 40, 10
+DEFAULT_JOBS = 10
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How a solution's hyperparameters are searched for.
+
+    Attributes
+    ----------
+    space
+        What is varied, and within which bounds.
+    jobs, parallel
+        How many trainings, and how many at a time.
+    """
+
+    space: tuple[Range, ...]
+    jobs: int
+    parallel: int
+
+
+def plan_search(entry: RecipeEntry, config: Mapping[str, Any]) -> SearchPlan:
+    """Return the search that a solution's configuration asks for.
+
+    Parameters
+    ----------
+    entry
+        The recipe.
+    config
+        ``solutionConfig``. Without ``hpoConfig.algorithmHyperParameterRanges``, or where all three
+        of its lists are empty, every tunable hyperparameter is varied over the recipe's own range,
+        except those that ``algorithmHyperParameters`` sets. Ranges that are given say all that is
+        varied. ``hpoObjective`` is accepted and changes nothing, as in AWS.
+
+    Raises
+    ------
+    InvalidInputException
+        With the member, its value and what is allowed.
+    """
+    hpo = config.get("hpoConfig", {})
+    resources = hpo.get("hpoResourceConfig", {})
+    jobs = _count(resources, "maxNumberOfTrainingJobs", DEFAULT_JOBS, MAX_JOBS)
+    side_by_side = max(1, min(os.cpu_count() or 1, MAX_PARALLEL_JOBS))
+    parallel = _count(resources, "maxParallelTrainingJobs", side_by_side, MAX_PARALLEL_JOBS)
+    tunable = {row.name: row for row in catalog.hyperparameter_table(entry) if row.tunable}
+    if not tunable:
+        raise InvalidInputException(
+            f"{entry.name} has no hyperparameter that can be tuned: set performHPO to false."
+        )
+    given = hpo.get("algorithmHyperParameterRanges", {})
+    space = [
+        _asked_range(entry.name, tunable, kind, asked)
+        for kind in ("integer", "continuous", "categorical")
+        for asked in given.get(f"{kind}HyperParameterRanges", [])
+    ]
+    names = [one.name for one in space]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInputException(f"hpoConfig has two ranges for {', '.join(twice)}.")
+    if not space:
+        fixed = config.get("algorithmHyperParameters", {})
+        space = [default_range(row) for name, row in tunable.items() if name not in fixed]
+    if not space:
+        raise InvalidInputException(
+            "algorithmHyperParameters sets every hyperparameter that could be tuned: leave one "
+            f"out ({', '.join(tunable)}), or set performHPO to false."
+        )
+    return SearchPlan(tuple(space), jobs, min(parallel, jobs))
+
+
+def default_range(row: Hyperparameter) -> Range:
+    """Return a tunable hyperparameter's own range."""
+    if row.kind == "categorical":
+        return Range(row.name, "categorical", values=row.values)
+    if row.minimum is None or row.maximum is None:
+        raise InvalidInputException(
+            f"{row.name} has no range of its own: give one in hpoConfig."
+            f"algorithmHyperParameterRanges.{row.kind}HyperParameterRanges."
+        )
+    return Range(row.name, row.kind, row.minimum, row.maximum)
+
+
+def _asked_range(
+    recipe: str, tunable: Mapping[str, Hyperparameter], kind: str, asked: Mapping[str, Any]
+) -> Range:
+    where = f"hpoConfig.algorithmHyperParameterRanges.{kind}HyperParameterRanges"
+    name = asked.get("name")
+    row = tunable.get(name or "")
+    if row is None or row.group != ALGORITHM:
+        raise InvalidInputException(
+            f"{where} names {name!r}; {recipe} can tune {', '.join(tunable)}."
+        )
+    if row.kind != kind:
+        raise InvalidInputException(
+            f"{where} names {name}, which belongs in {row.kind}HyperParameterRanges."
+        )
+    if kind == "categorical":
+        values = tuple(asked.get("values", ()))
+        if not values or not set(values) <= set(row.values):
+            raise InvalidInputException(
+                f"{where}: the values of {name} are {list(values)}; choose among "
+                f"{', '.join(row.values)}."
+            )
+        return Range(row.name, kind, values=values)
+    return Range(row.name, row.kind, *_bounds(where, row, asked))
+
+
+def _bounds(where: str, row: Hyperparameter, asked: Mapping[str, Any]) -> tuple[float, float]:
+    low, high = asked.get("minValue", row.minimum), asked.get("maxValue", row.maximum)
+    inside = (
+        low is not None
+        and high is not None
+        and low <= high
+        and (row.minimum is None or row.minimum <= low)
+        and (row.maximum is None or high <= row.maximum)
+    )
+    if not inside:
+        raise InvalidInputException(
+            f"{where}: {row.name} from {low} to {high}; give minValue and maxValue in order and "
+            f"between {row.minimum} and {row.maximum}."
+        )
+    return low, high
+
+
+def _count(resources: Mapping[str, str], member: str, default: int, most: int) -> int:
+    text = resources.get(member)
+    if text is None:
+        return default
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if not 1 <= number <= most:
+        raise InvalidInputException(
+            f'hpoConfig.hpoResourceConfig.{member} is {text!r}; give "1" to "{most}".'
+        )
+    return number
