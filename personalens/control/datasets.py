@@ -24,9 +24,10 @@ from personalens.control.resource_states import (
     require_active,
     require_settled,
 )
-from personalens.control.resource_store import Resource, Transaction
+from personalens.control.resource_store import Resource, ResourceReader, Transaction
 from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
+from personalens.datasets.avro_schemas import DatasetSchema, parse_schema
 from personalens.datasets.schema_rules import ACTION_INTERACTIONS, DATASET_TYPES
 from personalens.home import Home
 from personalens.service_errors import InvalidInputException, ResourceInUseException
@@ -150,6 +151,12 @@ def _discard(folder: Path) -> None:
 def _empty_bin(home: Home) -> None:
     for folder in home.datasets.glob(f"{_BIN_PREFIX}*"):
         shutil.rmtree(folder, ignore_errors=True)  # what stays is removed the next time
+
+
+def dataset_schema(reader: ResourceReader, dataset: Resource) -> DatasetSchema:
+    """Return what a dataset's columns are declared to be."""
+    schema = reader.require(dataset.body["schemaArn"], "schema")
+    return parse_schema(schema.body["schema"], domain=schema.body.get("domain"))
 
 
 def _check_schema_fits(schema: Resource, kind: str, group: Resource) -> None:

@@ -1,8 +1,8 @@
 """Where the models of solution versions lie, and how they get there: complete or not at all.
 
 ``home.models/<solution>/<version's eight hex digits>/`` holds what the recipe saved
-(``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json`` and
-``training_log.json``. The folder appears in one rename, so whoever sees it sees all of it. An
+(``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
+and ``trials.json``. The folder appears in one rename, so whoever sees it sees all of it. An
 artifact never changes. While it is being trained, its checkpoints lie beside its place.
 """
 
@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from personalens.service_errors import InvalidInputException
 logger = logging.getLogger(__name__)
 
 _CHECKPOINTS = "-checkpoints"
-METRICS_FILE, TRAINING_LOG_FILE = "metrics.json", "training_log.json"
+METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE = "metrics.json", "training_log.json", "trials.json"
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,25 @@ class TrainingOutcome:
     Attributes
     ----------
     metrics
-        The eight figures of GetSolutionMetrics.
+        The figures of GetSolutionMetrics.
     training_log
         One dict per epoch of the fit on the hold-out's training part; empty without epochs.
     training_hours
         Wall-clock hours from the first row read to the last weight learnt.
+    recipe_arn
+        What was trained: with AutoML, what was found to be best.
+    tuned
+        The algorithm hyperparameters that were found to be best; None without a search.
+    trials
+        The trainings of the search, as :class:`~personalens.training.tuning.Trial` has them.
     """
 
     metrics: dict[str, float]
     training_log: list[dict[str, float]]
     training_hours: float
+    recipe_arn: str | None = None
+    tuned: dict[str, str] | None = None
+    trials: list[dict[str, Any]] = field(default_factory=list)
 
 
 def version_folder(home: Home, solution_version_arn: str) -> Path:
@@ -79,9 +88,15 @@ def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
     staged = folder.with_name(f".{folder.name}-staged")
     try:
         model.save(staged)
-        measured = {"metrics": outcome.metrics, "trainingHours": outcome.training_hours}
+        measured = {
+            "metrics": outcome.metrics,
+            "trainingHours": outcome.training_hours,
+            "recipeArn": outcome.recipe_arn,
+            "tuned": outcome.tuned,
+        }
         _write_json(staged / METRICS_FILE, measured)
         _write_json(staged / TRAINING_LOG_FILE, outcome.training_log)
+        _write_json(staged / TRIALS_FILE, outcome.trials)
         os.replace(staged, folder)
         _flush_folder(folder.parent)
     except BaseException:
@@ -150,10 +165,18 @@ def sweep_checkpoints(home: Home, unfinished_versions: Callable[[], Collection[s
 
 
 def read_outcome(folder: Path) -> TrainingOutcome:
-    """Return the metrics, the training log and the hours of an artifact."""
+    """Return what a training found, from its artifact."""
     measured = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     log = json.loads((folder / TRAINING_LOG_FILE).read_text(encoding="utf-8"))
-    return TrainingOutcome(measured["metrics"], log, measured["trainingHours"])
+    trials = folder / TRIALS_FILE  # artifacts of the first release have none, and no recipeArn
+    return TrainingOutcome(
+        metrics=measured["metrics"],
+        training_log=log,
+        training_hours=measured["trainingHours"],
+        recipe_arn=measured.get("recipeArn"),
+        tuned=measured.get("tuned"),
+        trials=json.loads(trials.read_text(encoding="utf-8")) if trials.exists() else [],
+    )
 
 
 def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -> Recipe:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from personalens.control.hpo_config import plan_search
+from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.recipes import catalog
-from personalens.recipes.catalog import RecipeEntry
-from personalens.service_errors import InvalidInputException, OperationNotImplemented
+from personalens.recipes.registry import RecipeEntry
+from personalens.service_errors import InvalidInputException
 
 DATASET_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 ALWAYS_TRAINED = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE")
@@ -20,74 +22,84 @@ ALWAYS_TRAINED = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE")
 
 MAX_TRAINING_DAYS = 30
 _RATE = re.compile(r"rate\((\d+) days?\)")
-_LATER = "PersonaLens does not implement {} yet. Choose a recipe with recipeArn, and give its {}."
+INCREMENTAL = "aws-semantic-similarity"
+EVENTS_RECIPES = ("aws-user-personalization-v2", "aws-personalized-ranking-v2")
+OBJECTIVE_RECIPES = ("aws-user-personalization", "aws-personalized-ranking")
+UPDATE_RECIPES = ("aws-user-personalization", "aws-hrnn-coldstart")
+"""What takes eventsConfig, optimizationObjective and trainingMode UPDATE; recipes from outside the
+package take the first two and, if they have a method ``update``, the third."""
+
+NUMBERS = ("int", "long", "float", "double")
 
 
-def chosen_recipe(
-    recipe_arn: str | None, *, perform_automl: bool, perform_hpo: bool, incremental: bool
-) -> str:
-    """Return the ARN of the recipe to train; refuse ways of training that contradict each other or
-    that no recipe here has.
+def check_way_of_training(
+    entry: RecipeEntry | None, *, perform_automl: bool, incremental: bool
+) -> None:
+    """Refuse ways of training that contradict each other.
+
+    ``entry`` is the recipe that recipeArn names, None where it is left out.
 
     Raises
     ------
     InvalidInputException
-        Unless exactly one of recipeArn and performAutoML says what to train.
-    OperationNotImplemented
-        For AutoML and hyperparameter optimisation.
+        Unless exactly one of recipeArn and performAutoML says what to train; for incremental
+        updates of a recipe that has none.
     """
-    if perform_automl and recipe_arn is not None:
+    if perform_automl and entry is not None:
         raise InvalidInputException(
             "performAutoML chooses the recipe itself: leave out recipeArn, or set performAutoML to "
             "false."
         )
-    if perform_automl:
-        raise OperationNotImplemented(_LATER.format("performAutoML", "hyperparameters"))
-    if recipe_arn is None:
+    if not perform_automl and entry is None:
         raise InvalidInputException(
             "Name the recipe to train with recipeArn (ListRecipes shows them), or set "
             "performAutoML to true."
         )
-    if perform_hpo:
-        raise OperationNotImplemented(
-            _LATER.format("performHPO", "values in solutionConfig.algorithmHyperParameters")
-        )
-    if incremental:
+    if incremental and (entry is None or entry.name != INCREMENTAL):
         raise InvalidInputException(
-            "performIncrementalUpdate is for the recipe aws-semantic-similarity only; leave it out."
+            f"performIncrementalUpdate is for the recipe {INCREMENTAL} only; leave it out."
         )
-    return recipe_arn
+
+
+def heeded_config(solution: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts of the ``solutionConfig`` of a solution or a version: with performAutoML,
+    ``autoMLConfig`` alone."""
+    config = solution.get("solutionConfig", {})
+    if solution.get("performAutoML"):
+        return {name: value for name, value in config.items() if name == "autoMLConfig"}
+    return dict(config)
 
 
 def check_solution_config(
-    entry: RecipeEntry, config: Mapping[str, Any], columns: Mapping[str, frozenset[str]]
+    entry: RecipeEntry,
+    config: Mapping[str, Any],
+    schemas: Mapping[str, DatasetSchema],
+    *,
+    perform_hpo: bool = False,
+    event_type: str | None = None,
 ) -> None:
-    """Check a solution's configuration against its recipe.
+    """Check a solution's configuration against its recipe and data.
 
     Parameters
     ----------
     entry
         The recipe.
-    config, columns
-        ``solutionConfig`` of the request; columns of the group's datasets by type in upper case.
+    config
+        ``solutionConfig`` of the request.
+    schemas
+        Of the group's datasets, by type in upper case.
+    perform_hpo, event_type
+        Further members of the request.
 
     Raises
     ------
     InvalidInputException
         With the member, its value and what is allowed.
-    OperationNotImplemented
-        For what belongs to hyperparameter optimisation and AutoML.
     """
-    for member in ("hpoConfig", "autoMLConfig"):
-        if member in config:
-            raise OperationNotImplemented(
-                _LATER.format(f"solutionConfig.{member}", "hyperparameters")
-            )
-    for member in ("eventsConfig", "optimizationObjective"):
-        if member in config:
-            raise InvalidInputException(
-                f"{entry.name} does not take solutionConfig.{member}; leave it out."
-            )
+    if "autoMLConfig" in config:
+        raise InvalidInputException(
+            "solutionConfig.autoMLConfig is for solutions with performAutoML; leave it out."
+        )
     try:
         catalog.parse_hyperparameters(
             entry,
@@ -96,9 +108,15 @@ def check_solution_config(
         )
     except ValueError as error:
         raise InvalidInputException(str(error)) from None
+    if perform_hpo or config.get("hpoConfig"):
+        plan_search(entry, config)
     parse_threshold(config.get("eventValueThreshold"))
+    if events := config.get("eventsConfig"):
+        _check_events(entry, events, event_type or config.get("eventValueThreshold"))
+    if objective := config.get("optimizationObjective"):
+        _check_objective(entry, objective, schemas.get("ITEMS"))
     _check_schedule(config.get("autoTrainingConfig", {}).get("schedulingExpression"))
-    _check_columns(config.get("trainingDataConfig", {}), columns)
+    _check_columns(config.get("trainingDataConfig", {}), schemas)
 
 
 def parse_threshold(text: str | None) -> float | None:
@@ -127,8 +145,10 @@ def parse_threshold(text: str | None) -> float | None:
     return threshold
 
 
-def chosen_columns(config: Mapping[str, Any], available: frozenset[str]) -> frozenset[str]:
-    """Return the Interactions columns that a solution trains on.
+def chosen_columns(
+    config: Mapping[str, Any], dataset_type: str, available: frozenset[str]
+) -> frozenset[str]:
+    """Return the columns of a dataset that a solution trains on.
 
     ``includedDatasetColumns`` keeps only those named, ``excludedDatasetColumns`` takes the named
     ones away; the required columns and EVENT_TYPE always stay.
@@ -136,15 +156,59 @@ def chosen_columns(config: Mapping[str, Any], available: frozenset[str]) -> froz
     Examples
     --------
     >>> config = {"excludedDatasetColumns": {"INTERACTIONS": ["DEVICE"]}}
-    >>> sorted(chosen_columns(config, frozenset({"USER_ID", "DEVICE", "EVENT_VALUE"})))
+    >>> columns = frozenset({"USER_ID", "DEVICE", "EVENT_VALUE"})
+    >>> sorted(chosen_columns(config, "INTERACTIONS", columns))
     ['EVENT_VALUE', 'USER_ID']
     """
     kept = set(available)
     for member, keep in (("includedDatasetColumns", True), ("excludedDatasetColumns", False)):
-        for dataset_type, named in config.get(member, {}).items():
-            if dataset_type.upper() == "INTERACTIONS":
+        for given_type, named in config.get(member, {}).items():
+            if given_type.upper() == dataset_type:
                 kept = {column for column in kept if (column in named) == keep}
     return frozenset(kept | (available & set(ALWAYS_TRAINED)))
+
+
+def takes(entry: RecipeEntry, recipes: Collection[str]) -> bool:
+    """Return whether a recipe is among these of ours, or is not one of ours."""
+    return entry.name in recipes or entry.name not in catalog.RECIPES
+
+
+def _check_events(entry: RecipeEntry, config: Mapping[str, Any], other: str | None) -> None:
+    if not takes(entry, EVENTS_RECIPES):
+        raise InvalidInputException(
+            f"{entry.name} does not take solutionConfig.eventsConfig; leave it out, or choose "
+            f"{' or '.join(EVENTS_RECIPES)}."
+        )
+    if other is not None:
+        raise InvalidInputException(
+            "Give eventsConfig, or eventType and eventValueThreshold, not both."
+        )
+    parameters = config.get("eventParametersList", [])
+    types = [one.get("eventType") for one in parameters]
+    if not parameters or not all(types):
+        raise InvalidInputException(
+            "eventsConfig.eventParametersList needs one entry or more, each with an eventType."
+        )
+    if not any(one.get("weight", 1.0) > 0 for one in parameters):
+        raise InvalidInputException("eventsConfig: one weight at least must be above 0.")
+
+
+def _check_objective(
+    entry: RecipeEntry, objective: Mapping[str, Any], items: DatasetSchema | None
+) -> None:
+    if not takes(entry, OBJECTIVE_RECIPES):
+        raise InvalidInputException(
+            f"{entry.name} does not take solutionConfig.optimizationObjective; leave it out, or "
+            f"choose {' or '.join(OBJECTIVE_RECIPES)}."
+        )
+    name = objective.get("itemAttribute")
+    fields = () if items is None else items.fields
+    numeric = [f.name for f in fields if f.value_type in NUMBERS and not f.nullable]
+    if name not in numeric:
+        raise InvalidInputException(
+            f"optimizationObjective.itemAttribute is {name!r}; it must be a numeric column of the "
+            f"Items dataset that cannot be null: {', '.join(numeric) or 'there is none'}."
+        )
 
 
 def _check_schedule(expression: str | None) -> None:
@@ -159,8 +223,9 @@ def _check_schedule(expression: str | None) -> None:
 
 
 def _check_columns(
-    choice: Mapping[str, Mapping[str, list[str]]], columns: Mapping[str, frozenset[str]]
+    choice: Mapping[str, Mapping[str, list[str]]], schemas: Mapping[str, DatasetSchema]
 ) -> None:
+    columns = {kind: set(schema.names) for kind, schema in schemas.items()}
     for member, by_type in choice.items():
         for given_type, names in by_type.items():
             dataset_type = given_type.upper()

@@ -15,6 +15,7 @@ from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, UNFINISHED, require_active
 from personalens.control.resource_store import Resource, Transaction
 from personalens.control.service_context import ServiceContext
+from personalens.control.solution_config import UPDATE_RECIPES, takes
 from personalens.control.tags import put_tags
 from personalens.service_errors import (
     InvalidInputException,
@@ -33,6 +34,7 @@ _COPIED = (
     "performIncrementalUpdate",
     "eventType",
     "solutionConfig",
+    "_automlRecipes",
 )
 """Members that a version takes from its solution as it was when training was asked for."""
 
@@ -70,14 +72,23 @@ class SolutionVersionOperations:
             If the solution has a version of this name.
         """
         arn = arns.solution_version_arn(solutionArn)
+        if trainingMode == "AUTOTRAIN":
+            raise InvalidInputException(
+                "trainingMode AUTOTRAIN is what automatic training reports, and cannot be asked "
+                "for. Use FULL."
+            )
         with self.context.store.transaction() as tx:
             solution = require_active(tx.require(solutionArn, SOLUTION))
             check_quota(tx, SOLUTION_VERSION)
-            _check_training_mode(trainingMode, solution)
+            base = None
+            if trainingMode == "UPDATE":
+                base = self._updatable_version(tx, solution)
             _require_interactions(tx, solution.body["datasetGroupArn"])
             _require_new_name(tx, solutionArn, name)
             body = {member: solution.body[member] for member in _COPIED if member in solution.body}
             body |= {"trainingMode": trainingMode, "trainingType": "MANUAL"}
+            if base is not None:
+                body["_baseVersionArn"] = base.arn
             tx.insert(
                 Resource(arn, SOLUTION_VERSION, name or "", solutionArn, CREATE_PENDING, body=body)
             )
@@ -154,6 +165,27 @@ class SolutionVersionOperations:
         outcome = read_outcome(version_folder(self.context.home, solutionVersionArn))
         return {"solutionVersionArn": solutionVersionArn, "metrics": outcome.metrics}
 
+    def _updatable_version(self, tx: Transaction, solution: Resource) -> Resource:
+        """Return the newest ACTIVE version, to which trainingMode UPDATE adds new items."""
+        recipe_arn = solution.body.get("recipeArn")
+        name = "performAutoML" if recipe_arn is None else arns.parse(recipe_arn).name
+        entry = self.context.recipes().get(name)
+        can_update = (
+            entry is not None and takes(entry, UPDATE_RECIPES) and hasattr(entry.recipe, "update")
+        )
+        if not can_update:
+            raise InvalidInputException(
+                f"trainingMode UPDATE is for the recipes {' and '.join(UPDATE_RECIPES)}, and "
+                f"{solution.arn} uses {name}. Use FULL."
+            )
+        versions = tx.list(SOLUTION_VERSION, parent_arn=solution.arn, status_in=["ACTIVE"])
+        if not versions:
+            raise InvalidInputException(
+                f"trainingMode UPDATE adds new items to a trained version, and {solution.arn} has "
+                "none that is ACTIVE. Create one with trainingMode FULL first."
+            )
+        return versions[-1]
+
 
 def solution_of(solution_version_arn: str) -> str:
     """Return the ARN of the solution that a version belongs to.
@@ -168,20 +200,6 @@ def version_summary(version: Resource) -> dict[str, Any]:
     """Return what lists and DescribeSolution show of a version."""
     described = describe_resource(version, "solutionVersionArn")
     return {member: described[member] for member in _SUMMARISED if member in described}
-
-
-def _check_training_mode(mode: str, solution: Resource) -> None:
-    recipe = arns.parse(solution.body["recipeArn"]).name
-    if mode == "UPDATE":
-        raise InvalidInputException(
-            "trainingMode UPDATE is for the recipes aws-user-personalization and "
-            f"aws-hrnn-coldstart, and {solution.arn} uses {recipe}. Use FULL."
-        )
-    if mode == "AUTOTRAIN":
-        raise InvalidInputException(
-            "trainingMode AUTOTRAIN is what automatic training reports, and cannot be asked for. "
-            "Use FULL."
-        )
 
 
 def _require_interactions(tx: Transaction, dataset_group_arn: str) -> None:

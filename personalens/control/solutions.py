@@ -12,12 +12,13 @@ for it, and only then.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
 from personalens import arns
+from personalens.control.automl_config import automl_recipes
 from personalens.control.campaign_deployment import CAMPAIGN, update_is_under_way
+from personalens.control.datasets import dataset_schema
 from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.model_artifacts import remove_artifact, version_folder
 from personalens.control.quotas import check_quota
@@ -25,7 +26,7 @@ from personalens.control.recipes import require_recipe
 from personalens.control.resource_states import ACTIVE, require_active, require_settled
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
 from personalens.control.service_context import ServiceContext
-from personalens.control.solution_config import check_solution_config, chosen_recipe
+from personalens.control.solution_config import check_solution_config, check_way_of_training
 from personalens.control.solution_versions import (
     SOLUTION,
     SOLUTION_VERSION,
@@ -33,6 +34,7 @@ from personalens.control.solution_versions import (
     version_summary,
 )
 from personalens.control.tags import put_tags
+from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.service_errors import ResourceInUseException
 
 
@@ -56,27 +58,31 @@ class SolutionOperations:
         tags: list[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
         """Store a configuration; it is ACTIVE at once."""
-        recipe_arn = chosen_recipe(
-            recipeArn,
-            perform_automl=performAutoML,
-            perform_hpo=performHPO,
-            incremental=performIncrementalUpdate,
+        entry = None if recipeArn is None else require_recipe(self.context, recipeArn)
+        check_way_of_training(
+            entry, perform_automl=performAutoML, incremental=performIncrementalUpdate
         )
-        entry = require_recipe(self.context, recipe_arn)
+        config = solutionConfig or {}
         body = {
-            "recipeArn": arns.recipe_arn(entry.name),
             "datasetGroupArn": datasetGroupArn,
             "performHPO": performHPO,
             "performAutoML": performAutoML,
             "performAutoTraining": performAutoTraining,
             "performIncrementalUpdate": performIncrementalUpdate,
-            "solutionConfig": solutionConfig or {},
+            "solutionConfig": config,
         } | ({} if eventType is None else {"eventType": eventType})
         arn = arns.build(SOLUTION, name, region=self.context.region, account=self.context.account)
         with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             check_quota(tx, SOLUTION, existing=len(tx.list(SOLUTION, parent_arn=datasetGroupArn)))
-            check_solution_config(entry, solutionConfig or {}, dataset_columns(tx, datasetGroupArn))
+            schemas = dataset_schemas(tx, datasetGroupArn)
+            if entry is None:
+                body["_automlRecipes"] = automl_recipes(config, self.context.recipes(), schemas)
+            else:
+                check_solution_config(
+                    entry, config, schemas, perform_hpo=performHPO, event_type=eventType
+                )
+                body["recipeArn"] = arns.recipe_arn(entry.name)
             tx.insert(Resource(arn, SOLUTION, name, datasetGroupArn, ACTIVE, body=body))
             put_tags(tx, arn, tags)
         return {"solutionArn": arn}
@@ -122,14 +128,10 @@ class SolutionOperations:
         return {}
 
 
-def dataset_columns(reader: ResourceReader, dataset_group_arn: str) -> dict[str, frozenset[str]]:
-    """Return the column names of a dataset group's datasets, by type in upper case."""
-    columns = {}
-    for dataset in reader.list("dataset", parent_arn=dataset_group_arn):
-        schema = reader.require(dataset.body["schemaArn"], "schema")
-        fields = json.loads(schema.body["schema"])["fields"]
-        columns[dataset.body["datasetType"]] = frozenset(field["name"] for field in fields)
-    return columns
+def dataset_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, DatasetSchema]:
+    """Return the schemas of a dataset group's datasets, by type in upper case."""
+    datasets = reader.list("dataset", parent_arn=dataset_group_arn)
+    return {each.body["datasetType"]: dataset_schema(reader, each) for each in datasets}
 
 
 def _refuse_used(tx: Transaction, solution_arn: str, versions: list[Resource]) -> None:

@@ -1,24 +1,27 @@
 """What a solution version learns from: the group's imported data, selected as the solution says.
 
-Amazon Personalize: ``eventType``, ``eventValueThreshold`` and ``trainingDataConfig`` of
-CreateSolution; the minimums of "Dataset requirements" in the developer guide.
+Amazon Personalize: ``eventType``, ``eventValueThreshold``, ``eventsConfig`` and
+``trainingDataConfig`` of CreateSolution; the minimums of "Dataset requirements" in the developer
+guide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from personalens.control.datasets import dataset_folder
+from personalens.control.datasets import dataset_folder, dataset_schema
 from personalens.control.job_handlers import JobFailed
 from personalens.control.solution_config import chosen_columns, parse_threshold
+from personalens.control.training_columns import read_metadata, trainable_context
+from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.interactions import EVENT_VALUE, ITEM_ID, Interactions
-from personalens.recipes.catalog import RecipeEntry
+from personalens.datasets.interactions import EVENT_VALUE, ITEM_ID, USER_ID, Interactions
+from personalens.datasets.metadata import Metadata
+from personalens.recipes.registry import RecipeEntry
 
 if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
@@ -27,6 +30,7 @@ MIN_INTERACTIONS = 1000
 MIN_REPEAT_USERS = 25
 MIN_REPEAT_USER_SHARE = 0.01
 INTERACTIONS, ITEMS, USERS = "INTERACTIONS", "ITEMS", "USERS"
+_ID_COLUMNS = {ITEMS: ITEM_ID, USERS: USER_ID}
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,26 @@ class TrainingData:
     interactions
         The events that passed the selection.
     items, users
-        Metadata, for recipes that read it; else None.
+        The metadata that may train; None without such a dataset.
     catalogue_size
         Distinct items of the Interactions and Items datasets together, for coverage.
     """
 
     interactions: Interactions
-    items: pd.DataFrame | None
-    users: pd.DataFrame | None
+    items: Metadata | None
+    users: Metadata | None
     catalogue_size: int
 
+    def tables(self, entry: RecipeEntry) -> dict[str, Metadata | None]:
+        """Return the metadata that a recipe reads, as keyword arguments of its ``fit``."""
+        read = {name.upper() for name in entry.dataset_types}
+        return {
+            "items": self.items if ITEMS in read else None,
+            "users": self.users if USERS in read else None,
+        }
 
-def load_training_data(
-    context: ServiceContext, version: Mapping[str, Any], entry: RecipeEntry
-) -> TrainingData:
+
+def load_training_data(context: ServiceContext, version: Mapping[str, Any]) -> TrainingData:
     """Read and select.
 
     Parameters
@@ -60,18 +70,17 @@ def load_training_data(
         Where the datasets are.
     version
         Members of a solution version: ``datasetGroupArn``, ``eventType``, ``solutionConfig``.
-    entry
-        Its recipe, which says which datasets it reads.
 
     Raises
     ------
     JobFailed
         If too little is left to learn from, in the service's words.
     """
+    datasets = context.store.list("dataset", parent_arn=version["datasetGroupArn"])
     files = {
-        dataset.body["datasetType"]: DatasetFiles(dataset_folder(context, dataset))
-        for dataset in context.store.list("dataset", parent_arn=version["datasetGroupArn"])
+        each.body["datasetType"]: DatasetFiles(dataset_folder(context, each)) for each in datasets
     }
+    schemas = {each.body["datasetType"]: dataset_schema(context.store, each) for each in datasets}
     if INTERACTIONS not in files or files[INTERACTIONS].is_empty:
         raise JobFailed(
             f"Dataset has fewer than {MIN_INTERACTIONS} interactions: nothing has been imported "
@@ -81,10 +90,16 @@ def load_training_data(
     event_type, config = version.get("eventType"), version.get("solutionConfig", {})
     interactions = select_interactions(events, event_type, config)
     check_minimums(interactions, event_type, len(events))
+    columns = trainable_context(schemas[INTERACTIONS], interactions)
+    context_columns = {name: interactions.context[name] for name in columns}
+
+    def metadata(dataset_type: str) -> Metadata | None:
+        return _metadata(files, schemas, dataset_type, config.get("trainingDataConfig", {}))
+
     return TrainingData(
-        interactions,
-        _metadata(files, ITEMS, entry),
-        _metadata(files, USERS, entry),
+        replace(interactions, context=context_columns),
+        metadata(ITEMS),
+        metadata(USERS),
         _catalogue_size(events, files.get(ITEMS)),
     )
 
@@ -102,7 +117,8 @@ def select_interactions(
         Keep events of this type only, spelled exactly so.
     config
         ``solutionConfig``: with an ``eventValueThreshold`` an event needs an EVENT_VALUE of at
-        least that; ``trainingDataConfig`` says which columns stay.
+        least that; ``eventsConfig`` says the same of each event type, and how much it weighs, and
+        leaves out the types that it does not list; ``trainingDataConfig`` says which columns stay.
     """
     keep = np.ones(len(events), bool)
     if event_type is not None:
@@ -110,14 +126,38 @@ def select_interactions(
     threshold = parse_threshold(config.get("eventValueThreshold"))
     if threshold is not None:
         keep &= False if events.event_values is None else events.event_values >= threshold
+    if parameters := config.get("eventsConfig", {}).get("eventParametersList"):
+        weights = event_weights(events, parameters)
+        keep &= ~np.isnan(weights)
+        events = replace(events, event_weights=weights)
     selected = events if keep.all() else events.select(keep)
     optional = frozenset([*events.context, EVENT_VALUE])
-    columns = chosen_columns(config.get("trainingDataConfig", {}), optional)
+    columns = chosen_columns(config.get("trainingDataConfig", {}), INTERACTIONS, optional)
     return replace(
         selected,
         event_values=selected.event_values if EVENT_VALUE in columns else None,
         context={name: column for name, column in selected.context.items() if name in columns},
     )
+
+
+def event_weights(events: Interactions, parameters: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Return how much each event weighs by ``eventsConfig.eventParametersList``.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) float32; NaN where no entry takes the event. Where two entries do, the higher weight
+        counts; an entry without a weight has 1.
+    """
+    weights = np.full(len(events), np.nan, np.float32)
+    for entry in parameters:
+        taken = np.zeros(len(events), bool)
+        if events.event_types is not None:
+            taken |= events.event_types == entry.get("eventType")
+        if (threshold := entry.get("eventValueThreshold")) is not None:
+            taken &= False if events.event_values is None else events.event_values >= threshold
+        weights[taken] = np.fmax(weights[taken], np.float32(entry.get("weight", 1.0)))
+    return weights
 
 
 def check_minimums(interactions: Interactions, event_type: str | None, imported: int) -> None:
@@ -152,12 +192,16 @@ def check_minimums(interactions: Interactions, event_type: str | None, imported:
 
 
 def _metadata(
-    files: Mapping[str, DatasetFiles], dataset_type: str, entry: RecipeEntry
-) -> pd.DataFrame | None:
-    is_read = dataset_type in [name.upper() for name in entry.dataset_types]
-    if not is_read or dataset_type not in files or files[dataset_type].is_empty:
+    files: Mapping[str, DatasetFiles],
+    schemas: Mapping[str, DatasetSchema],
+    dataset_type: str,
+    choice: Mapping[str, Any],
+) -> Metadata | None:
+    if dataset_type not in files or files[dataset_type].is_empty:
         return None
-    return files[dataset_type].read().to_pandas()
+    schema = schemas[dataset_type]
+    columns = chosen_columns(choice, dataset_type, frozenset(schema.names))
+    return read_metadata(files[dataset_type], schema, _ID_COLUMNS[dataset_type], columns)
 
 
 def _catalogue_size(events: Interactions, items: DatasetFiles | None) -> int:

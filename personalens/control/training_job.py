@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from personalens.arns import parse
+from personalens.arns import recipe_arn
 from personalens.control.campaign_deployment import follow_newest_version
 from personalens.control.catalogue import StorageError
-from personalens.control.job_handlers import JobHandler
+from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job, LeaseLost
 from personalens.control.model_artifacts import (
     TrainingOutcome,
     checkpoint_folder,
+    load_model,
     publish,
     read_outcome,
     remove_artifact,
@@ -30,13 +33,14 @@ from personalens.control.model_artifacts import (
     sweep_checkpoints,
     version_folder,
 )
+from personalens.control.model_search import OBJECTIVE, Choice, Contest, choose, untrained
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS, CREATE_PENDING
 from personalens.control.resource_store import Resource
+from personalens.control.solution_config import heeded_config
 from personalens.control.solution_versions import CREATE_STOPPING, SOLUTION_VERSION
 from personalens.control.training_data import TrainingData, load_training_data
-from personalens.recipes import catalog
 from personalens.recipes.base import Recipe
-from personalens.training.progress import Cancelled, Progress, ProgressEvent
+from personalens.training.progress import Cancelled, Progress, ProgressEvent, within
 
 if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
@@ -46,14 +50,10 @@ logger = logging.getLogger(__name__)
 SEED = 0
 """CreateSolutionVersion has no seed: the same data and configuration give the same model."""
 
-STAGES = {
-    "reading the interactions": (0.0, 0.02),
-    "training without the hold-out": (0.02, 0.55),
-    "measuring on the hold-out": (0.55, 0.58),
-    "training on all data": (0.58, 0.98),
-    "saving the model": (0.98, 1.0),
-}
-"""The parts of the job, and which share of it each takes; in the order in which they run."""
+READ_SHARE, MEASURE_FROM, SAVE_FROM = 0.02, 0.94, 0.98
+SEARCH_SHARE = 0.7
+"""Parts of the job's time: reading is over, measuring and saving begin; how much of what is between
+a search takes, where there is one."""
 
 
 def train(context: ServiceContext, job: Job, report: Progress) -> None:
@@ -69,7 +69,7 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
         remove_partials(folder)
         try:
             model, outcome = _learn(context, version, report)
-            _stage(report, "saving the model")(ProgressEvent("writing", 0.0))
+            report(ProgressEvent("saving the model", SAVE_FROM))
             publish(folder, model, outcome)
         except (LeaseLost, StorageError):  # another attempt goes on from the checkpoints
             raise
@@ -100,46 +100,71 @@ def _learn(
     context: ServiceContext, version: Resource, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
     started = time.perf_counter()
-    entry = context.recipes()[parse(version.body["recipeArn"]).name]
-    config = version.body["solutionConfig"]
-    _stage(report, "reading the interactions")(ProgressEvent("reading", 0.0))
-    data = load_training_data(context, version.body, entry)
-    recipe = entry.recipe(
-        catalog.parse_hyperparameters(
-            entry,
-            config.get("algorithmHyperParameters"),
-            config.get("featureTransformationParameters"),
-        ),
-        seed=SEED,
-    )
-    if recipe.training is not None:
-        checkpoints = checkpoint_folder(version_folder(context.home, version.arn))
-        recipe.training = replace(recipe.training, checkpoint_folder=str(checkpoints))
-    measured, metrics = _measure(recipe, data, report)
-    model = measured.refit(
-        data.interactions,
-        items=data.items,
-        users=data.users,
-        progress=_stage(report, "training on all data"),
-    )
+    report(ProgressEvent("reading the interactions", 0.0))
+    settings = {**version.body, "solutionConfig": heeded_config(version.body)}
+    data = load_training_data(context, settings)
+    checkpoints = checkpoint_folder(version_folder(context.home, version.arn))
+    try:
+        if settings["trainingMode"] == "UPDATE":
+            model, outcome = _update(context, settings, data, report)
+        else:
+            model, outcome = _train(context, settings, data, checkpoints, report)
+    except ImportError as error:  # a recipe of the learner's, or Optuna
+        raise JobFailed(str(error)) from error
     hours = (time.perf_counter() - started) / 3600
-    return model, TrainingOutcome(metrics, measured.training_log_, hours)
+    return model, replace(outcome, training_hours=hours)
 
 
-def _measure(
-    recipe: Recipe, data: TrainingData, report: Progress
-) -> tuple[Recipe, dict[str, float]]:
-    """Fit without the recipe's hold-out; return the model and its figures on that."""
-    holdout = recipe.hold_out(data.interactions, seed=SEED)
-    recipe.fit(
+def _train(
+    context: ServiceContext,
+    settings: Mapping[str, Any],
+    data: TrainingData,
+    checkpoints: Path,
+    report: Progress,
+) -> tuple[Recipe, TrainingOutcome]:
+    """Choose what to train, and return the model of all data with the figures of its twin, which
+    has not seen the hold-out."""
+    searches = settings.get("performHPO") or settings.get("performAutoML")
+    train_from = READ_SHARE + (MEASURE_FROM - READ_SHARE) * (SEARCH_SHARE if searches else 0.0)
+    automl = settings["solutionConfig"].get("autoMLConfig", {})
+    contest = Contest(data, SEED, automl.get("metricName", OBJECTIVE), checkpoints)
+    choice = choose(settings, context.recipes(), contest, within(report, READ_SHARE, train_from))
+    holdout = choice.entry.recipe.hold_out(data.interactions, seed=SEED)
+    measured = untrained(choice.entry, choice.config, SEED, checkpoints)
+    model = measured.fit_and_refit(
         holdout.train,
-        items=data.items,
-        users=data.users,
-        progress=_stage(report, "training without the hold-out"),
-        refit=False,
+        data.interactions,
+        progress=within(report, train_from, MEASURE_FROM),
+        **data.tables(choice.entry),
     )
-    _stage(report, "measuring on the hold-out")(ProgressEvent("measuring", 0.0))
-    return recipe, recipe.measure(holdout, catalogue_size=data.catalogue_size)
+    report(ProgressEvent("measuring on the hold-out", MEASURE_FROM))
+    metrics = measured.measure(holdout, catalogue_size=data.catalogue_size)
+    return model, _outcome(choice, measured, metrics)
+
+
+def _update(
+    context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
+) -> tuple[Recipe, TrainingOutcome]:
+    """Add what is new to a trained model; its figures are still those of the training."""
+    folder, recipes = version_folder(context.home, settings["_baseVersionArn"]), context.recipes()
+    trained = load_model(folder, recipes)
+    model = trained.update(
+        data.interactions,
+        progress=within(report, READ_SHARE, SAVE_FROM),
+        **data.tables(recipes[trained.name]),
+    )
+    return model, replace(read_outcome(folder), trials=[])
+
+
+def _outcome(choice: Choice, measured: Recipe, metrics: dict[str, float]) -> TrainingOutcome:
+    return TrainingOutcome(
+        metrics,
+        measured.training_log_,
+        training_hours=0.0,
+        recipe_arn=recipe_arn(choice.entry.name),
+        tuned=choice.tuned,
+        trials=[asdict(trial) for trial in choice.trials],
+    )
 
 
 def _announce(context: ServiceContext, job: Job, outcome: TrainingOutcome) -> None:
@@ -148,22 +173,16 @@ def _announce(context: ServiceContext, job: Job, outcome: TrainingOutcome) -> No
         version = tx.require(job.arn)
         if version.status == CREATE_STOPPING:
             raise Cancelled("stopped when the model had just been saved")
-        tx.update(job.arn, status=ACTIVE, trainingHours=outcome.training_hours)
+        found: dict[str, Any] = {}
+        if outcome.tuned is not None:
+            found["tunedHPOParams"] = {"algorithmHyperParameters": outcome.tuned}
+        if version.body.get("performAutoML"):
+            found["recipeArn"] = outcome.recipe_arn
+            result = {"bestRecipeArn": outcome.recipe_arn}
+            tx.update(str(version.parent_arn), autoMLResult=result)
+        tx.update(job.arn, status=ACTIVE, trainingHours=outcome.training_hours, **found)
         follow_newest_version(tx, context.jobs, str(version.parent_arn))
     logger.info("%s is ACTIVE after %.1f s", job.arn, outcome.training_hours * 3600)
-
-
-def _stage(report: Progress, stage: str) -> Progress:
-    """Return a listener for one part of the job: its fractions become fractions of the whole."""
-    first, last = STAGES[stage]
-
-    def listen(event: ProgressEvent) -> None:
-        fraction = event.fraction
-        if fraction is not None:
-            fraction = first + min(max(fraction, 0.0), 1.0) * (last - first)
-        report(replace(event, stage=stage, fraction=fraction))
-
-    return listen
 
 
 TRAIN_HANDLER = JobHandler(train)

@@ -35,7 +35,7 @@ from personalens.recipes.saved_histories import (
 )
 from personalens.recipes.training_tables import training_tables
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Progress, ignore_progress
+from personalens.training.progress import Progress, ignore_progress, within
 
 __all__ = [
     "RANK",
@@ -218,6 +218,32 @@ class Recipe(ABC):
         (the number of epochs, say) instead of searching again. Default: a plain fit."""
         fresh = type(self)(self.config, seed=self.seed, device=self.device)
         return fresh.fit(interactions, items=items, users=users, progress=progress)
+
+    def fit_and_refit(
+        self,
+        interactions: Interactions | pd.DataFrame,
+        everything: Interactions | pd.DataFrame,
+        *,
+        items: Metadata | pd.DataFrame | None = None,
+        users: Metadata | pd.DataFrame | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Self:
+        """Fit on a part of the data, and return a new model of all of them: a solution version is
+        measured by the first and serves with the second. Default: a fit, then a refit; a recipe
+        that can train both side by side overrides it."""
+        self.fit(
+            interactions,
+            items=items,
+            users=users,
+            progress=within(progress, 0.0, 0.5, "training without the hold-out"),
+            refit=False,
+        )
+        return self.refit(
+            everything,
+            items=items,
+            users=users,
+            progress=within(progress, 0.5, 1.0, "training on all data"),
+        )
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), len(items_)) floats, higher is better. Do not write to them."""

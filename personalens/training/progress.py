@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -35,6 +35,27 @@ Progress = Callable[[ProgressEvent], None]
 
 class Cancelled(Exception):
     """Raised by a progress callback: stop now, leave nothing behind."""
+
+
+def within(progress: Progress, first: float, last: float, stage: str | None = None) -> Progress:
+    """Return a listener for one part of a work: its fractions become fractions of the whole, from
+    ``first`` to ``last``, and its stage is called ``stage``, if that is given.
+
+    Examples
+    --------
+    >>> heard = []
+    >>> within(heard.append, 0.5, 1.0, "measuring")(ProgressEvent("counting", fraction=0.5))
+    >>> heard[0].stage, heard[0].fraction
+    ('measuring', 0.75)
+    """
+
+    def listen(event: ProgressEvent) -> None:
+        fraction = event.fraction
+        if fraction is not None:
+            fraction = first + min(max(fraction, 0.0), 1.0) * (last - first)
+        progress(replace(event, stage=stage or event.stage, fraction=fraction))
+
+    return listen
 
 
 def ignore_progress(event: ProgressEvent) -> None:

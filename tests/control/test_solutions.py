@@ -5,7 +5,6 @@ import pytest
 from personalens.control.solution_config import chosen_columns
 from personalens.service_errors import (
     InvalidInputException,
-    OperationNotImplemented,
     ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
@@ -162,20 +161,6 @@ def test_hyperparameters_are_held_to_the_recipes_table(create, recipe, maps, mes
         create(recipeArn=recipe, solutionConfig=maps)
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"recipeArn": None, "performAutoML": True},
-        {"performHPO": True},
-        {"solutionConfig": {"hpoConfig": {"hpoResourceConfig": {}}}},
-        {"solutionConfig": {"autoMLConfig": {"metricName": "precision_at_25"}}},
-    ],
-)
-def test_tuning_says_that_it_is_not_there_yet(create, members):
-    with pytest.raises(OperationNotImplemented, match=r"does not implement .* yet"):
-        create(**members)
-
-
 def test_the_group_and_the_recipe_must_exist(service, create, group):
     with pytest.raises(ResourceNotFoundException, match="dataset group"):
         create(datasetGroupArn=group + "-2")
@@ -209,11 +194,12 @@ def test_training_columns_are_those_of_the_schema(service, films, choice, messag
 
 def test_columns_are_kept_and_left_out_as_asked():
     there = frozenset({"USER_ID", "EVENT_TYPE", "EVENT_VALUE", "DEVICE", "HOUR"})
-    assert chosen_columns({}, there) == there
+    assert chosen_columns({}, "INTERACTIONS", there) == there
     included = {"includedDatasetColumns": {"INTERACTIONS": ["DEVICE"]}}
-    assert chosen_columns(included, there) == {"USER_ID", "EVENT_TYPE", "DEVICE"}
+    assert chosen_columns(included, "INTERACTIONS", there) == {"USER_ID", "EVENT_TYPE", "DEVICE"}
     excluded = {"excludedDatasetColumns": {"Interactions": ["HOUR"], "ITEMS": ["DEVICE"]}}
-    assert chosen_columns(excluded, there) == there - {"HOUR"}
+    assert chosen_columns(excluded, "INTERACTIONS", there) == there - {"HOUR"}
+    assert chosen_columns(excluded, "ITEMS", there) == there - {"DEVICE"}
 
 
 def test_the_newest_version_is_summarised(service, films):
