@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -137,9 +137,22 @@ def _train(
         progress=within(report, train_from, MEASURE_FROM),
         **data.tables(choice.entry),
     )
+    if objective := settings["solutionConfig"].get("optimizationObjective"):
+        _optimize((measured, model), objective, data)
     report(ProgressEvent("measuring on the hold-out", MEASURE_FROM))
     metrics = measured.measure(holdout, catalogue_size=data.catalogue_size)
     return model, _outcome(choice, measured, metrics)
+
+
+def _optimize(models: Sequence[Recipe], objective: Mapping[str, str], data: TrainingData) -> None:
+    attribute = objective["itemAttribute"]
+    if data.items is None or attribute not in data.items.fields:
+        raise JobFailed(
+            f"optimizationObjective needs the Items column {attribute}: import data into the Items "
+            "dataset, and do not exclude the column from training."
+        )
+    for model in models:
+        model.optimize_for(data.items, attribute, objective.get("objectiveSensitivity", "MEDIUM"))
 
 
 def _update(

@@ -14,6 +14,12 @@ from personalens.datasets.interactions import ITEM_ID, USER_ID
 from personalens.evaluation import ranking_metrics
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, ServiceHoldout
 from personalens.evaluation.top_k import NOTHING, rank_of, top_k_matrix
+from personalens.evaluation.weighted_metrics import (
+    AVERAGE_REWARDS,
+    WEIGHTED_NDCG,
+    average_rewards,
+    weighted_ndcg,
+)
 
 LIST_LENGTH = 25
 PRECISION_DEPTHS = NDCG_DEPTHS = (5, 10, 25)
@@ -36,7 +42,7 @@ def solution_metrics(
     catalogue_size: int | None = None,
     exclude_seen: bool = False,
 ) -> dict[str, float]:
-    """Return the eight figures of GetSolutionMetrics.
+    """Return the figures of GetSolutionMetrics.
 
     Parameters
     ----------
@@ -55,7 +61,9 @@ def solution_metrics(
     -------
     dict
         coverage, mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _at_10,
-        _at_25, precision_at_5, _at_10, _at_25; means over the test users.
+        _at_25, precision_at_5, _at_10, _at_25; means over the test users. Where the truths have
+        weights, and where the model has an objective, the figures of
+        :mod:`~personalens.evaluation.weighted_metrics` too.
 
     Notes
     -----
@@ -93,6 +101,7 @@ def solution_metrics(
             f"precision_at_{k}": float(ranking_metrics.precision_at_k(found, k).mean())
             for k in PRECISION_DEPTHS
         },
+        **_weighted_figures(model, holdout, ranked, known),
     }
 
 
@@ -173,6 +182,17 @@ def paired_difference(
     by_user = (report[metric] - other[metric]).groupby(report[USER_ID]).mean().to_numpy()
     error = float(by_user.std(ddof=1) / np.sqrt(len(by_user))) if len(by_user) > 1 else float("nan")
     return float(by_user.mean()), error
+
+
+def _weighted_figures(
+    model: ScoresHistories, holdout: ServiceHoldout, ranked: np.ndarray, known: np.ndarray
+) -> dict[str, float]:
+    figures = {}
+    if holdout.truths.event_weights is not None:
+        figures[WEIGHTED_NDCG] = weighted_ndcg(ranked, holdout, known)
+    if (objective := getattr(model, "objective_", None)) is not None:
+        figures[AVERAGE_REWARDS] = average_rewards(ranked, holdout, known, objective.rewards)
+    return figures
 
 
 def _service_lists(

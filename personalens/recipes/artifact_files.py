@@ -43,6 +43,11 @@ class Artifact:
     ids: dict[str, list[str]]
     arrays: dict[str, np.ndarray]
 
+    def part(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the arrays whose names begin with ``prefix``, named without it."""
+        named = {n: array for n, array in self.arrays.items() if n.startswith(prefix)}
+        return {name.removeprefix(prefix): array for name, array in named.items()}
+
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
     """Write all files, flushed to disk, into a folder beside ``folder``, then rename it.

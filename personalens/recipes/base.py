@@ -18,15 +18,16 @@ import numpy as np
 import pandas as pd
 
 from personalens.datasets.histories import History, histories_of
-from personalens.datasets.id_maps import UNKNOWN, IdMap
-from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics
 from personalens.evaluation.top_k import top_k
 from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
-from personalens.recipes.ranked_table import RANK, SCORE, ranked_table
+from personalens.recipes.objective import Objective
+from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
 from personalens.recipes.saved_histories import (
     event_type_names,
     history_arrays,
@@ -78,6 +79,8 @@ class Recipe(ABC):
         ``has_cold_items`` those of the items table too.
     users_
         What was known of the users at training, if the recipe ``keeps_users``; else None.
+    objective_
+        What :meth:`optimize_for` was asked for; else None.
     interactions_
         The newest ``history_limit`` training events of each user: the histories that ``recommend``
         starts from.
@@ -119,6 +122,7 @@ class Recipe(ABC):
         self.items_: IdMap | None = None
         self.interactions_: Interactions | None = None
         self.users_: Metadata | None = None
+        self.objective_: Objective | None = None
         self.training_log_: list[dict[str, float]] = []
 
     # -- what a recipe's author writes -------------------------------------------------------
@@ -248,7 +252,15 @@ class Recipe(ABC):
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), len(items_)) floats, higher is better. Do not write to them."""
         self._check_fitted()
-        return self._checked(self._score(histories) if len(histories) else None, len(histories))
+        scores = self._checked(self._score(histories) if len(histories) else None, len(histories))
+        return scores if self.objective_ is None else scores + self.objective_.bonus
+
+    def optimize_for(self, items: Metadata, attribute: str, sensitivity: str) -> None:
+        """Rank items with more of a numeric attribute higher from now on: see
+        :class:`~personalens.recipes.objective.Objective`, also for the sensitivities."""
+        self._check_fitted()
+        values = items.align(self.items_).fields[attribute].values
+        self.objective_ = Objective.of(values, sensitivity)
 
     def score_related(self, item_codes: np.ndarray) -> np.ndarray:
         """Return (len(item_codes), len(items_)) floats; code -1 is an unknown item."""
@@ -283,7 +295,6 @@ class Recipe(ABC):
         Items that the user has had are kept, as in the service, unless ``exclude_seen``. An unknown
         user is a new user.
         """
-
         self._check_fitted()
 
         def scores_of(batch: list[str]) -> np.ndarray:
@@ -314,19 +325,7 @@ class Recipe(ABC):
         GetPersonalizedRanking.
         """
         scores = self.score([self.history(str(user))])[0]
-        distinct = np.array(list(dict.fromkeys(str(item) for item in items)), dtype=object)
-        codes = self.items_.encode(distinct)
-        values = np.where(codes == UNKNOWN, np.nan, scores[np.maximum(codes, 0)])
-        # Known items by score, ties by code, as in every ranking; then the unknown.
-        order = np.lexsort((codes, -np.nan_to_num(values), codes == UNKNOWN))
-        return pd.DataFrame(
-            {
-                USER_ID: [str(user)] * len(distinct),
-                ITEM_ID: distinct[order],
-                SCORE: values[order],
-                RANK: np.arange(1, len(distinct) + 1),
-            }
-        )
+        return ranking_table(user, items, scores, self.items_)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as config.json, ids.json and weights.safetensors; all or nothing.
@@ -338,10 +337,11 @@ class Recipe(ABC):
         """
         self._check_fitted()
         events = self.interactions_
-        arrays = {f"model.{name}": array for name, array in self._tensors().items()}
-        arrays |= {f"history.{name}": array for name, array in history_arrays(events).items()}
-        if self.users_ is not None:
-            arrays |= {f"user.{name}": array for name, array in self.users_.to_arrays().items()}
+        parts = {"model": self._tensors(), "history": history_arrays(events)}
+        for part, kept in (("user", self.users_), ("objective", self.objective_)):
+            if kept is not None:
+                parts[part] = kept.to_arrays()
+        arrays = {f"{part}.{n}": a for part, named in parts.items() for n, a in named.items()}
         config = {
             "recipe": self.name,
             "config": self.config.model_dump(mode="json"),
@@ -374,11 +374,13 @@ class Recipe(ABC):
         model.training_log_ = config["training_log"]
         model.items_ = IdMap(ids["items"])
         model.interactions_ = restore_histories(
-            IdMap(ids["users"]), model.items_, ids["event_types"], _part(artifact, "history.")
+            IdMap(ids["users"]), model.items_, ids["event_types"], artifact.part("history.")
         )
-        if users := _part(artifact, "user."):
+        if users := artifact.part("user."):
             model.users_ = Metadata.from_arrays(users)
-        model._restore(_part(artifact, "model."))
+        if objective := artifact.part("objective."):
+            model.objective_ = Objective.from_arrays(objective)
+        model._restore(artifact.part("model."))
         return model
 
     # -- inside ------------------------------------------------------------------------------
@@ -394,11 +396,3 @@ class Recipe(ABC):
         if scores.shape != expected:
             raise ValueError(f"{type(self).__name__} scored {scores.shape}, expected {expected}")
         return scores
-
-
-def _part(artifact: Artifact, prefix: str) -> dict[str, np.ndarray]:
-    return {
-        name.removeprefix(prefix): array
-        for name, array in artifact.arrays.items()
-        if name.startswith(prefix)
-    }

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.id_maps import IdMap
-from personalens.datasets.interactions import ITEM_ID
+from personalens.datasets.id_maps import UNKNOWN, IdMap
+from personalens.datasets.interactions import ITEM_ID, USER_ID
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
 
 SCORE, RANK = "SCORE", "RANK"
@@ -60,6 +60,29 @@ def ranked_table(
             answer: items.decode(np.concatenate(codes)),
             SCORE: np.concatenate(values),
             RANK: np.arange(len(before)) - before + 1,
+        }
+    )
+
+
+def ranking_table(
+    user: str, wanted: Sequence[str], scores: np.ndarray, items: IdMap
+) -> pd.DataFrame:
+    """Return the wanted items by their scores: USER_ID, ITEM_ID, SCORE, RANK (from 1).
+
+    An item named twice comes once; items that the vocabulary lacks follow at the end in the given
+    order, with SCORE NaN.
+    """
+    distinct = np.array(list(dict.fromkeys(str(item) for item in wanted)), dtype=object)
+    codes = items.encode(distinct)
+    values = np.where(codes == UNKNOWN, np.nan, scores[np.maximum(codes, 0)])
+    # Known items by score, ties by code, as in every ranking; then the unknown.
+    order = np.lexsort((codes, -np.nan_to_num(values), codes == UNKNOWN))
+    return pd.DataFrame(
+        {
+            USER_ID: [str(user)] * len(distinct),
+            ITEM_ID: distinct[order],
+            SCORE: values[order],
+            RANK: np.arange(1, len(distinct) + 1),
         }
     )
 

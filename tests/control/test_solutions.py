@@ -164,7 +164,7 @@ def test_hyperparameters_are_held_to_the_recipes_table(create, recipe, maps, mes
 def test_the_group_and_the_recipe_must_exist(service, create, group):
     with pytest.raises(ResourceNotFoundException, match="dataset group"):
         create(datasetGroupArn=group + "-2")
-    with pytest.raises(ResourceNotFoundException, match="PersonaLens has: aws-hrnn"):
+    with pytest.raises(ResourceNotFoundException, match="PersonaLens has: aws-"):
         create(recipeArn="arn:aws:personalize:::recipe/aws-no-such-recipe")
     with pytest.raises(ResourceNotFoundException, match="solution"):
         service.describe_solution(solutionArn=group)
