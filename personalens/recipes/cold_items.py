@@ -83,8 +83,9 @@ class ColdItemRecipe(HRNNMetadata):
     ) -> Self:
         """Return a model of the items and events of now with the weights of this one.
 
-        New items get the vector that their metadata give them; what is known of the others'
-        vectors stays. Histories, exposure and what is popular lately are those of the new tables.
+        New items get the vector that their metadata give them, the others keep theirs. Histories,
+        and whatever is only counted (exposure, what is popular lately), are those of the new
+        tables.
 
         Amazon Personalize: CreateSolutionVersion with trainingMode UPDATE.
         """
@@ -96,7 +97,8 @@ class ColdItemRecipe(HRNNMetadata):
         fresh.items_, fresh.interactions_ = events.items, newest_events(events, self.history_limit)
         fresh.users_ = self.users_ if tables.users is None else tables.users
         fresh.model_ = self.model_.with_items(self.items_.encode(events.items.ids), tables.items)
-        fresh.best_epochs_, fresh.training_log_ = self.best_epochs_, self.training_log_
+        fresh._take_findings(self)
+        fresh.training_log_ = self.training_log_
         fresh.newcomer_lift_ = fresh._newcomer_lift(events)
         fresh._take_stock(events, tables.items)
         progress(ProgressEvent("adding new items", fraction=1.0))

@@ -87,6 +87,14 @@ class SessionRecipe(Recipe):
         """Return the events to learn from."""
         return interactions
 
+    def _tune(self, model: SessionModel, events: Interactions, held_out: np.ndarray) -> None:
+        """Find what else there is to find with a model that has not seen some of the events,
+        (n,) bool. Default: nothing."""
+
+    def _take_findings(self, searched: Self) -> None:
+        """Take over what the search of another fit has found."""
+        self.best_epochs_ = searched.best_epochs_
+
     # -- training ----------------------------------------------------------------------------
 
     def _fit(
@@ -105,7 +113,8 @@ class SessionRecipe(Recipe):
         else:
             self.model_, trainer = self._begin(events)
             leader = self._lead(trainer)
-            self.best_epochs_, self.training_log_ = leader.best_epochs_, leader.training_log_
+            self._take_findings(leader)
+            self.training_log_ = leader.training_log_
         self._side = None
         self.model_.network.eval()
 
@@ -134,6 +143,7 @@ class SessionRecipe(Recipe):
             held_out = newest_events(events.offsets, np.random.default_rng(self.seed))
         validate, companion, stage = None, self._companion, "training on all events"
         model, trainer = self._begin(events.select(~held_out))
+        searched = model
         if held_out.any():
             stage = "training, the newest events held out"
             validate = model.validation(events, held_out, self._side.users)
@@ -148,6 +158,9 @@ class SessionRecipe(Recipe):
             companion=companion,
         )
         self.training_log_ = reporter.log
+        if held_out.any():
+            searched.network.eval()
+            self._tune(searched, events, held_out)
         return model
 
     def _begin(self, events: Interactions) -> tuple[SessionModel, Trainer]:
@@ -171,6 +184,7 @@ class SessionRecipe(Recipe):
         self._check_fitted()
         fresh = self._untrained()
         fresh._known_epochs = self.best_epochs_
+        fresh._take_findings(self)
         return fresh.fit(interactions, items=items, users=users, progress=progress)
 
     def fit_and_refit(

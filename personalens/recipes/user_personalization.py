@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from personalens.datasets.histories import History
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
+from personalens.evaluation.holdouts import NextItemCases
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.hrnn import HRNNConfig
 from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.item_pairs import SHARES, ItemPairs, gains_of_shares
+from personalens.training.progress import Progress
+
+if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
+    from personalens.recipes.session_model import SessionModel
+
+_TUNING_BATCH = 128
 
 
 class UserPersonalizationConfig(HRNNConfig):
@@ -23,7 +39,16 @@ class UserPersonalization(ColdItemRecipe):
     :func:`~personalens.recipes.exploration.exploration_bonus` to the scores of young items, by its
     explorationWeight and explorationItemAgeCutOff. ``update`` adds items without a new training.
 
-    Parameters and attributes: as :class:`~personalens.recipes.cold_items.ColdItemRecipe`.
+    Beside the network stands a linear model of pairs of items
+    (:class:`~personalens.recipes.item_pairs.ItemPairs`). How much it counts, the events tell that
+    are held out to find the number of epochs.
+
+    Parameters and attributes: as :class:`~personalens.recipes.cold_items.ColdItemRecipe`, and
+
+    pairs_
+        The linear model.
+    pairs_share_
+        How much it counts, 0 to 0.2 of the network's spread.
 
     Amazon Personalize: recipe aws-user-personalization.
 
@@ -54,3 +79,47 @@ class UserPersonalization(ColdItemRecipe):
 
     name = "aws-user-personalization"
     Config = UserPersonalizationConfig
+
+    def _fit(
+        self,
+        interactions: Interactions,
+        items: Metadata | None,
+        users: Metadata | None,
+        progress: Progress,
+        refit: bool,
+    ) -> None:
+        if self._known_epochs is None:
+            self.pairs_share_ = 0.0  # where there is nothing to hold out
+        super()._fit(interactions, items, users, progress, refit)
+
+    def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:
+        super()._take_stock(interactions, items)
+        self.pairs_ = ItemPairs.learn(self._training_events(interactions))
+
+    def _tune(self, model: SessionModel, events: Interactions, held_out: np.ndarray) -> None:
+        pairs = ItemPairs.learn(events.select(~held_out))
+        cases = NextItemCases(events, np.flatnonzero(held_out))
+        gains = np.zeros(len(SHARES))
+        for first in range(0, len(cases), _TUNING_BATCH):
+            batch = np.arange(first, min(first + _TUNING_BATCH, len(cases)))
+            histories = cases.histories(batch, events.items, users=self._side.users)
+            scores = model.score(histories)
+            gains += gains_of_shares(pairs, scores, histories, cases.item_codes[batch])
+        self.pairs_share_ = SHARES[int(gains.argmax())]
+
+    def _take_findings(self, searched: Self) -> None:
+        super()._take_findings(searched)
+        self.pairs_share_ = searched.pairs_share_
+
+    def _score(self, histories: Sequence[History]) -> np.ndarray:
+        return self.pairs_.add_to(super()._score(histories), histories, self.pairs_share_)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        pairs = {f"pairs.{name}": array for name, array in self.pairs_.to_arrays().items()}
+        return super()._tensors() | pairs | {"pairs_share": np.array([self.pairs_share_])}
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        super()._restore(tensors)
+        arrays = {name: tensors[f"pairs.{name}"] for name in ("values", "columns", "borders")}
+        self.pairs_ = ItemPairs.from_arrays(arrays)
+        self.pairs_share_ = float(tensors["pairs_share"][0])
