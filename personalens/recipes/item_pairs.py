@@ -1,7 +1,8 @@
-"""A linear model of which items are had together, beside a network: the wide to its deep."""
+"""Linear models of pairs of items, beside a network: the wide part to its deep one."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -11,80 +12,50 @@ from scipy import linalg, sparse
 
 from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
+from personalens.training.start_values import windowed_followers
 
-PENALTY = 300.0
-MOST_ITEMS, MOST_PARTNERS = 4000, 100
-SHARES = (0.0, 0.05, 0.1, 0.15, 0.2)
-"""What a share is chosen from: the wide part's spread among the items against the network's."""
+PENALTY, MOST_ITEMS = 300.0, 4000
+WINDOW, MOST_EVENTS = 20, 1_000_000
+MOST_PARTNERS = 100
+SHARES = (0.0, 0.05, 0.1, 0.2)
+"""What a share is chosen from: the spread of pairs among the items against the network's."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemPairs:
     """How much having one item says for another, pair by pair.
 
-    A network's vectors are narrow: 128 numbers cannot tell every pair of a thousand items apart.
-    The weights of a linear autoencoder can, B = I - P / diag(P), with P = (X'X + penalty I)^-1 for
-    the (users, items) matrix X of ones. It knows nothing of order, which the network does.
+    A network's vectors are narrow: 128 numbers cannot tell every pair of a thousand items apart,
+    a number for each pair can.
 
     Attributes
     ----------
     weights
-        (items, items) sparse: for each item the hundred that say most about it. Only the 4,000 most
-        popular items have any, which bounds time and memory (some seconds, 200 MB).
+        (items, items) sparse: a row's item speaks for those of the columns.
+    recency
+        Of a history's items the newest counts 1, the one before ``recency``, then its square.
 
     References
     ----------
-    Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019. Cheng et al., "Wide &
-    Deep Learning for Recommender Systems", DLRS 2016.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = [(u, i) for u in range(9) for i in ("ab" if u % 3 else "cd")]
-    >>> frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID"]).assign(TIMESTAMP=0)
-    >>> pairs = ItemPairs.learn(Interactions.from_frame(frame), penalty=1.0)
-    >>> pairs.score([History(np.array([0]), np.array([0]))]).astype(float).round(2).tolist()
-    [[0.0, 0.86, 0.0, 0.0]]
+    Cheng et al., "Wide & Deep Learning for Recommender Systems", DLRS 2016.
     """
 
     weights: sparse.csr_array
-
-    @classmethod
-    def learn(cls, interactions: Interactions, *, penalty: float = PENALTY) -> Self:
-        """Learn from who has had what."""
-        size = len(interactions.items)
-        counts = np.bincount(interactions.item_codes, minlength=size)
-        chosen = np.argsort(-counts, kind="stable")[: min(MOST_ITEMS, np.count_nonzero(counts))]
-        ones = np.ones(len(interactions), np.float32)
-        places = (interactions.user_codes, interactions.item_codes)
-        had = sparse.csr_array((ones, places), shape=(len(interactions.users), size))
-        had = had[:, chosen]
-        had.data[:] = 1.0
-        gram = (had.T @ had).toarray().astype(np.float32)
-        gram[np.diag_indices_from(gram)] += penalty
-        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
-        weights = inverse / -np.diag(inverse)
-        np.fill_diagonal(weights, 0.0)
-        _keep_largest(weights, MOST_PARTNERS)
-        table = sparse.coo_array(weights)
-        pairs = (chosen[table.row], chosen[table.col])
-        return cls(sparse.csr_array((table.data, pairs), shape=(size, size)))
+    recency: float
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
-        """Return (histories, items) float32; 0 for what a user has had already."""
-        owner = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
+        """Return (histories, items) float32; 0 for what a user has had already: whether people
+        come back, the network knows better."""
+        lengths = [len(history) for history in histories]
+        owner = np.repeat(np.arange(len(histories)), lengths)
         codes = np.concatenate([history.item_codes for history in histories])
+        age = np.concatenate([np.arange(length)[::-1] for length in lengths])
         shape = (len(histories), self.weights.shape[0])
-        had = sparse.csr_array((np.ones(len(codes), np.float32), (owner, codes)), shape=shape)
-        had.data[:] = 1.0
+        shares = (self.recency**age).astype(np.float32)
+        had = sparse.csr_array((shares, (owner, codes)), shape=shape)
         scores = np.asarray((had @ self.weights).toarray(), np.float32)
         scores[owner, codes] = 0.0
         return scores
-
-    def add_to(self, scores: np.ndarray, histories: Sequence[History], share: float) -> np.ndarray:
-        """Return a network's scores (histories, items) plus these, brought to ``share`` times the
-        network's spread among the items."""
-        return scores + share * self.spread_like(scores, histories) if share else scores
 
     def spread_like(self, scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
         """Return these scores with mean 0 and, among a row's items, the spread of ``scores``."""
@@ -96,20 +67,98 @@ class ItemPairs:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the weights as arrays, for a model's file."""
         table = self.weights
-        return {"values": table.data, "columns": table.indices, "borders": table.indptr}
+        return {
+            "values": table.data,
+            "columns": table.indices,
+            "borders": table.indptr,
+            "recency": np.array([self.recency]),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
         size = len(arrays["borders"]) - 1
         parts = (arrays["values"], arrays["columns"], arrays["borders"])
-        return cls(sparse.csr_array(parts, shape=(size, size)))
+        return cls(sparse.csr_array(parts, shape=(size, size)), float(arrays["recency"][0]))
 
 
-def gains_of_shares(
-    pairs: ItemPairs, scores: np.ndarray, histories: Sequence[History], targets: np.ndarray
+def pairs_had_together(interactions: Interactions, *, penalty: float = PENALTY) -> ItemPairs:
+    """Return which items the same users have had: a linear autoencoder in closed form.
+
+    B = I - P / diag(P), with P = (X'X + penalty I)^-1 for the (users, items) matrix X of ones. Of
+    each item the hundred partners that say most for it stay. Only the 4,000 most popular items have
+    any, which bounds time and memory (some seconds, 200 MB).
+
+    References
+    ----------
+    Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+    """
+    size = len(interactions.items)
+    counts = np.bincount(interactions.item_codes, minlength=size)
+    chosen = np.argsort(-counts, kind="stable")[: min(MOST_ITEMS, np.count_nonzero(counts))]
+    ones = np.ones(len(interactions), np.float32)
+    places = (interactions.user_codes, interactions.item_codes)
+    had = sparse.csr_array((ones, places), shape=(len(interactions.users), size))[:, chosen]
+    had.data[:] = 1.0
+    gram = (had.T @ had).toarray()
+    gram[np.diag_indices_from(gram)] += penalty
+    inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    strongest = _largest(sparse.csr_array(weights.T)).tocoo()
+    pairs = (chosen[strongest.col], chosen[strongest.row])
+    return ItemPairs(sparse.csr_array((strongest.data, pairs), shape=(size, size)), recency=0.95)
+
+
+def pairs_in_order(interactions: Interactions) -> ItemPairs:
+    """Return which items follow which: how often one stood up to twenty events after the other.
+
+    A count at distance d is worth 0.95 ^ (d - 1); it is divided by the root of the first item's
+    events, and by the second's to the power 0.3, so that what follows everything says less. Of each
+    item the hundred strongest followers stay. Of more than a million events the newest histories'
+    stand for all.
+
+    References
+    ----------
+    Kamehkhosh, Jannach and Ludewig, "A comparison of frequent pattern techniques and a deep
+    learning method for session-based recommendation", 2017 (sequential rules with decay).
+    """
+    size = len(interactions.items)
+    events = _newest_histories(interactions, MOST_EVENTS)
+    counts = np.maximum(np.bincount(events.item_codes, minlength=size), 1.0)
+    followers = windowed_followers(events.item_codes, events.offsets, size, reach=WINDOW)
+    table = sparse.diags_array(counts**-0.5) @ followers @ sparse.diags_array(counts**-0.3)
+    return ItemPairs(_largest(sparse.csr_array(table).astype(np.float32)), recency=0.9)
+
+
+@dataclass(frozen=True, eq=False)
+class WidePart:
+    """Several models of pairs, and how much each counts beside a network."""
+
+    pairs: tuple[ItemPairs, ...]
+    shares: tuple[float, ...]
+
+    def add_to(self, scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
+        """Return a network's scores (histories, items) with those of the pairs added."""
+        whole = scores
+        for pairs, share in zip(self.pairs, self.shares, strict=True):
+            if share:
+                whole = whole + share * pairs.spread_like(scores, histories)
+        return whole
+
+
+def combinations(count: int) -> list[tuple[float, ...]]:
+    """Return every choice of shares for so many models of pairs; none at all comes first."""
+    return list(itertools.product(SHARES, repeat=count))
+
+
+def gains(
+    pairs: Sequence[ItemPairs],
+    scores: np.ndarray,
+    histories: Sequence[History],
+    targets: np.ndarray,
 ) -> np.ndarray:
-    """Return (len(SHARES),): the sums of NDCG@10 of the targets with each share of the pairs.
+    """Return the sum of NDCG@10 of the targets for each of :func:`combinations`.
 
     Parameters
     ----------
@@ -120,19 +169,34 @@ def gains_of_shares(
     histories, targets
         What came before, and the item that followed.
     """
-    own = pairs.spread_like(scores, histories)
-    gains = []
-    for share in SHARES:
-        mixed = scores + share * own
+    spread = [each.spread_like(scores, histories) for each in pairs]
+    sums = []
+    for shares in combinations(len(pairs)):
+        mixed = scores + sum(share * own for share, own in zip(shares, spread, strict=True))
         ranks = (mixed > np.take_along_axis(mixed, targets[:, None], 1)).sum(axis=1)
-        gains.append(np.where(ranks < 10, 1.0 / np.log2(ranks + 2.0), 0.0).sum())
-    return np.array(gains)
+        sums.append(np.where(ranks < 10, 1.0 / np.log2(ranks + 2.0), 0.0).sum())
+    return np.array(sums)
 
 
-def _keep_largest(weights: np.ndarray, count: int) -> None:
-    """Set all but the ``count`` largest magnitudes of each column to zero."""
-    if count >= len(weights):
-        return
-    for column in weights.T:
-        size = np.abs(column)
-        column[size < np.partition(size, len(size) - count)[len(size) - count]] = 0.0
+def _largest(table: sparse.csr_array, count: int | None = None) -> sparse.csr_array:
+    """Return a table with only the ``count`` largest magnitudes of each row."""
+    count = MOST_PARTNERS if count is None else count
+    row = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+    order = np.lexsort((table.indices, -np.abs(table.data), row))
+    place = np.arange(len(row)) - table.indptr[row]  # order keeps the rows together
+    kept = order[place < count]
+    parts = (table.data[kept], (row[kept], table.indices[kept]))
+    return sparse.csr_array(parts, shape=table.shape)
+
+
+def _newest_histories(interactions: Interactions, limit: int) -> Interactions:
+    """Return the events of the users who were there last, about ``limit`` events of them."""
+    if len(interactions) <= limit:
+        return interactions
+    lengths = np.diff(interactions.offsets)
+    newest = np.full(len(lengths), np.iinfo(np.int64).min)
+    np.maximum.at(newest, interactions.user_codes, interactions.timestamps)
+    order = np.argsort(-newest, kind="stable")
+    chosen = np.zeros(len(lengths), bool)
+    chosen[order[np.cumsum(lengths[order]) <= limit]] = True
+    return interactions.select(chosen[interactions.user_codes])

@@ -14,13 +14,21 @@ from personalens.evaluation.holdouts import NextItemCases
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.hrnn import HRNNConfig
 from personalens.recipes.hyperparameters import hyperparameter
-from personalens.recipes.item_pairs import SHARES, ItemPairs, gains_of_shares
+from personalens.recipes.item_pairs import (
+    ItemPairs,
+    WidePart,
+    combinations,
+    gains,
+    pairs_had_together,
+    pairs_in_order,
+)
 from personalens.training.progress import Progress
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
     from personalens.recipes.session_model import SessionModel
 
 _TUNING_BATCH = 128
+NOTHING = (0.0, 0.0)
 
 
 class UserPersonalizationConfig(HRNNConfig):
@@ -39,16 +47,14 @@ class UserPersonalization(ColdItemRecipe):
     :func:`~personalens.recipes.exploration.exploration_bonus` to the scores of young items, by its
     explorationWeight and explorationItemAgeCutOff. ``update`` adds items without a new training.
 
-    Beside the network stands a linear model of pairs of items
-    (:class:`~personalens.recipes.item_pairs.ItemPairs`). How much it counts, the events tell that
-    are held out to find the number of epochs.
+    Beside the network stand two linear models of pairs of items: which are had by the same users,
+    and which follow which (:mod:`personalens.recipes.item_pairs`). How much each counts, the events
+    tell that are held out to find the number of epochs.
 
     Parameters and attributes: as :class:`~personalens.recipes.cold_items.ColdItemRecipe`, and
 
-    pairs_
-        The linear model.
-    pairs_share_
-        How much it counts, 0 to 0.2 of the network's spread.
+    wide_
+        The models of pairs and their shares, 0 to 0.2 of the network's spread.
 
     Amazon Personalize: recipe aws-user-personalization.
 
@@ -89,37 +95,54 @@ class UserPersonalization(ColdItemRecipe):
         refit: bool,
     ) -> None:
         if self._known_epochs is None:
-            self.pairs_share_ = 0.0  # where there is nothing to hold out
+            self._shares = NOTHING  # where no events can be held out
         super()._fit(interactions, items, users, progress, refit)
+        self.wide_ = WidePart(self.wide_.pairs, self._shares)
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:
         super()._take_stock(interactions, items)
-        self.pairs_ = ItemPairs.learn(self._training_events(interactions))
+        self.wide_ = WidePart(_pairs(self._training_events(interactions)), self._shares)
 
     def _tune(self, model: SessionModel, events: Interactions, held_out: np.ndarray) -> None:
-        pairs = ItemPairs.learn(events.select(~held_out))
+        pairs = _pairs(events.select(~held_out))
         cases = NextItemCases(events, np.flatnonzero(held_out))
-        gains = np.zeros(len(SHARES))
+        choices = combinations(len(pairs))
+        total = np.zeros(len(choices))
         for first in range(0, len(cases), _TUNING_BATCH):
             batch = np.arange(first, min(first + _TUNING_BATCH, len(cases)))
             histories = cases.histories(batch, events.items, users=self._side.users)
             scores = model.score(histories)
-            gains += gains_of_shares(pairs, scores, histories, cases.item_codes[batch])
-        self.pairs_share_ = SHARES[int(gains.argmax())]
+            total += gains(pairs, scores, histories, cases.item_codes[batch])
+        self._shares = choices[int(total.argmax())]
 
     def _take_findings(self, searched: Self) -> None:
         super()._take_findings(searched)
-        self.pairs_share_ = searched.pairs_share_
+        self._shares = searched.wide_.shares
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
-        return self.pairs_.add_to(super()._score(histories), histories, self.pairs_share_)
+        return self.wide_.add_to(super()._score(histories), histories)
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        pairs = {f"pairs.{name}": array for name, array in self.pairs_.to_arrays().items()}
-        return super()._tensors() | pairs | {"pairs_share": np.array([self.pairs_share_])}
+        tensors = super()._tensors() | {"shares": np.array(self.wide_.shares)}
+        for number, pairs in enumerate(self.wide_.pairs):
+            arrays = pairs.to_arrays()
+            tensors |= {f"pairs.{number}.{name}": array for name, array in arrays.items()}
+        return tensors
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         super()._restore(tensors)
-        arrays = {name: tensors[f"pairs.{name}"] for name in ("values", "columns", "borders")}
-        self.pairs_ = ItemPairs.from_arrays(arrays)
-        self.pairs_share_ = float(tensors["pairs_share"][0])
+        pairs = tuple(
+            ItemPairs.from_arrays(
+                {
+                    name.removeprefix(f"pairs.{number}."): array
+                    for name, array in tensors.items()
+                    if name.startswith(f"pairs.{number}.")
+                }
+            )
+            for number in range(len(NOTHING))
+        )
+        self.wide_ = WidePart(pairs, tuple(tensors["shares"].tolist()))
+
+
+def _pairs(events: Interactions) -> tuple[ItemPairs, ItemPairs]:
+    return pairs_had_together(events), pairs_in_order(events)

@@ -31,6 +31,15 @@ def windowed_cooccurrence(
     >>> counts.toarray().tolist()
     [[0.0, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.0]]
     """
+    total = windowed_followers(item_codes, offsets, items, reach=reach, decay=decay)
+    return (total + total.T).tocsr()
+
+
+def windowed_followers(
+    item_codes: np.ndarray, offsets: np.ndarray, items: int, *, reach: int = 20, decay: float = 0.95
+) -> sparse.csr_array:
+    """Return (items, items): how often the column's item came within ``reach`` events after the
+    row's, counted as in :func:`windowed_cooccurrence`."""
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     total = sparse.csr_array((items, items), dtype=np.float64)
     for distance in range(1, min(reach, len(item_codes) - 1) + 1):
@@ -38,7 +47,7 @@ def windowed_cooccurrence(
         pairs = item_codes[:-distance][same], item_codes[distance:][same]
         weights = np.full(len(pairs[0]), decay ** (distance - 1))
         total = total + sparse.csr_array((weights, pairs), shape=(items, items))
-    return (total + total.T).tocsr()
+    return total
 
 
 def positive_pmi(counts: sparse.csr_array, *, smoothing: float = 0.75) -> sparse.csr_array:

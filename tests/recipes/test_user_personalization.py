@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.recipes.item_pairs import SHARES
+from personalens.recipes.item_pairs import combinations
 from personalens.recipes.user_personalization import UserPersonalization
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.training.options import TrainingOptions
@@ -113,8 +113,8 @@ def test_an_updated_model_can_be_saved_and_updated_again(model, events, tmp_path
 def test_an_update_without_an_items_table_keeps_what_is_known(model, events):
     updated = model.update(events)
     history = model.history("u07")
-    kept = updated.score([updated.history("u07")])[0]
-    before = model.score([history])[0][model.items_.encode(updated.items_.ids)]
+    kept = updated.model_.score([updated.history("u07")])[0]
+    before = model.model_.score([history])[0][model.items_.encode(updated.items_.ids)]
     np.testing.assert_allclose(kept, before, rtol=1e-4, atol=1e-5)
 
 
@@ -146,10 +146,10 @@ def test_how_much_pairs_count_is_found_and_taken_over():
     options = TrainingOptions(max_epochs=2)
     searched = UserPersonalization(training=options).fit(frame, refit=False)
     refitted = searched.refit(frame)
-    assert searched.pairs_share_ in SHARES
-    assert refitted.pairs_share_ == searched.pairs_share_
+    assert searched.wide_.shares in combinations(2)
+    assert refitted.wide_.shares == searched.wide_.shares
     leader = UserPersonalization(training=options)
     beside = leader.fit_and_refit(frame, frame)
-    assert beside.pairs_share_ == leader.pairs_share_ == searched.pairs_share_
+    assert beside.wide_.shares == leader.wide_.shares == searched.wide_.shares
     history = refitted.history("u3")
     assert np.array_equal(beside.score([history]), refitted.score([history]))
