@@ -114,16 +114,24 @@ class DeepFM(nn.Module):
 
     def score_rows(self, part: Part) -> Tensor:
         """Return the (n,) scores of rows all of whose fields are in ``part``."""
-        return part.within + self._deep(part.hidden)
+        return part.within + self._deep(part.hidden + self.first_bias)
 
     def forward(self, left: Part, right: Part) -> Tensor:
         """Return (n, m): the score of each row of ``left`` completed by each row of ``right``."""
         pairs = left.total @ right.total.t() + left.within[:, None] + right.within
-        return pairs + self._deep(left.hidden[:, None] + right.hidden)
+        return pairs + self._deep(left.hidden[:, None] + (right.hidden + self.first_bias))
 
     def _deep(self, hidden: Tensor) -> Tensor:
-        """Return (...) what the deep network makes of the first layer's sums, (..., H)."""
-        hidden = self.drop(functional.relu(hidden + self.first_bias))
+        """Return (...) what the deep network makes of its first layer's sums, (n, ..., H)."""
+        units = self._drop(functional.relu(hidden))
         for layer in self.layers:
-            hidden = self.drop(functional.relu(layer(hidden)))
-        return self.out(hidden).squeeze(-1)
+            units = self._drop(functional.relu(layer(units)))
+        return self.out(units).squeeze(-1)
+
+    def _drop(self, units: Tensor) -> Tensor:
+        """Drop the same units of a row in all its columns: so what a row is completed by is
+        compared under equal terms, and few numbers are drawn."""
+        if not self.training:
+            return units
+        rows, width = len(units), units.shape[-1]
+        return units * self.drop(units.new_ones(rows, *[1] * (units.ndim - 2), width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -51,6 +52,7 @@ class DeepFMNetwork(FieldNetwork):
         rng: np.random.Generator,
     ):
         super().__init__(items, encoder, feature_values, query=query, rng=rng)
+        self._items_kept: Part | None = None
         self.deep_fm = DeepFM(
             [*self.field_names, ITEM],
             embedding_size=items.width,
@@ -64,9 +66,19 @@ class DeepFMNetwork(FieldNetwork):
         return self.deep_fm.part(self.encoder.mix(self.fields(events, positions)))
 
     def item_part(self) -> Part:
-        """Return the part of every item."""
+        """Return the part of every item; it is kept while weights do not change."""
+        if self._items_kept is not None:
+            return self._items_kept
         table, bias = self.output()
-        return self.deep_fm.part({ITEM: table}, [bias])
+        part = self.deep_fm.part({ITEM: table}, [bias])
+        if not (self.training or torch.is_grad_enabled()):
+            self._items_kept = part
+        return part
+
+    def train(self, mode: bool = True) -> Self:
+        """Begin or end training: what was kept of the items is forgotten."""
+        self._items_kept = None
+        return super().train(mode)
 
     def scores(self, vectors: Part, seen: Seen) -> Tensor:  # type: ignore[override]
         """Return (n, items) scores of the parts of n requests, with what was seen before them."""

@@ -17,7 +17,8 @@ from personalens.training.pair_softmax import PairSoftmax
 
 DECAYS = (0.0, 0.8, 0.95, 0.99)
 """Of the averages of a history: the last item, the last five or so, twenty, a hundred."""
-CERTAIN_CANDIDATES = 128
+CERTAIN_CANDIDATES, BLOCK_ROWS = 128, 256
+"""Of the sampled softmax: popular items that always count, and rows that share their targets."""
 
 
 @dataclass(frozen=True)
@@ -67,4 +68,4 @@ class DeepFMShape(FieldShape):
         self, counts: np.ndarray, rng: np.random.Generator, *, has_cold_items: bool
     ) -> PairSoftmax:
         """Return what training makes small; items without events are never candidates."""
-        return PairSoftmax(counts, certain=CERTAIN_CANDIDATES, rng=rng)
+        return PairSoftmax(counts, certain=CERTAIN_CANDIDATES, rows=BLOCK_ROWS, rng=rng)

@@ -130,3 +130,16 @@ def test_the_same_seed_draws_the_same_network(kind):
     one, same, other = (build(kind, seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_deep_fm_keeps_of_the_items_is_forgotten_when_training_goes_on(events):
+    network = build(DeepFMNetwork)
+    with torch.inference_mode():
+        kept = network.item_part()
+        assert network.item_part() is kept
+    network.train()
+    with torch.no_grad():
+        network.items.own_bias.add_(1.0)
+    network.eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(network.item_part().linear, kept.linear + 1.0)
