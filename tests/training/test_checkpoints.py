@@ -5,10 +5,12 @@ import logging
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 
+from personalens.recipes.hrnn import HRNN
 from personalens.training import checkpoints
 from personalens.training.loop import Reporter, Trainer, train
 from personalens.training.options import TrainingOptions
@@ -153,3 +155,27 @@ def test_the_generators_of_the_network_are_found_once(tmp_path):
     assert checkpoints._generators(trainer) == [trainer.rng]
     trainer.network.encoder.drop._rng = np.random.default_rng(1)
     assert len(checkpoints._generators(trainer)) == 2
+
+
+def test_a_recipe_trained_side_by_side_with_its_refit_goes_on_too(tmp_path):
+    rows = [
+        (f"u{user:02}", f"p{(5 * user + step) % 24:02}", 100 * user + step)
+        for user in range(40)
+        for step in range(9)
+    ]
+    events = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+    part = events[events.USER_ID < "u30"]
+
+    def fit(folder, progress=ignore_progress) -> tuple[HRNN, HRNN]:
+        options = TrainingOptions(max_epochs=3, min_batches=5, checkpoint_folder=folder)
+        measured = HRNN(training=options)
+        return measured, measured.fit_and_refit(part, events, progress=progress)
+
+    expected = fit("")
+    with pytest.raises(Killed):
+        fit(str(tmp_path), killed_at(3, done=2))
+    for resumed, model in zip(fit(str(tmp_path)), expected, strict=True):
+        assert resumed.best_epochs_ == model.best_epochs_
+        for name, array in model._tensors().items():
+            assert np.array_equal(resumed._tensors()[name], array), name
+    assert len(list(tmp_path.iterdir())) == 1
