@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from personalens.notebook.training_log import training_log
     from personalens.recipes.hrnn import HRNN
     from personalens.recipes.popularity_count import PopularityCount
+    from personalens.recipes.rating_head import RatingHRNN
     from personalens.recipes.sims import SIMS
     from personalens.registration import register
 
@@ -36,6 +37,7 @@ __all__ = [
     "Home",
     "LabSession",
     "PopularityCount",
+    "RatingHRNN",
     "activate",
     "datasets",
     "deactivate",
@@ -51,6 +53,7 @@ _MODULES = {
     "Home": "personalens.home",
     "LabSession": "personalens.notebook.lab_session",
     "PopularityCount": "personalens.recipes.popularity_count",
+    "RatingHRNN": "personalens.recipes.rating_head",
     "SIMS": "personalens.recipes.sims",
     "activate": "personalens.activation",
     "deactivate": "personalens.activation",

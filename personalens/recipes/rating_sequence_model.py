@@ -97,13 +97,14 @@ class RatingSequenceModel(ABC):
         if isinstance(items, pd.DataFrame):
             items = Metadata.from_frame(items, ITEM_ID)
         rated = ratings.items.ids[np.unique(ratings.item_codes)]
+        self.network_ = None  # a fit that fails or is cancelled leaves no model
         self.items_ = IdMap.from_values([*rated, *([] if items is None else items.ids.ids)])
         self._begin(ratings, None if items is None else items.align(self.items_))
         rows, _ = self._read(ratings)
         rng = np.random.default_rng(self.seed)
-        self.network_ = self._network(rng).to(choose_device(self.device))
+        network = self._network(rng).to(choose_device(self.device))
         self.training_log_ = train_ratings(
-            self.network_,
+            network,
             rows,
             epochs=self.epochs,
             learning_rate=self.learning_rate,
@@ -112,6 +113,7 @@ class RatingSequenceModel(ABC):
             rng=rng,
             progress=progress,
         )
+        self.network_ = network
         return self
 
     def predict(

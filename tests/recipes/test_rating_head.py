@@ -130,6 +130,8 @@ def test_progress_is_heard_and_can_cancel():
     def cancel(event):
         raise Cancelled
 
-    model = small()
+    model = small(epochs=1).fit(FRAME)
     with pytest.raises(Cancelled):
         model.fit(FRAME, progress=cancel)
+    with pytest.raises(RuntimeError, match="has not been trained"):
+        model.predict(FRAME)
