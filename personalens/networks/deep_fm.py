@@ -37,6 +37,10 @@ class Part(NamedTuple):
         """Return some of the rows."""
         return Part(*(values[rows] for values in self))
 
+    def float(self) -> Part:
+        """Return the part in single precision, as a tensor's method of this name does."""
+        return Part(*(values.float() for values in self))
+
     @property
     def within(self) -> Tensor:
         """(n,): the weights, and the products of all pairs among these fields.

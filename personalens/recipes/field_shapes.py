@@ -17,7 +17,7 @@ from personalens.training.pair_softmax import PairSoftmax
 
 DECAYS = (0.0, 0.8, 0.95, 0.99)
 """Of the averages of a history: the last item, the last five or so, twenty, a hundred."""
-CERTAIN_CANDIDATES, BLOCK_ROWS = 128, 256
+CERTAIN_CANDIDATES, BLOCK_ROWS = 64, 128
 """Of the sampled softmax: popular items that always count, and rows that share their targets."""
 
 

@@ -106,3 +106,8 @@ def test_units_are_dropped_in_training_only(vectors):
     assert not torch.equal(network.score_rows(part), network.score_rows(part))
     network.eval()
     assert torch.equal(network.score_rows(part), network.score_rows(part))
+
+
+def test_a_part_in_half_precision_becomes_one_in_single(network, vectors):
+    half = Part(*(values.bfloat16() for values in network.part(vectors)))
+    assert {values.dtype for values in half.float()} == {torch.float32}

@@ -21,13 +21,13 @@ SHORT = TrainingOptions(max_epochs=4)
 class TestFFNN(RecipeContract):
     recipe = FFNN
     overrides: ClassVar[dict[str, Any]] = {"hidden_dimension": 32, "training": SHORT}
-    floor = 0.5
+    floor = 0.7
 
 
 class TestDeepFM(RecipeContract):
     recipe = DeepFMRecipe
     overrides: ClassVar[dict[str, Any]] = {"hidden_dimension": 16, "training": SHORT}
-    floor = 0.3
+    floor = 0.5
 
 
 @pytest.fixture(scope="module")
