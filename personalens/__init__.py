@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
     from personalens.notebook.progress import wait
     from personalens.notebook.staging import stage
-    from personalens.notebook.training_log import training_log
+    from personalens.notebook.training_log import search_log, training_log
     from personalens.recipes.hrnn import HRNN
     from personalens.recipes.popularity_count import PopularityCount
     from personalens.recipes.rating_head import RatingHRNN
@@ -43,6 +43,7 @@ __all__ = [
     "deactivate",
     "default_home",
     "register",
+    "search_log",
     "stage",
     "training_log",
     "wait",
@@ -59,6 +60,7 @@ _MODULES = {
     "deactivate": "personalens.activation",
     "default_home": "personalens.home",
     "register": "personalens.registration",
+    "search_log": "personalens.notebook.training_log",
     "stage": "personalens.notebook.staging",
     "training_log": "personalens.notebook.training_log",
     "wait": "personalens.notebook.progress",

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from personalens.arns import build
+from personalens.control.datasets import dataset_schema
 from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import ACTIVE, UNFINISHED, require_active
 from personalens.control.resource_store import Resource, ResourceReader
 from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
-from personalens.datasets.avro_schemas import DatasetSchema, parse_schema
+from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.filters.expressions import FilterError, parse_filter
 from personalens.filters.field_rules import MAX_FIELDS_OF_A_GROUP, check_filter
 from personalens.service_errors import (
@@ -105,8 +106,7 @@ def group_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, D
     """Return the schemas of a group's datasets, by "Interactions", "Items" and so on."""
     found = {}
     for dataset in reader.list("dataset", parent_arn=dataset_group_arn):
-        schema = reader.require(dataset.body["schemaArn"], "schema")
-        parsed = parse_schema(schema.body["schema"], domain=schema.body.get("domain"))
+        parsed = dataset_schema(reader, dataset)
         found[parsed.dataset_type] = parsed
     return found
 

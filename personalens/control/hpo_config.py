@@ -5,7 +5,6 @@ Amazon Personalize: ``performHPO`` and ``solutionConfig.hpoConfig``.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,8 @@ from personalens.service_errors import InvalidInputException
 from personalens.training.tuning import Range
 
 MAX_JOBS, MAX_PARALLEL_JOBS = 40, 10
-DEFAULT_JOBS = 10
+DEFAULT_JOBS, DEFAULT_PARALLEL_JOBS = 10, 2
+"""The same on every machine: what is found depends on how many trials run at a time."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ def plan_search(entry: RecipeEntry, config: Mapping[str, Any]) -> SearchPlan:
     hpo = config.get("hpoConfig", {})
     resources = hpo.get("hpoResourceConfig", {})
     jobs = _count(resources, "maxNumberOfTrainingJobs", DEFAULT_JOBS, MAX_JOBS)
-    side_by_side = max(1, min(os.cpu_count() or 1, MAX_PARALLEL_JOBS))
-    parallel = _count(resources, "maxParallelTrainingJobs", side_by_side, MAX_PARALLEL_JOBS)
+    parallel = _count(
+        resources, "maxParallelTrainingJobs", DEFAULT_PARALLEL_JOBS, MAX_PARALLEL_JOBS
+    )
     tunable = {row.name: row for row in catalog.hyperparameter_table(entry) if row.tunable}
     if not tunable:
         raise InvalidInputException(

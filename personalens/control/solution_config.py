@@ -108,7 +108,7 @@ def check_solution_config(
         )
     except ValueError as error:
         raise InvalidInputException(str(error)) from None
-    if perform_hpo or config.get("hpoConfig"):
+    if perform_hpo:  # without it an hpoConfig is kept and changes nothing
         plan_search(entry, config)
     parse_threshold(config.get("eventValueThreshold"))
     if events := config.get("eventsConfig"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from personalens.control.model_artifacts import read_outcome, version_folder
+from personalens.control.model_artifacts import TrainingOutcome, read_outcome, version_folder
 from personalens.home import Home, default_home
 from personalens.service_errors import ResourceNotFoundException
 
@@ -41,6 +41,48 @@ def training_log(solution_version_arn: str, home: Home | Path | str | None = Non
     The curve is that of the fit without the hold-out's users, which finds the number of epochs. The
     model behind a campaign was then trained on everything for as many epochs.
     """
+    log = pd.DataFrame(_outcome(solution_version_arn, home).training_log)
+    return log.rename(columns=_METRIC_KEYS).reindex(columns=list(COLUMNS))
+
+
+def search_log(solution_version_arn: str, home: Home | Path | str | None = None) -> pd.DataFrame:
+    """Return what hyperparameter optimisation or AutoML tried, one row per training.
+
+    Parameters
+    ----------
+    solution_version_arn, home
+        As for :func:`training_log`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``trial`` (from 1), a column for each hyperparameter that was varied (AutoML begins with
+        the ``recipe``), ``value`` (what was maximised, on a hold-out of the search's own; missing
+        for a trial that was cut short), ``state`` (COMPLETE or CUT), ``epochs`` that it came to,
+        and ``seconds``. No rows for a version without a search.
+
+    Raises
+    ------
+    ResourceNotFoundException
+        If the version has not been trained in this home.
+    """
+    trials = _outcome(solution_version_arn, home).trials
+    rows = [
+        {
+            "trial": trial["number"],
+            **trial["params"],
+            "value": trial["value"],
+            "state": trial["state"],
+            "epochs": len(trial["figures"]),
+            "seconds": trial["seconds"],
+        }
+        for trial in trials
+    ]
+    varied = dict.fromkeys(name for trial in trials for name in trial["params"])
+    return pd.DataFrame(rows, columns=["trial", *varied, "value", "state", "epochs", "seconds"])
+
+
+def _outcome(solution_version_arn: str, home: Home | Path | str | None) -> TrainingOutcome:
     if not isinstance(home, Home):
         home = default_home() if home is None else Home(Path(home))
     folder = version_folder(home, solution_version_arn)
@@ -49,5 +91,4 @@ def training_log(solution_version_arn: str, home: Home | Path | str | None = Non
             f"{solution_version_arn} has no trained model in {home.models}. Wait until it is "
             "ACTIVE, and look into the home in which it was trained."
         )
-    log = pd.DataFrame(read_outcome(folder).training_log).rename(columns=_METRIC_KEYS)
-    return log.reindex(columns=list(COLUMNS))
+    return read_outcome(folder)

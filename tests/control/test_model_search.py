@@ -10,6 +10,7 @@ from personalens.control.model_artifacts import load_model, read_outcome, versio
 from personalens.control.model_search import AUTOML_JOBS, OBJECTIVE
 from personalens.control.training_job import SEED, train
 from personalens.datasets.interactions import Interactions
+from personalens.notebook.training_log import search_log
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.sims import SIMS
 from personalens.registration import register
@@ -68,6 +69,17 @@ def test_the_version_is_trained_with_the_best_of_what_was_tried(service, create,
     version = describe(solution)
     trials = trials_of(service, version)
     assert [trial["number"] for trial in trials] == [1, 2, 3, 4, 5, 6]
+    log = search_log(version["solutionVersionArn"], home=service.home)
+    assert log["value"].tolist() == [trial["value"] for trial in trials]
+    assert list(log.columns) == [
+        "trial",
+        "popularity_discount_factor",
+        "min_cointeraction_count",
+        "value",
+        "state",
+        "epochs",
+        "seconds",
+    ]
     best = max(trials, key=lambda trial: trial["value"])
     tuned = version["tunedHPOParams"]["algorithmHyperParameters"]
     assert tuned == {name: str(value) for name, value in best["params"].items()}
@@ -299,6 +311,7 @@ def test_a_recipe_without_anything_to_tune_may_win(service, create, describe, ea
     )
     assert version["recipeArn"] == RECIPE + PopularityCount.name
     assert "tunedHPOParams" not in version
+    assert search_log(version["solutionVersionArn"], service.home).state.tolist() == [COMPLETE] * 2
     assert [trial["state"] for trial in trials_of(service, version)] == [COMPLETE] * 2
 
 

@@ -290,3 +290,18 @@ def test_a_recipe_that_does_not_ask_keeps_neither(tmp_path):
     model = LastItems().fit(IN_CONTEXT, users=PEOPLE)
     assert model.history("2").user == {}
     assert model.history("2").event_context == {}
+
+
+def test_a_fit_and_a_refit_are_one_after_the_other_unless_a_recipe_knows_better():
+    rows = [(user, item, n) for n, (user, item) in enumerate(["ua", "ub", "va", "vc"])]
+    events = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+    reports = []
+    part = LastItems(depth=2)
+    whole = part.fit_and_refit(events[:2], events, progress=reports.append)
+    assert part.items_.ids.tolist() == ["a", "b"]
+    assert whole.items_.ids.tolist() == ["a", "b", "c"]
+    assert whole.config == part.config
+    assert [(report.stage, report.fraction) for report in reports] == [
+        ("training without the hold-out", 0.5),
+        ("training on all data", 1.0),
+    ]
