@@ -42,8 +42,8 @@ def check_way_of_training(
     Raises
     ------
     InvalidInputException
-        Unless exactly one of recipeArn and performAutoML says what to train; for incremental
-        updates of a recipe that has none.
+        Unless exactly one of recipeArn and performAutoML says what to train; for a recipe of a
+        domain; for incremental updates of a recipe that has none.
     """
     if perform_automl and entry is not None:
         raise InvalidInputException(
@@ -54,6 +54,11 @@ def check_way_of_training(
         raise InvalidInputException(
             "Name the recipe to train with recipeArn (ListRecipes shows them), or set "
             "performAutoML to true."
+        )
+    if entry is not None and entry.domain is not None:
+        raise InvalidInputException(
+            f"{entry.name} is a use case of {entry.domain} dataset groups, for recommenders: "
+            "choose a recipe for custom solutions."
         )
     if incremental and (entry is None or entry.name != INCREMENTAL):
         raise InvalidInputException(

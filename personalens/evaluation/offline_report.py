@@ -230,21 +230,20 @@ def question_scores(
         (B,) the newest item of each, -1 where the model does not know it: recipes that relate items
         are asked about it.
     exclude_seen
-        Whether what is in a history gets -inf.
+        Whether all that is in a history gets -inf, and not only what the recipe itself hides.
     """
     if getattr(model, "recipe_type", None) == "RELATED_ITEMS":
         scores = model.score_related(last_codes)  # type: ignore[attr-defined]
     else:
         scores = model.score(histories)
-    if exclude_seen:
-        scores = np.array(scores)
-        _leave_out_history(scores, histories)
-    return scores
-
-
-def _leave_out_history(scores: np.ndarray, histories: Sequence[History]) -> None:
+    hidden_items = getattr(model, "hidden_items", None)  # a baseline has no such rule
+    if not exclude_seen and hidden_items is None:
+        return scores
+    scores = np.array(scores)
     for row, history in enumerate(histories):
-        scores[row, history.item_codes] = -np.inf
+        hidden = history.item_codes if exclude_seen else hidden_items(history)
+        scores[row, hidden] = -np.inf
+    return scores
 
 
 def _hits(ranked: np.ndarray, truths: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from personalens.recipes.artifact_files import Artifact, read_artifact, write_ar
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
 from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
+from personalens.recipes.registry import RecipeType
 from personalens.recipes.saved_histories import (
     event_type_names,
     history_arrays,
@@ -48,15 +49,6 @@ __all__ = [
     "histories_of",
     "hyperparameter",
     "top_k",
-]
-
-RecipeType = Literal[
-    "USER_PERSONALIZATION",
-    "POPULAR_ITEMS",
-    "PERSONALIZED_RANKING",
-    "RELATED_ITEMS",
-    "USER_SEGMENTATION",
-    "PERSONALIZED_ACTIONS",
 ]
 
 
@@ -287,6 +279,11 @@ class Recipe(ABC):
         past = History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
         return past if self.users_ is None else replace(past, user=self.users_.row(user_id))
 
+    def hidden_items(self, history: History) -> np.ndarray:
+        """Return the codes of items that are never recommended to a user with this past: none,
+        but for a domain's recipes."""
+        return np.zeros(0, np.int32)
+
     def recommend(
         self, users: Sequence[str], *, k: int = 25, exclude_seen: bool = False
     ) -> pd.DataFrame:
@@ -299,11 +296,10 @@ class Recipe(ABC):
 
         def scores_of(batch: list[str]) -> np.ndarray:
             histories = [self.history(user) for user in batch]
-            scores = self.score(histories)
-            if exclude_seen:
-                scores = np.array(scores)
-                for row, past in enumerate(histories):
-                    scores[row, past.item_codes] = -np.inf
+            scores = np.array(self.score(histories))
+            for row, past in enumerate(histories):
+                hidden = past.item_codes if exclude_seen else self.hidden_items(past)
+                scores[row, hidden] = -np.inf
             return scores
 
         return ranked_table(USER_ID, users, scores_of, self.items_, k)

@@ -18,6 +18,16 @@ EVERY_DATASET = ("Interactions", "Items", "Users")
 """What a recipe from outside the package is given, as far as the dataset group has it."""
 
 
+RecipeType = Literal[
+    "USER_PERSONALIZATION",
+    "POPULAR_ITEMS",
+    "PERSONALIZED_RANKING",
+    "RELATED_ITEMS",
+    "USER_SEGMENTATION",
+    "PERSONALIZED_ACTIONS",
+]
+
+
 @dataclass(frozen=True)
 class RecipeEntry:
     """One recipe as the service lists it.
@@ -58,9 +68,28 @@ class RecipeEntry:
         return self.recipe.Config
 
     @property
-    def recipe_type(self) -> str:
+    def recipe_type(self) -> RecipeType:
         """The service's recipe type, such as USER_PERSONALIZATION."""
         return self.recipe.recipe_type
+
+
+def _of_domain(
+    name: str,
+    attribute: str,
+    domain: Literal["VIDEO_ON_DEMAND", "ECOMMERCE"],
+    description: str,
+    *metadata: str,
+) -> RecipeEntry:
+    """Return the row of a recipe of :mod:`personalens.recipes.domain`."""
+    return RecipeEntry(
+        name=name,
+        implementation=f"personalens.recipes.domain:{attribute}",
+        algorithm=name,
+        feature_transformation=name.removeprefix("aws-"),
+        description=description,
+        dataset_types=("Interactions", *metadata),
+        domain=domain,
+    )
 
 
 BUILT_IN: tuple[RecipeEntry, ...] = (
@@ -237,6 +266,74 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
             "them, by events, metadata and context."
         ),
         dataset_types=("Interactions", "Items", "Users"),
+    ),
+    _of_domain(
+        "aws-vod-because-you-watched-x",
+        "BecauseYouWatchedX",
+        "VIDEO_ON_DEMAND",
+        "What those watched who watched the given film, less what the viewer has watched.",
+        "Items",
+    ),
+    _of_domain(
+        "aws-vod-more-like-x",
+        "MoreLikeX",
+        "VIDEO_ON_DEMAND",
+        "Films like the given one, by histories and metadata, less what the viewer has watched.",
+        "Items",
+    ),
+    _of_domain(
+        "aws-vod-most-popular",
+        "MostPopular",
+        "VIDEO_ON_DEMAND",
+        "The films that most viewers watched.",
+    ),
+    _of_domain(
+        "aws-vod-trending-now",
+        "VideoTrendingNow",
+        "VIDEO_ON_DEMAND",
+        "The films that gain events fastest.",
+    ),
+    _of_domain(
+        "aws-vod-top-picks",
+        "TopPicks",
+        "VIDEO_ON_DEMAND",
+        "Films for this viewer, new ones included, without what they have watched.",
+        "Items",
+        "Users",
+    ),
+    _of_domain(
+        "aws-ecomm-popular-items-by-views",
+        "PopularByViews",
+        "ECOMMERCE",
+        "The items that most customers looked at.",
+    ),
+    _of_domain(
+        "aws-ecomm-popular-items-by-purchases",
+        "PopularByPurchases",
+        "ECOMMERCE",
+        "The items that most customers bought.",
+    ),
+    _of_domain(
+        "aws-ecomm-frequently-bought-together",
+        "FrequentlyBoughtTogether",
+        "ECOMMERCE",
+        "What those bought who bought the given item.",
+        "Items",
+    ),
+    _of_domain(
+        "aws-ecomm-customers-who-viewed-x-also-viewed",
+        "CustomersWhoViewed",
+        "ECOMMERCE",
+        "What those looked at who looked at the given item, less what the customer has bought.",
+        "Items",
+    ),
+    _of_domain(
+        "aws-ecomm-recommended-for-you",
+        "RecommendedForYou",
+        "ECOMMERCE",
+        "Items for this customer, new ones included, without what they have bought.",
+        "Items",
+        "Users",
     ),
 )
 

@@ -39,8 +39,13 @@ def test_pages_follow_one_another(service):
     assert "nextToken" not in rest
 
 
-def test_a_domain_has_no_recipes_yet(service):
-    assert service.list_recipes(domain="ECOMMERCE")["recipes"] == []
+@pytest.mark.parametrize(
+    ("domain", "prefix"), [("ECOMMERCE", "aws-ecomm-"), ("VIDEO_ON_DEMAND", "aws-vod-")]
+)
+def test_a_domain_lists_its_own_recipes(service, domain, prefix):
+    listed = names(service.list_recipes(domain=domain))
+    assert len(listed) == 5
+    assert all(name.startswith(prefix) for name in listed)
 
 
 def test_a_token_of_another_listing_is_refused(service):

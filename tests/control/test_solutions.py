@@ -60,6 +60,12 @@ def test_a_recipe_can_be_named_as_in_the_preview_of_2018(service, create):
     assert service.describe_solution(solutionArn=arn)["solution"]["recipeArn"] == SIMS
 
 
+def test_a_use_case_of_a_domain_is_no_solutions_recipe(service, create):
+    arn = "arn:aws:personalize:::recipe/aws-vod-most-popular"
+    with pytest.raises(InvalidInputException, match="use case of VIDEO_ON_DEMAND"):
+        create(recipeArn=arn)
+
+
 def test_automatic_training_can_be_turned_off_and_trains_nothing_by_itself(service, create):
     manual, automatic = create("manual", performAutoTraining=False), create("automatic")
     described = [

@@ -1,0 +1,174 @@
+"""The ten recipes of the two domains: which events they learn from, and what they hide.
+
+Each is one of the other recipes with two rules before and after it. A video service's viewers are
+not shown what they have watched, a shop's customers not what they have bought.
+
+Amazon Personalize: the use cases of Domain dataset groups, CreateRecommender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from personalens.datasets.histories import History
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
+from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.recipes.base import Recipe
+from personalens.recipes.popularity_count import PopularityCount
+from personalens.recipes.ranked_table import ranked_table
+from personalens.recipes.similar_items import SimilarItems
+from personalens.recipes.trending_now import TrendingNow
+from personalens.recipes.user_personalization import UserPersonalization
+from personalens.training.progress import Progress
+
+WATCH, VIEW, PURCHASE = "Watch", "View", "Purchase"
+
+
+class DomainRecipe(Recipe):
+    """What the recipes of the domains add to the recipe that they stand on.
+
+    Attributes
+    ----------
+    trains_on
+        The event type that it learns from, and of which a recommender needs 1,000; None: all.
+        Upper and lower case are the same.
+    hides
+        Items with which a user has events of this type are never in the user's lists; None: none.
+    """
+
+    trains_on: ClassVar[str | None] = None
+    hides: ClassVar[str | None] = None
+    has_scores = False
+
+    def _fit(
+        self,
+        interactions: Interactions,
+        items: Metadata | None,
+        users: Metadata | None,
+        progress: Progress,
+        refit: bool,
+    ) -> None:
+        super()._fit(self._training_events(interactions), items, users, progress, refit)
+
+    @classmethod
+    def _training_events(cls, interactions: Interactions) -> Interactions:
+        if cls.trains_on is None:
+            return interactions
+        chosen = _is_type(interactions.event_types, cls.trains_on, len(interactions))
+        if not chosen.any():
+            raise ValueError(
+                f"{cls.name} learns from {cls.trains_on} events, and of the {len(interactions)} "
+                f"interactions none has the EVENT_TYPE {cls.trains_on}"
+            )
+        return interactions.select(chosen)
+
+    @classmethod
+    def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> ServiceHoldout:
+        """Return the default's split of the events that the recipe learns from."""
+        return super().hold_out(cls._training_events(interactions), seed=seed)
+
+    def hidden_items(self, history: History) -> np.ndarray:
+        """Return the codes of the items that this user has watched, or bought."""
+        if self.hides is None:
+            return super().hidden_items(history)
+        return history.item_codes[_is_type(history.event_types, self.hides, len(history))]
+
+    def similar(
+        self, items: Sequence[str], *, k: int = 25, user: str | None = None
+    ) -> pd.DataFrame:
+        """Return the ``k`` items most related to each, without what is hidden from ``user``.
+
+        QUERY_ITEM_ID, ITEM_ID, SCORE, RANK.
+        """
+        if user is None:
+            return super().similar(items, k=k)
+        hidden = self.hidden_items(self.history(user))
+
+        def scores_of(batch: list[str]) -> np.ndarray:
+            scores = np.array(self.score_related(self.items_.encode(batch)))
+            scores[:, hidden] = -np.inf
+            return scores
+
+        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k)
+
+
+class BecauseYouWatchedX(DomainRecipe, SimilarItems):
+    """What those watched who watched the given film."""
+
+    name = "aws-vod-because-you-watched-x"
+    trains_on = hides = WATCH
+
+
+class MoreLikeX(DomainRecipe, SimilarItems):
+    """Films like the given one, by all events and by metadata."""
+
+    name = "aws-vod-more-like-x"
+    hides = WATCH
+
+
+class MostPopular(DomainRecipe, PopularityCount):
+    """What most viewers watched."""
+
+    name = "aws-vod-most-popular"
+    trains_on = WATCH
+
+
+class VideoTrendingNow(DomainRecipe, TrendingNow):
+    """What gains viewers fastest."""
+
+    name = "aws-vod-trending-now"
+
+
+class TopPicks(DomainRecipe, UserPersonalization):
+    """What this viewer would watch next, new films included."""
+
+    name = "aws-vod-top-picks"
+    hides = WATCH
+
+
+class PopularByViews(DomainRecipe, PopularityCount):
+    """What most customers looked at."""
+
+    name = "aws-ecomm-popular-items-by-views"
+    trains_on = VIEW
+
+
+class PopularByPurchases(DomainRecipe, PopularityCount):
+    """What most customers bought."""
+
+    name = "aws-ecomm-popular-items-by-purchases"
+    trains_on = PURCHASE
+
+
+class FrequentlyBoughtTogether(DomainRecipe, SimilarItems):
+    """What those bought, at about the same time, who bought the given item."""
+
+    name = "aws-ecomm-frequently-bought-together"
+    trains_on = PURCHASE
+
+
+class CustomersWhoViewed(DomainRecipe, SimilarItems):
+    """What those looked at who looked at the given item."""
+
+    name = "aws-ecomm-customers-who-viewed-x-also-viewed"
+    trains_on, hides = VIEW, PURCHASE
+
+
+class RecommendedForYou(DomainRecipe, UserPersonalization):
+    """What this customer would like next, new items included."""
+
+    name = "aws-ecomm-recommended-for-you"
+    hides = PURCHASE
+
+
+def _is_type(event_types: np.ndarray | None, wanted: str, events: int) -> np.ndarray:
+    """Return which events are of a type, (events,) bool; none where there are no types."""
+    if event_types is None:
+        return np.zeros(events, bool)
+    types, codes = np.unique(event_types.astype(str), return_inverse=True)
+    return np.array([name.casefold() == wanted.casefold() for name in types], bool)[codes]
