@@ -13,6 +13,7 @@ from personalens.recipes.deep_fm import DeepFMRecipe
 from personalens.recipes.ffnn import FFNN
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.training.options import TrainingOptions
+from personalens.training.progress import ProgressEvent
 
 RECIPES = [DeepFMRecipe, FFNN]
 SHORT = TrainingOptions(max_epochs=4)
@@ -119,6 +120,26 @@ def test_what_it_knows_survives_saving(model, tmp_path):
     asked = [replace(m.history("u5"), context={"DEVICE": "tv"}) for m in (model, loaded)]
     assert np.array_equal(model.score(asked[:1]), loaded.score(asked[1:]))
     assert loaded.history("u5").user == {"AGE": 40.0}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_training_broken_off_goes_on_to_the_same_model(recipe, evenings, tmp_path):
+    def break_off(event: ProgressEvent) -> None:
+        if event.epoch == 3:
+            raise RuntimeError("out of power")
+
+    def fit(folder: str, **options: Any):
+        training = TrainingOptions(max_epochs=3, checkpoint_folder=folder)
+        return recipe(training=training).fit(evenings, **options)
+
+    expected = fit("")
+    with pytest.raises(RuntimeError, match="out of power"):
+        fit(str(tmp_path), progress=break_off)
+    heard: list[ProgressEvent] = []
+    resumed = fit(str(tmp_path), progress=heard.append)
+    assert {event.epoch for event in heard} - {None} == {3}
+    past = [expected.history("u1")]
+    assert np.array_equal(resumed.score(past), expected.score(past))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
