@@ -59,7 +59,8 @@ class Checkpoint:
     -----
     It is written after every epoch, and within long ones every 30 seconds, or less often where that
     would take more than a twentieth of the time. Where a trainer is within its epoch need not be
-    where the other one is.
+    where the other one is. What several processes drop is drawn anew for each epoch, so a training
+    of theirs is repeated exactly from the end of an epoch only.
     """
 
     def __init__(self, trainers: Sequence[Trainer], reporter: Reporter):
@@ -151,7 +152,7 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], state: dict[str, Any]
     for rng, saved in zip(_generators(trainer), state["generators"], strict=True):
         rng.bit_generator.state = saved
     if trainer.replicas is not None:  # the file is the first process's
-        trainer.replicas.part_ways(network)
+        trainer.replicas.part_ways(network, trainer.rng)
 
 
 def _generators(trainer: Trainer) -> list[np.random.Generator]:

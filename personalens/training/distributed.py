@@ -13,6 +13,7 @@ How to use it: a script that trains inside :func:`process_group`, started by ``t
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -85,16 +86,17 @@ class Replicas:
         return chosen[self.rank :: self.size]
 
     def begin(self, network: nn.Module) -> None:
-        """Give all processes the first one's weights, and have each drop other values."""
+        """Give all processes the first one's weights."""
         for weights in network.parameters():
             dist.broadcast(weights.data, 0)
-        self.part_ways(network)
 
-    def part_ways(self, network: nn.Module) -> None:
-        """Move the generators of a network, which are alike in all processes, far apart."""
-        for rng in generators_of(network):
-            if self.rank > 0:
-                rng.bit_generator.state = rng.bit_generator.jumped(self.rank).state
+    def part_ways(self, network: nn.Module, rng: np.random.Generator) -> None:
+        """Have each process drop other values: seed the network's generators anew, by the rank and
+        by the state of a generator that is alike in all processes."""
+        seed = int(copy.deepcopy(rng).integers(2**63))
+        for place, own in enumerate(generators_of(network)):
+            fresh = np.random.default_rng([seed, place, self.rank])
+            own.bit_generator.state = fresh.bit_generator.state
 
     def merge_gradients(self, network: nn.Module, loss: float, targets: int) -> tuple[float, int]:
         """Turn the gradients of this share's mean loss into those of the whole batch's mean loss;

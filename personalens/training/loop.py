@@ -143,6 +143,8 @@ class Trainer:
                 return bucketed_batches(self.windows.lengths, size, rng)
             order = self.rng.bit_generator.state
             self.position = Position(self.position.steps, epoch, order)
+            if self.replicas is not None:
+                self.replicas.part_ways(self.network, self.rng)
             return bucketed_batches(self.windows.lengths, size, self.rng)
 
     def _step(self, chosen: np.ndarray) -> tuple[float, int]:

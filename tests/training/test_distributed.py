@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from personalens.recipes.hrnn import HRNN
+from personalens.testing.tiny_network import tiny_network
 from personalens.training.distributed import InTurn, Replicas, joined_replicas, process_group
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +124,16 @@ def test_every_row_of_a_batch_is_in_one_share():
     chosen = np.array([7, 3, 9, 1, 4])
     shares = [Replicas(rank, 3).share(chosen).tolist() for rank in range(3)]
     assert shares == [[7, 1], [3, 4], [9]]
+
+
+def test_each_process_drops_other_values_and_the_same_ones_when_asked_again():
+    masks = []
+    for rank in (0, 1, 0):
+        network = tiny_network(5, 2, dropout=0.5)
+        Replicas(rank, 2).part_ways(network, np.random.default_rng(7))
+        masks.append(network.encoder.drop(torch.ones(64)))
+    assert torch.equal(masks[0], masks[2])
+    assert not torch.equal(masks[0], masks[1])
 
 
 def test_alone_there_is_no_group():

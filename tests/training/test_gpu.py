@@ -79,7 +79,7 @@ def test_auto_takes_the_gpu():
 @pytest.mark.parametrize("loss", [FullSoftmax(), SampledSoftmax(np.ones(ITEMS), certain=10)])
 def test_the_gpu_computes_what_the_cpu_computes(loss):
     for here, there in zip(gradients("cpu", loss), gradients("cuda", loss), strict=True):
-        torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(here, there, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.gpu
