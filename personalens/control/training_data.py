@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personalens.control.datasets import dataset_folder, dataset_schema
+from personalens.control.group_datasets import (
+    ACTION_INTERACTIONS,
+    ACTIONS,
+    INTERACTIONS,
+    ITEMS,
+    USERS,
+    GroupDatasets,
+)
 from personalens.control.job_handlers import JobFailed
 from personalens.control.solution_config import chosen_columns, parse_threshold
-from personalens.control.training_columns import read_metadata, trainable_context
-from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.interactions import EVENT_VALUE, ITEM_ID, USER_ID, Interactions
+from personalens.datasets.interactions import EVENT_VALUE, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.recipes.registry import RecipeEntry
 
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
 MIN_INTERACTIONS = 1000
 MIN_REPEAT_USERS = 25
 MIN_REPEAT_USER_SHARE = 0.01
-INTERACTIONS, ITEMS, USERS = "INTERACTIONS", "ITEMS", "USERS"
-_ID_COLUMNS = {ITEMS: ITEM_ID, USERS: USER_ID}
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class TrainingData:
         """Return the metadata that a recipe reads, as keyword arguments of its ``fit``."""
         read = {name.upper() for name in entry.dataset_types}
         return {
-            "items": self.items if ITEMS in read else None,
+            "items": self.items if read & {ITEMS, ACTIONS} else None,
             "users": self.users if USERS in read else None,
         }
 
 
-def load_training_data(context: ServiceContext, version: Mapping[str, Any]) -> TrainingData:
+def load_training_data(
+    context: ServiceContext, version: Mapping[str, Any], *, of_actions: bool = False
+) -> TrainingData:
     """Read and select.
 
     Parameters
@@ -70,37 +74,34 @@ def load_training_data(context: ServiceContext, version: Mapping[str, Any]) -> T
         Where the datasets are.
     version
         Members of a solution version: ``datasetGroupArn``, ``eventType``, ``solutionConfig``.
+    of_actions
+        For a recipe that recommends actions: its interactions are the Action_Interactions, its
+        items the Actions.
 
     Raises
     ------
     JobFailed
         If too little is left to learn from, in the service's words.
     """
-    datasets = context.store.list("dataset", parent_arn=version["datasetGroupArn"])
-    files = {
-        each.body["datasetType"]: DatasetFiles(dataset_folder(context, each)) for each in datasets
-    }
-    schemas = {each.body["datasetType"]: dataset_schema(context.store, each) for each in datasets}
-    if INTERACTIONS not in files or files[INTERACTIONS].is_empty:
+    config = version.get("solutionConfig", {})
+    datasets = GroupDatasets(
+        context, version["datasetGroupArn"], config.get("trainingDataConfig", {})
+    )
+    if INTERACTIONS not in datasets:
         raise JobFailed(
             f"Dataset has fewer than {MIN_INTERACTIONS} interactions: nothing has been imported "
             "into the Interactions dataset. Create a dataset import job first."
         )
-    events = files[INTERACTIONS].read_interactions()
-    event_type, config = version.get("eventType"), version.get("solutionConfig", {})
+    if of_actions:
+        return _load_action_data(datasets)
+    events, event_type = datasets.interactions(), version.get("eventType")
     interactions = select_interactions(events, event_type, config)
     check_minimums(interactions, event_type, len(events))
-    columns = trainable_context(schemas[INTERACTIONS], interactions)
-    context_columns = {name: interactions.context[name] for name in columns}
-
-    def metadata(dataset_type: str) -> Metadata | None:
-        return _metadata(files, schemas, dataset_type, config.get("trainingDataConfig", {}))
-
     return TrainingData(
-        replace(interactions, context=context_columns),
-        metadata(ITEMS),
-        metadata(USERS),
-        _catalogue_size(events, files.get(ITEMS)),
+        _with_trainable_context(datasets, INTERACTIONS, interactions),
+        datasets.metadata(ITEMS),
+        datasets.metadata(USERS),
+        datasets.size_with(events, ITEMS),
     )
 
 
@@ -191,21 +192,26 @@ def check_minimums(interactions: Interactions, event_type: str | None, imported:
         )
 
 
-def _metadata(
-    files: Mapping[str, DatasetFiles],
-    schemas: Mapping[str, DatasetSchema],
-    dataset_type: str,
-    choice: Mapping[str, Any],
-) -> Metadata | None:
-    if dataset_type not in files or files[dataset_type].is_empty:
-        return None
-    schema = schemas[dataset_type]
-    columns = chosen_columns(choice, dataset_type, frozenset(schema.names))
-    return read_metadata(files[dataset_type], schema, _ID_COLUMNS[dataset_type], columns)
+def _load_action_data(datasets: GroupDatasets) -> TrainingData:
+    for needed, name in ((ACTIONS, "Actions"), (ACTION_INTERACTIONS, "Action_Interactions")):
+        if needed not in datasets:
+            raise JobFailed(
+                f"Nothing has been imported into the {name} dataset, and a recipe that recommends "
+                "actions learns from it. Create a dataset import job first."
+            )
+    interactions = datasets.interactions()
+    check_minimums(interactions, None, len(interactions))
+    events = datasets.action_interactions()
+    return TrainingData(
+        _with_trainable_context(datasets, ACTION_INTERACTIONS, events),
+        datasets.metadata(ACTIONS),
+        datasets.metadata(USERS),
+        datasets.size_with(events, ACTIONS),
+    )
 
 
-def _catalogue_size(events: Interactions, items: DatasetFiles | None) -> int:
-    ids = set(events.items.ids)
-    if items is not None and not items.is_empty:
-        ids.update(items.read(columns=[ITEM_ID])[ITEM_ID].to_pylist())
-    return len(ids)
+def _with_trainable_context(
+    datasets: GroupDatasets, dataset_type: str, events: Interactions
+) -> Interactions:
+    names = datasets.trainable_context(dataset_type, events)
+    return replace(events, context={name: events.context[name] for name in names})

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personalens.arns import recipe_arn
+from personalens.arns import parse, recipe_arn
 from personalens.control.campaign_deployment import follow_newest_version
 from personalens.control.catalogue import StorageError
 from personalens.control.job_handlers import JobFailed, JobHandler
@@ -102,9 +102,10 @@ def _learn(
     started = time.perf_counter()
     report(ProgressEvent("reading the interactions", 0.0))
     settings = {**version.body, "solutionConfig": heeded_config(version.body)}
-    data = load_training_data(context, settings)
     checkpoints = checkpoint_folder(version_folder(context.home, version.arn))
     try:
+        of_actions = _recipe_type(context, settings) == "PERSONALIZED_ACTIONS"
+        data = load_training_data(context, settings, of_actions=of_actions)
         if settings["trainingMode"] == "UPDATE":
             model, outcome = _update(context, settings, data, report)
         else:
@@ -113,6 +114,13 @@ def _learn(
         raise JobFailed(str(error)) from error
     hours = (time.perf_counter() - started) / 3600
     return model, replace(outcome, training_hours=hours)
+
+
+def _recipe_type(context: ServiceContext, settings: Mapping[str, Any]) -> str | None:
+    """Return the type of the recipe that is trained; None where AutoML chooses it."""
+    if "recipeArn" not in settings:
+        return None
+    return context.recipes()[parse(settings["recipeArn"]).name].recipe_type
 
 
 def _train(

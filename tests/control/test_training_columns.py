@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personalens.control.job_handlers import JobFailed
 from personalens.control.model_artifacts import load_model, version_folder
 from personalens.control.training_columns import trainable_context
 from personalens.control.training_data import event_weights, load_training_data, select_interactions
@@ -296,3 +297,50 @@ def test_an_update_needs_a_trained_version(service, films, import_items):
     )["solutionArn"]
     with pytest.raises(InvalidInputException, match="none that is ACTIVE"):
         service.create_solution_version(solutionArn=arn, trainingMode="UPDATE")
+
+
+# -- actions --------------------------------------------------------------------------------------
+
+
+def test_a_recipe_of_actions_learns_from_actions(service, films, tmp_path):
+    data = {
+        "Actions": (
+            pd.DataFrame({"ACTION_ID": ["join", "renew", "gift"], "VALUE": [1, 5, 9]}),
+            [{"name": "ACTION_ID", "type": "string"}, {"name": "VALUE", "type": "long"}],
+        ),
+        "Action_Interactions": (
+            pd.DataFrame(
+                {
+                    "USER_ID": [f"viewer-{n % 60}" for n in range(1000)],
+                    "ACTION_ID": ["join" if n % 3 else "renew" for n in range(1000)],
+                    "EVENT_TYPE": "Taken",
+                    "TIMESTAMP": range(1_600_000_000, 1_600_001_000),
+                }
+            ),
+            [
+                {"name": name, "type": "long" if name == "TIMESTAMP" else "string"}
+                for name in ("USER_ID", "ACTION_ID", "EVENT_TYPE", "TIMESTAMP")
+            ],
+        ),
+    }
+    version = {"datasetGroupArn": films.group, "solutionConfig": {}}
+    with pytest.raises(JobFailed, match="nto the Actions dataset"):
+        load_training_data(service.context, version, of_actions=True)
+    for name, (table, fields) in data.items():
+        text = record(name.replace("_", ""), fields)
+        dataset = service.create_dataset(
+            name=name,
+            schemaArn=service.create_schema(name=name, schema=text)["schemaArn"],
+            datasetGroupArn=films.group,
+            datasetType=name,
+        )["datasetArn"]
+        path = tmp_path / f"{name}.csv"
+        table.to_csv(path, index=False)
+        service.create_dataset_import_job(
+            jobName=name, datasetArn=dataset, dataSource={"dataLocation": str(path)}
+        )
+    found = load_training_data(service.context, version, of_actions=True)
+    assert found.interactions.items.ids.tolist() == ["join", "renew"]
+    assert len(found.interactions) == 1000
+    assert found.items.fields["VALUE"].values.tolist() == [1, 5, 9]
+    assert found.catalogue_size == 3

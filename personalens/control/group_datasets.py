@@ -1,0 +1,76 @@
+"""The datasets of a dataset group, as a training reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from personalens.control.datasets import dataset_folder, dataset_schema
+from personalens.control.solution_config import chosen_columns
+from personalens.control.training_columns import read_metadata, trainable_context
+from personalens.datasets.dataset_files import DatasetFiles
+from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.metadata import Metadata
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+INTERACTIONS, ITEMS, USERS = "INTERACTIONS", "ITEMS", "USERS"
+ACTION_INTERACTIONS, ACTIONS, ACTION_ID = "ACTION_INTERACTIONS", "ACTIONS", "ACTION_ID"
+ID_COLUMNS = {ITEMS: ITEM_ID, USERS: USER_ID, ACTIONS: ACTION_ID}
+
+
+class GroupDatasets:
+    """What has been imported into a group, by dataset type in upper case.
+
+    Parameters
+    ----------
+    context
+        Where the datasets are.
+    dataset_group_arn
+        Whose.
+    choice
+        ``trainingDataConfig``: the columns that may train.
+    """
+
+    def __init__(self, context: ServiceContext, dataset_group_arn: str, choice: Mapping[str, Any]):
+        self._choice = choice
+        self._files, self._schemas = {}, {}
+        for dataset in context.store.list("dataset", parent_arn=dataset_group_arn):
+            files = DatasetFiles(dataset_folder(context, dataset))
+            if not files.is_empty:
+                self._files[dataset.body["datasetType"]] = files
+                self._schemas[dataset.body["datasetType"]] = dataset_schema(context.store, dataset)
+
+    def __contains__(self, dataset_type: object) -> bool:
+        """Whether there is such a dataset with data in it."""
+        return dataset_type in self._files
+
+    def interactions(self) -> Interactions:
+        """Return the Interactions dataset."""
+        return self._files[INTERACTIONS].read_interactions()
+
+    def action_interactions(self) -> Interactions:
+        """Return the Action_Interactions dataset, in which actions stand for items."""
+        frame = self._files[ACTION_INTERACTIONS].read().to_pandas()
+        return Interactions.from_frame(frame.rename(columns={ACTION_ID: ITEM_ID}))
+
+    def metadata(self, dataset_type: str) -> Metadata | None:
+        """Return what may train of a dataset of items, users or actions; None without data."""
+        if dataset_type not in self:
+            return None
+        schema, id_column = self._schemas[dataset_type], ID_COLUMNS[dataset_type]
+        columns = chosen_columns(self._choice, dataset_type, frozenset(schema.names))
+        return read_metadata(self._files[dataset_type], schema, id_column, columns)
+
+    def trainable_context(self, dataset_type: str, events: Interactions) -> list[str]:
+        """Return the further columns of some events of a dataset that may train."""
+        return trainable_context(self._schemas[dataset_type], events)
+
+    def size_with(self, events: Interactions, dataset_type: str) -> int:
+        """Return how many items (or actions) there are in events and metadata together."""
+        ids = set(events.items.ids)
+        if dataset_type in self:
+            column = ID_COLUMNS[dataset_type]
+            ids.update(self._files[dataset_type].read(columns=[column])[column].to_pylist())
+        return len(ids)
