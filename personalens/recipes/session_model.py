@@ -289,9 +289,13 @@ def _give_to_fields(items: ItemVectors, table: ValueTable, counts: np.ndarray) -
     """Move what the metadata explain of the start vectors and biases to the fields. The sum stays
     what it was, except for items without events, of which the metadata are all there is."""
     own = torch.cat([items.own.weight[: items.size], items.own_bias[:, None]], 1)
-    trust = counts / (counts + FEW_EVENTS)
-    explained = explained_by_values(own.numpy(), *table, len(items.field), trust=trust)
-    items.field.copy_(torch.from_numpy(explained))
+    # Vectors of rare items are noise, their popularity is not: it counts as much as any other's.
+    trusts = counts / (counts + FEW_EVENTS), (counts > 0).astype(float)
+    explained = [
+        explained_by_values(part.numpy(), *table, len(items.field), trust=trust)
+        for part, trust in zip((own[:, :-1], own[:, -1:]), trusts, strict=True)
+    ]
+    items.field.copy_(torch.from_numpy(np.concatenate(explained, axis=1)))
     rest = own - items.of_fields(slice(items.size))
     rest *= torch.from_numpy(counts > 0)[:, None]
     items.own.weight[: items.size], items.own_bias[:] = rest[:, :-1], rest[:, -1]
