@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from exchange import LIST_LENGTH, Answer, Task, answer_job
+from exchange import LIST_LENGTH, NOTHING, Answer, Task, answer_job
 from implicit.als import AlternatingLeastSquares
 from implicit.bpr import BayesianPersonalizedRanking
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
@@ -60,9 +60,14 @@ def train_neighbours(make: Callable[..., Any]) -> Callable[..., Answer]:
         model = make(num_threads=THREADS, **setting)
         events = matrix(task.user_codes, task.item_codes, tuple(task.sizes))
         model.fit(events, show_progress=False)
-        return lambda: model.recommend(
-            np.arange(len(task)), histories(task), N=LIST_LENGTH, recalculate_user=True
-        )[0]
+
+        def answer() -> np.ndarray:
+            lists, scores = model.recommend(
+                np.arange(len(task)), histories(task), N=LIST_LENGTH, recalculate_user=True
+            )
+            return np.where(scores > 0, lists, NOTHING)  # where neighbours run out, it fills up
+
+        return answer
 
     return train
 

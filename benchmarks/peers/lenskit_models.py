@@ -29,11 +29,13 @@ def trainer(make: Callable[..., Any]) -> Callable[..., Answer]:
         pipeline = topn_pipeline(make(**setting), n=LIST_LENGTH)
         pipeline.train(data, TrainingOptions(rng=seed))
 
+        trained = np.unique(task.item_codes)
+
         def answer() -> np.ndarray:
             lists = np.full((len(task), LIST_LENGTH), NOTHING)
             for question in range(len(task)):
                 # The user's own row is left out of the query: the history is what counts.
-                known = ItemList(item_ids=np.unique(task.history(question)))
+                known = ItemList(item_ids=np.intersect1d(task.history(question), trained))
                 best = recommend(pipeline, RecQuery(history_items=known), LIST_LENGTH)
                 lists[question, : len(best)] = best.ids()
             return lists
