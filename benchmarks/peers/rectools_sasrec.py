@@ -109,7 +109,9 @@ def trainer_for(**options: Any) -> Callable[[], pl.Trainer]:
     return make
 
 
-def find_epochs(table: pd.DataFrame, newest: np.ndarray, limit: float) -> BestEpoch:
+def find_epochs(
+    table: pd.DataFrame, newest: np.ndarray, limit: float
+) -> tuple[SASRecModel, BestEpoch]:
     """Train without the newest event of each user until these are no longer guessed better."""
     best = BestEpoch(time.perf_counter() + limit)
 
@@ -121,21 +123,29 @@ def find_epochs(table: pd.DataFrame, newest: np.ndarray, limit: float) -> BestEp
         max_epochs=MOST_EPOCHS, check_val_every_n_epoch=CHECK_EVERY, callbacks=[best]
     )
     model = fit(table, make, mask)
-    return next(each for each in model.fit_trainer.callbacks if isinstance(each, BestEpoch))
+    found = [each for each in model.fit_trainer.callbacks if isinstance(each, BestEpoch)]
+    return model, found[0]
 
 
 def train(
     task: Task, seed: int, *, seconds: float | None = None, limit: float = 1800.0
 ) -> tuple[Answer, dict[str, Any]]:
-    """Train to the end and once more on everything; or on everything for so many seconds."""
+    """Train to the end and once more on everything; or on everything for so many seconds.
+
+    Where the limit comes before the end there is no time for a second training: the model answers
+    that has not seen the newest events in training, only in the histories.
+    """
     pl.seed_everything(seed)
     table = interactions(task.user_codes, task.item_codes)
     notes: dict[str, Any] = {}
     if seconds is not None:
         make = trainer_for(max_epochs=10_000, max_time=timedelta(seconds=seconds))
     else:
-        best = find_epochs(table, task.last_events(), limit)
-        notes = {"stopped_by": best.reason, "validation": best.figures, "epochs": best.epochs}
+        model, best = find_epochs(table, task.last_events(), limit)
+        notes = {"stopped_by": best.reason, "validation": best.figures}
+        if best.reason == "its time limit":
+            notes["epochs"] = max(best.figures)
+            return lambda: answer(model, task), notes
         make = trainer_for(max_epochs=best.epochs)
         pl.seed_everything(seed)
     model = fit(table, make)
