@@ -203,15 +203,15 @@ def train(
         thread and ends with its weights after the same one. Two trainings side by side use two
         cores far better than one training on both.
 
-    Notes
-    -----
-    With ``checkpoint_folder`` among the trainer's options the training goes on where an earlier one
-    of the same data and options was broken off, and ends with the same weights, bit for bit.
-
     Returns
     -------
     int
         The epochs behind the weights, counted from 1.
+
+    Notes
+    -----
+    With ``checkpoint_folder`` among the trainer's options the training goes on where an earlier one
+    of the same data and options was broken off, and ends with the same weights, bit for bit.
     """
     trainers = [trainer] if companion is None else [trainer, companion]
     checkpoint = Checkpoint(trainers, reporter)
