@@ -177,6 +177,7 @@ class Search:
         Exception
             Whatever the objective raised; the trials finished before are in the journal.
         """
+        _require_optuna()
         self.trials = self._read()
         for start in range(0, self._count, self._parallel):
             numbers = range(start + 1, min(start + self._parallel, self._count) + 1)
@@ -199,7 +200,6 @@ class Search:
         """Return a study that knows the trials of the batches before, and nothing else."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         seed = int(np.random.SeedSequence([self._seed, before]).generate_state(1)[0])
         study = optuna.create_study(
             direction="maximize",
@@ -320,6 +320,16 @@ def _known_trial(
         intermediate_values=trial.figures,
         state=state,
     )
+
+
+def _require_optuna() -> None:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError(
+            "Searching for hyperparameters needs Optuna: pip install 'personalens[hpo]'."
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def _never_cut() -> optuna.pruners.BasePruner:

@@ -19,6 +19,7 @@ from personalens.training.tuning import COMPLETE
 from tests.recipes.examples.ease import EASE
 
 RECIPE = "arn:aws:personalize:::recipe/"
+RANGES = "algorithmHyperParameterRanges"
 
 
 def jobs(count, parallel=2):
@@ -158,9 +159,17 @@ def test_epochs_are_compared_and_progress_tells_the_best(service, create, waitin
     assert list(outcome.tuned) == ["hidden_dimension", "bptt", "recency_mask"]
 
 
-def test_the_same_data_give_the_same_search_twice(service, create, describe):
-    config = {"hpoConfig": {"hpoResourceConfig": jobs(4)}}
-    solution = create(performHPO=True, config=config)
+@pytest.mark.parametrize(
+    ("recipe", "name", "high"),
+    [("aws-sims", "min_cointeraction_count", 9), ("aws-hrnn", "hidden_dimension", 36)],
+)
+def test_the_same_data_give_the_same_search_twice(
+    service, create, describe, recipe, name, high, monkeypatch
+):
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
+    varied = ranges(integer=[{"name": name, "maxValue": high}])
+    config = {"hpoConfig": {"hpoResourceConfig": jobs(4), RANGES: varied}}
+    solution = create(recipe, performHPO=True, config=config)
     first, second = (trials_of(service, describe(solution)) for _ in range(2))
     for trial in first + second:
         del trial["seconds"]
@@ -204,9 +213,6 @@ def test_a_search_that_fails_leaves_nothing(service, create, monkeypatch):
     assert version["status"] == "CREATE FAILED"
     assert "the matrix is singular" in version["failureReason"]
     assert [path for path in service.home.models.rglob("*") if path.is_file()] == []
-
-
-RANGES = "algorithmHyperParameterRanges"
 
 
 @pytest.mark.parametrize(

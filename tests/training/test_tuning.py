@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 
 import pytest
@@ -173,3 +174,16 @@ def test_an_error_of_the_objective_ends_the_search_and_its_neighbour():
 def test_a_trial_survives_json():
     trial = Trial(3, {"x": 0.5}, COMPLETE, 0.25, {1: 0.1, 2: 0.2}, 1.5)
     assert Trial.from_json(json.loads(json.dumps(trial.__dict__))) == trial
+
+
+def test_a_range_of_one_value_is_trained_with_once():
+    calls = []
+    space = [Range("n", "integer", 3, 3), Range("w", "categorical", values=("a",))]
+    best = Search(space, trials=4).run(lambda params, listen: calls.append(params) or 1.0)
+    assert calls == [best.params] == [{"n": 3, "w": "a"}]
+
+
+def test_without_optuna_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"pip install 'personalens\[hpo\]'"):
+        Search(SPACE, trials=1).run(valley)
