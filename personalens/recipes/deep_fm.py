@@ -41,7 +41,7 @@ class DeepFMRecipe(FieldRecipe):
     The layers above the first are computed for every pair of a user and an item, so they are
     narrow.
 
-    Amazon Personalize: recipe aws-deepfm, named in its first announcements only.
+    Amazon Personalize: awspersonalizedeepfmmodel in the preview of 2018; no guide tells more.
 
     References
     ----------

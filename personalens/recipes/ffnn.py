@@ -36,7 +36,7 @@ class FFNN(FieldRecipe):
     softmax, not a second table; the whole catalogue up to 5,000 items, and a corrected sample
     beyond, stand in the loss.
 
-    Amazon Personalize: recipe aws-ffnn, named in its first announcements only.
+    Amazon Personalize: awspersonalizeffnnmodel in the preview of 2018; no guide tells more.
 
     References
     ----------

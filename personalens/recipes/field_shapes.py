@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class FieldShape(SessionShape):
     hidden_sizes: tuple[int, ...]
     dropout: float
 
-    kind = FieldNetwork
+    kind: ClassVar[type[FieldNetwork]] = FieldNetwork
 
     def encoder(self, width: int, rng: np.random.Generator) -> HistoryFields:
         """Return what turns a history into averages."""
