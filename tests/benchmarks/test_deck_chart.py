@@ -47,6 +47,7 @@ def test_tables_chart_and_figures(benchmark, monkeypatch, capsys, tmp_path):
     printed = capsys.readouterr().out
     for name in (*benchmark.CONTENDERS, *benchmark.PARTS):
         assert f"\n{name} " in printed
+    assert printed.count("HRNN below RNN") == 2
     assert chart.stat().st_size > 1000
     found = json.loads(figures.read_text())
     for split in ("by time", "by user"):
@@ -89,3 +90,18 @@ def test_the_setting_that_does_best_on_validation_is_chosen(benchmark, threes):
 def test_epochs_are_chosen_by_watching(benchmark, threes):
     contender = benchmark.Contender(Guess, {"guess": [5, 3], "epochs": [6]}, is_watched=True)
     assert benchmark.choose(contender, threes, None) == ({"guess": 3, "epochs": 3}, 0.0, 2)
+
+
+def test_the_decks_order_is_held_against_paired_differences(benchmark):
+    # Of 40 people one rating each. FM errs less than the average for all, HRNN more than RNN, and
+    # I-AutoRec errs less than FM for half of them and more for the others.
+    errors = {name: np.ones(40) for name in benchmark.DECK_RMSE} | {
+        "FM": np.full(40, 0.5),
+        "I-AutoRec": np.where(np.arange(40) % 2, 0.3, 0.62),
+        "HRNN": np.full(40, 1.5),
+    }
+    results = {name: {"errors": values} for name, values in errors.items()}
+    steps = benchmark.compare(results, np.arange(40))
+    assert steps["came"].tolist() == ["yes", "not told apart", "no", "no"]
+    assert steps["here"].iloc[0] == "-0.5000 ± 0.0000"
+    assert results["RNN"]["minus_hrnn"] == pytest.approx(-0.5)
