@@ -11,7 +11,7 @@ training. So the figures of GetSolutionMetrics are those of users who had no say
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Contest:
     metric
         A key of what ``Recipe.measure`` returns.
     folder
-        Where finished trials and the state of the others are kept, so that a killed search goes on.
+        Where finished trials are kept, so that a killed search goes on.
     """
 
     data: TrainingData
@@ -97,7 +97,8 @@ class Contest:
     def value(self, entry: RecipeEntry, config: RecipeConfig, progress: Progress) -> float:
         """Train with a config and return its figure on the trials' hold-out."""
         holdout = self._holdout(entry.recipe)
-        model = untrained(entry, config, self.seed, self.folder)
+        # No checkpoints: a trial that goes on from one would not report its first figures again.
+        model = entry.recipe(config, seed=self.seed)
         model.fit(holdout.train, progress=progress, refit=False, **self.data.tables(entry))
         figures = model.measure(holdout, catalogue_size=self.data.catalogue_size)
         if self.metric not in figures:
@@ -144,14 +145,6 @@ def choose(
     if not version.get("performHPO"):
         return Choice(entry, base)
     return _tune(Choice(entry, base), plan_search(entry, config), contest, progress)
-
-
-def untrained(entry: RecipeEntry, config: RecipeConfig, seed: int, checkpoints: Path) -> Recipe:
-    """Return a recipe that keeps the state of its training in a folder."""
-    recipe = entry.recipe(config, seed=seed)
-    if recipe.training is not None:
-        recipe.training = replace(recipe.training, checkpoint_folder=str(checkpoints))
-    return recipe
 
 
 def candidates(version: Mapping[str, Any], recipes: Mapping[str, RecipeEntry]) -> list[RecipeEntry]:

@@ -33,7 +33,7 @@ from personalens.control.model_artifacts import (
     sweep_checkpoints,
     version_folder,
 )
-from personalens.control.model_search import OBJECTIVE, Choice, Contest, choose, untrained
+from personalens.control.model_search import OBJECTIVE, Choice, Contest, choose
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS, CREATE_PENDING
 from personalens.control.resource_store import Resource
 from personalens.control.solution_config import heeded_config
@@ -138,7 +138,9 @@ def _train(
     contest = Contest(data, SEED, automl.get("metricName", OBJECTIVE), checkpoints)
     choice = choose(settings, context.recipes(), contest, within(report, READ_SHARE, train_from))
     holdout = choice.entry.recipe.hold_out(data.interactions, seed=SEED)
-    measured = untrained(choice.entry, choice.config, SEED, checkpoints)
+    measured = choice.entry.recipe(choice.config, seed=SEED)
+    if measured.training is not None:
+        measured.training = replace(measured.training, checkpoint_folder=str(checkpoints))
     model = measured.fit_and_refit(
         holdout.train,
         data.interactions,
