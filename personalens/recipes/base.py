@@ -23,7 +23,6 @@ from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics
-from personalens.evaluation.top_k import top_k
 from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
@@ -46,9 +45,7 @@ __all__ = [
     "Recipe",
     "RecipeConfig",
     "RecipeType",
-    "histories_of",
     "hyperparameter",
-    "top_k",
 ]
 
 
@@ -88,6 +85,8 @@ class Recipe(ABC):
     """Whether GetRecommendations carries scores: a softmax of ``score`` over the catalogue."""
     has_cold_items: ClassVar[bool] = False
     """Whether items without a single interaction, known by their metadata, belong to the model."""
+    needs_events: ClassVar[bool] = True
+    """Whether a fit without a single interaction is refused."""
     keeps_context: ClassVar[bool] = False
     """Whether the histories in a model have the events' context, such as DEVICE."""
     keeps_users: ClassVar[bool] = False
@@ -185,7 +184,13 @@ class Recipe(ABC):
         -----
         A fit that fails or is cancelled leaves the object untrained.
         """
-        tables = training_tables(interactions, items, users, has_cold_items=self.has_cold_items)
+        tables = training_tables(
+            interactions,
+            items,
+            users,
+            has_cold_items=self.has_cold_items,
+            needs_events=self.needs_events,
+        )
         events, known_users = tables.interactions, tables.users
         self.training_log_ = []
         self.items_, self.interactions_ = events.items, events

@@ -181,6 +181,17 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
         dataset_types=("Interactions", "Items"),
     ),
     RecipeEntry(
+        name="aws-next-best-action",
+        implementation="personalens.recipes.next_best_action:NextBestAction",
+        algorithm="aws-next-best-action",
+        feature_transformation="next-best-action",
+        description=(
+            "For a user, the actions that they will most likely take, such as joining a programme, "
+            "with the probability of each."
+        ),
+        dataset_types=("Action_Interactions", "Actions", "Interactions"),
+    ),
+    RecipeEntry(
         name="aws-item-affinity",
         implementation="personalens.recipes.item_affinity:ItemAffinity",
         algorithm="aws-item-affinity",

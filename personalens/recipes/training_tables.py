@@ -27,6 +27,7 @@ def training_tables(
     users: Metadata | pd.DataFrame | None,
     *,
     has_cold_items: bool,
+    needs_events: bool = True,
 ) -> TrainingTables:
     """Return tables that fit together.
 
@@ -38,6 +39,8 @@ def training_tables(
         Metadata, or tables with ITEM_ID or USER_ID and further columns.
     has_cold_items
         Whether items that only ``items`` knows belong to the vocabulary.
+    needs_events
+        Whether a table of interactions without any is refused.
 
     Returns
     -------
@@ -47,11 +50,11 @@ def training_tables(
     Raises
     ------
     ValueError
-        If there are no interactions.
+        If there are no interactions, but must be.
     """
     if isinstance(interactions, pd.DataFrame):
         interactions = Interactions.from_frame(interactions)
-    if not len(interactions):
+    if needs_events and not len(interactions):
         raise ValueError("there are no interactions to learn from")
     if not _uses_all_ids(interactions):
         interactions = interactions.compact()

@@ -28,6 +28,12 @@ def test_every_entry_leads_to_its_recipe():
         ("aws-hrnn-metadata", "USER_PERSONALIZATION", "aws-hrnn-metadata", "featurize_metadata"),
         ("aws-hrnn-coldstart", "USER_PERSONALIZATION", "aws-hrnn-coldstart", "featurize_coldstart"),
         ("aws-trending-now", "POPULAR_ITEMS", "aws-trending-now-custom", "trending-now"),
+        (
+            "aws-next-best-action",
+            "PERSONALIZED_ACTIONS",
+            "aws-next-best-action",
+            "next-best-action",
+        ),
         ("aws-item-affinity", "USER_SEGMENTATION", "aws-item-affinity", "item-affinity"),
     ],
 )
@@ -78,6 +84,9 @@ FACTS = {
     ],
     "aws-user-personalization-v2": SECOND_VERSION,
     "aws-personalized-ranking-v2": SECOND_VERSION,
+    "aws-next-best-action": [
+        ("action_optimization_period", "featureTransformation", "integer", 7, 28, False)
+    ],
     "aws-item-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
     "aws-item-attribute-affinity": [("hidden_dimension", "algorithm", "integer", 32, 256, False)],
 }
@@ -94,6 +103,7 @@ DEFAULTS = {
     "aws-trending-now": ["2 hours"],
     "aws-user-personalization-v2": ["true"],
     "aws-personalized-ranking-v2": ["true"],
+    "aws-next-best-action": ["14"],
     "aws-item-affinity": ["149"],
     "aws-item-attribute-affinity": ["149"],
 }

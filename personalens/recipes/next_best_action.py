@@ -1,0 +1,268 @@
+"""aws-next-best-action: the actions that a user will most likely take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from personalens.datasets.histories import History
+from personalens.datasets.id_maps import IdMap
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
+from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.recipes.action_recipe import ActionRecipe, was_taken
+from personalens.recipes.base import RecipeConfig, hyperparameter
+from personalens.recipes.user_behaviour import UserBehaviour
+from personalens.training.progress import Progress, ProgressEvent
+from personalens.training.propensity import Propensity
+
+DAY = 86_400
+LEAST_EVENTS = 50
+RECENT_SECONDS = 42 * DAY
+BEHAVIOUR = "behaviour"
+EXPIRATIONS = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
+
+
+class NextBestActionConfig(RecipeConfig):
+    """Hyperparameters of aws-next-best-action."""
+
+    action_optimization_period: int = hyperparameter(
+        14,
+        "Days within which an action has to be taken to count as taken.",
+        group="featureTransformation",
+        ge=7,
+        le=28,
+    )
+
+
+class Offers(NamedTuple):
+    """Offers of actions to users, one a row: when it began, what the user had done with actions
+    before, (n, 4), and whether the action was taken within the period."""
+
+    users: np.ndarray
+    actions: np.ndarray
+    starts: np.ndarray
+    past: np.ndarray
+    taken: np.ndarray
+
+
+class NextBestAction(ActionRecipe):
+    """Rank actions by the probability that the user takes them.
+
+    All events of a user with an action that fall within ``action_optimization_period`` days are one
+    offer, which succeeds if one of them is Taken. A logistic regression for each action, tied
+    together by a common one (:class:`~personalens.training.propensity.Propensity`), foretells
+    success from what was known when the offer began: the user's item interactions, and how often
+    the user had taken, or seen and not taken, this action and all actions.
+
+    An action has a score once it has 50 Taken and 50 other events in the six weeks before the
+    newest; until then the score is 0.0. Actions that have expired, or that the user has had within
+    the last REPEAT_FREQUENCY days, are left out.
+
+    Attributes
+    ----------
+    behaviour
+        Item interactions, to be set before ``fit``; None: users are told apart by actions alone.
+    scored_
+        (actions,) bool: whether the action has a score.
+    newest_
+        Second of the newest action interaction: "now" for a history without ``request_time``.
+
+    Notes
+    -----
+    The service says what it predicts, not how; the model is ours. Further metadata of actions and
+    users are not read. With few events all that happened in the period counts: an offer of
+    yesterday that was not taken counts as one that was not.
+
+    Amazon Personalize: recipe aws-next-best-action.
+    """
+
+    name = "aws-next-best-action"
+    Config = NextBestActionConfig
+    needs_events = False
+    behaviour: Interactions | None = None
+
+    def _fit(
+        self,
+        interactions: Interactions,
+        items: Metadata | None,
+        users: Metadata | None,
+        progress: Progress,
+        refit: bool,
+    ) -> None:
+        progress(ProgressEvent("reading behaviour", 0.0))
+        self._read_actions(items, len(interactions.items))
+        self.newest_ = int(interactions.timestamps.max(initial=0))
+        self.scored_ = _has_enough_events(interactions, self.newest_)
+        self._watched = None if self.behaviour is None else UserBehaviour(self.behaviour)
+        self._behaviour_of, self._behaviours = self._final_behaviours()
+        progress(ProgressEvent("weighing actions", 0.3))
+        offers = offers_of(interactions, self.config.action_optimization_period * DAY)
+        self._learn(offers, interactions.users, len(interactions.items))
+        progress(ProgressEvent("weighing actions", 1.0))
+
+    def refit(self, interactions: Any, **options: Any) -> Self:
+        """Return a new model trained on other action interactions and the same behaviour."""
+        fresh = type(self)(self.config, seed=self.seed, device=self.device)
+        fresh.behaviour = self.behaviour
+        return fresh.fit(interactions, **options)
+
+    def history(self, user_id: str) -> History:
+        """Return a user's action events; what they do with items is in ``user``."""
+        past = super().history(user_id)
+        code = self._behaviour_of.code(user_id)
+        return past if code < 0 else _with_behaviour(past, self._behaviours[code])
+
+    def _score(self, histories: Sequence[History]) -> np.ndarray:
+        size = len(self.items_)
+        scores = np.zeros((len(histories), size))
+        actions = np.flatnonzero(self.scored_)
+        for row, history in enumerate(histories):
+            behaviour = history.user.get(BEHAVIOUR, np.zeros(self._width))
+            taken = was_taken(history.event_types, len(history))
+            past = _past_features(history.item_codes, taken, size)[actions]
+            features = np.column_stack([np.tile(behaviour, (len(actions), 1)), past])
+            scaled = (features - self._means) * self._scales
+            scores[row, actions] = 1.0 / (1.0 + np.exp(-self._model.logits(scaled, actions)))
+            now = self.newest_ if history.request_time is None else history.request_time
+            scores[row, self._is_out(history, now)] = -np.inf
+        return scores
+
+    def _is_out(self, history: History, now: int) -> np.ndarray:
+        """Return which actions are not to be recommended, (actions,) bool."""
+        last = np.full(len(self.items_), -np.inf)
+        np.maximum.at(last, history.item_codes, history.timestamps)
+        return (self.expires_ <= now) | (now - last < self.repeat_after_)
+
+    def _read_actions(self, items: Metadata | None, size: int) -> None:
+        def column(*names: str, missing: float) -> np.ndarray:
+            fields = {} if items is None else items.fields
+            values = next((fields[name].values for name in names if name in fields), None)
+            return np.full(size, missing) if values is None else np.nan_to_num(values, nan=missing)
+
+        self.values_ = column("VALUE", missing=0.0)
+        self.expires_ = column(*EXPIRATIONS, missing=np.inf)
+        self.repeat_after_ = column("REPEAT_FREQUENCY", missing=0.0) * DAY
+
+    def _final_behaviours(self) -> tuple[IdMap, np.ndarray]:
+        if self._watched is None:
+            return IdMap([]), np.zeros((0, 0))
+        users = self._watched.events.users
+        return users, self._watched.at(users.ids)
+
+    @property
+    def _width(self) -> int:
+        return self._behaviours.shape[1]
+
+    def _learn(self, offers: Offers, users: IdMap, actions: int) -> None:
+        chosen = self.scored_[offers.actions]
+        offers = Offers(*(column[chosen] for column in offers))
+        behaviour = np.zeros((len(offers.users), 0))
+        if self._watched is not None:
+            behaviour = self._watched.at(users.ids[offers.users], offers.starts)
+        features = np.column_stack([behaviour, offers.past])
+        self._means = features.mean(axis=0) if len(features) else np.zeros(features.shape[1])
+        spread = features.std(axis=0) if len(features) else np.zeros(features.shape[1])
+        # What never differed in training says nothing, whatever it is later.
+        self._scales = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-9)
+        scaled = (features - self._means) * self._scales
+        self._model = Propensity.fit(scaled, offers.actions, offers.taken, actions)
+
+    def _test_histories(self, holdout: ServiceHoldout) -> list[History]:
+        histories = super()._test_histories(holdout)
+        if self._watched is None:
+            return histories
+        events = holdout.truths
+        starts = events.timestamps[events.offsets[holdout.test_users]]
+        behaviours = self._watched.at(np.array(holdout.user_ids, object), starts)
+        return [
+            replace(_with_behaviour(past, behaviour), request_time=int(start))
+            for past, behaviour, start in zip(histories, behaviours, starts, strict=True)
+        ]
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        ids = Metadata(self._behaviour_of, {}).to_arrays()
+        return {f"behaviour_of.{name}": array for name, array in ids.items()} | {
+            "behaviours": self._behaviours,
+            "newest": np.array([self.newest_]),
+            "scored": self.scored_,
+            "values": self.values_,
+            "expires": self.expires_,
+            "repeat_after": self.repeat_after_,
+            "means": self._means,
+            "scales": self._scales,
+            "intercepts": self._model.intercepts,
+            "shared": self._model.shared,
+            "own": self._model.own,
+        }
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        prefix = "behaviour_of."
+        self._behaviour_of = Metadata.from_arrays(
+            {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
+        ).ids
+        self._behaviours, self._watched = tensors["behaviours"], None
+        self.newest_, self.scored_ = int(tensors["newest"][0]), tensors["scored"]
+        self.values_, self.expires_ = tensors["values"], tensors["expires"]
+        self.repeat_after_ = tensors["repeat_after"]
+        self._means, self._scales = tensors["means"], tensors["scales"]
+        self._model = Propensity(tensors["intercepts"], tensors["shared"], tensors["own"])
+
+
+def offers_of(interactions: Interactions, period: int) -> Offers:
+    """Return the offers in action interactions: events of a user with an action that lie within
+    ``period`` seconds of the first of them belong together."""
+    taken = was_taken(interactions.event_types, len(interactions))
+    rows: list[tuple[int, int, int, list[float], bool]] = []
+    for user in range(len(interactions.users)):
+        span = interactions.rows_of(user)
+        open_offers: dict[int, int] = {}
+        counts: dict[tuple[int, bool], int] = {}
+        for row in range(span.start, span.stop):
+            action, time = int(interactions.item_codes[row]), int(interactions.timestamps[row])
+            place = open_offers.get(action)
+            if place is None or time - rows[place][2] > period:
+                open_offers[action] = place = len(rows)
+                own = [counts.get((action, success), 0) for success in (True, False)]
+                every = [
+                    sum(n for (_, success), n in counts.items() if success == wanted)
+                    for wanted in (True, False)
+                ]
+                rows.append((user, action, time, [*own, *every], False))
+            if taken[row]:
+                rows[place] = (*rows[place][:4], True)
+            key = (action, bool(taken[row]))
+            counts[key] = counts.get(key, 0) + 1
+    columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
+    return Offers(
+        np.array(columns[0], np.int64),
+        np.array(columns[1], np.int64),
+        np.array(columns[2], np.int64),
+        np.log1p(np.array(columns[3], np.float64).reshape(len(rows), 4)),
+        np.array(columns[4], bool),
+    )
+
+
+def _past_features(codes: np.ndarray, taken: np.ndarray, actions: int) -> np.ndarray:
+    """Return what a user has done with actions, (actions, 4), as :class:`Offers` has it."""
+    own = [np.bincount(codes[taken == success], minlength=actions) for success in (True, False)]
+    every = [np.full(actions, counts.sum()) for counts in own]
+    return np.log1p(np.column_stack([*own, *every]).astype(np.float64))
+
+
+def _has_enough_events(interactions: Interactions, newest: int) -> np.ndarray:
+    recent = interactions.timestamps >= newest - RECENT_SECONDS
+    taken = was_taken(interactions.event_types, len(interactions))
+    size = len(interactions.items)
+    codes = interactions.item_codes
+    yes, no = (
+        np.bincount(codes[recent & (taken == success)], minlength=size) for success in (True, False)
+    )
+    return (yes >= LEAST_EVENTS) & (no >= LEAST_EVENTS)
+
+
+def _with_behaviour(past: History, behaviour: np.ndarray) -> History:
+    return replace(past, user={**past.user, BEHAVIOUR: behaviour})
