@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from personalens.control.datasets import dataset_folder, dataset_schema
 from personalens.control.solution_config import chosen_columns
 from personalens.control.training_columns import read_metadata, trainable_context
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.interactions import ITEM_ID, TIMESTAMP, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 
 if TYPE_CHECKING:
@@ -51,9 +53,16 @@ class GroupDatasets:
         return self._files[INTERACTIONS].read_interactions()
 
     def action_interactions(self) -> Interactions:
-        """Return the Action_Interactions dataset, in which actions stand for items."""
+        """Return the Action_Interactions dataset, in which actions stand for items; without data
+        no events."""
+        if ACTION_INTERACTIONS not in self:
+            return Interactions.from_frame(pd.DataFrame({USER_ID: [], ITEM_ID: [], TIMESTAMP: []}))
         frame = self._files[ACTION_INTERACTIONS].read().to_pandas()
         return Interactions.from_frame(frame.rename(columns={ACTION_ID: ITEM_ID}))
+
+    def actions(self) -> Metadata:
+        """Return the Actions dataset, all of it: an action without an expiration is complete."""
+        return Metadata.from_frame(self._files[ACTIONS].read().to_pandas(), ACTION_ID)
 
     def metadata(self, dataset_type: str) -> Metadata | None:
         """Return what may train of a dataset of items, users or actions; None without data."""

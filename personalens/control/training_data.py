@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personalens.control.group_datasets import (
-    ACTION_INTERACTIONS,
     ACTIONS,
     INTERACTIONS,
     ITEMS,
@@ -47,20 +46,24 @@ class TrainingData:
         The metadata that may train; None without such a dataset.
     catalogue_size
         Distinct items of the Interactions and Items datasets together, for coverage.
+    behaviour
+        For a recipe that recommends actions: the item interactions. None for all others.
     """
 
     interactions: Interactions
     items: Metadata | None
     users: Metadata | None
     catalogue_size: int
+    behaviour: Interactions | None = None
 
-    def tables(self, entry: RecipeEntry) -> dict[str, Metadata | None]:
-        """Return the metadata that a recipe reads, as keyword arguments of its ``fit``."""
+    def tables(self, entry: RecipeEntry) -> dict[str, Any]:
+        """Return what a recipe reads beside its events, as keyword arguments of its ``fit``."""
         read = {name.upper() for name in entry.dataset_types}
-        return {
+        tables = {
             "items": self.items if read & {ITEMS, ACTIONS} else None,
             "users": self.users if USERS in read else None,
         }
+        return tables if self.behaviour is None else tables | {"behaviour": self.behaviour}
 
 
 def load_training_data(
@@ -193,20 +196,21 @@ def check_minimums(interactions: Interactions, event_type: str | None, imported:
 
 
 def _load_action_data(datasets: GroupDatasets) -> TrainingData:
-    for needed, name in ((ACTIONS, "Actions"), (ACTION_INTERACTIONS, "Action_Interactions")):
-        if needed not in datasets:
-            raise JobFailed(
-                f"Nothing has been imported into the {name} dataset, and a recipe that recommends "
-                "actions learns from it. Create a dataset import job first."
-            )
-    interactions = datasets.interactions()
-    check_minimums(interactions, None, len(interactions))
+    """Without action interactions all actions have the score 0.0, as in the service."""
+    if ACTIONS not in datasets:
+        raise JobFailed(
+            "Nothing has been imported into the Actions dataset, and a recipe that recommends "
+            "actions learns from it. Create a dataset import job first."
+        )
+    behaviour = datasets.interactions()
+    check_minimums(behaviour, None, len(behaviour))
     events = datasets.action_interactions()
     return TrainingData(
-        _with_trainable_context(datasets, ACTION_INTERACTIONS, events),
-        datasets.metadata(ACTIONS),
+        replace(events, context={}),
+        datasets.actions(),
         datasets.metadata(USERS),
         datasets.size_with(events, ACTIONS),
+        behaviour=behaviour,
     )
 
 

@@ -20,9 +20,11 @@ from personalens.datasets.metadata import Metadata
 from personalens.evaluation.action_metrics import action_metrics, area_under_curve
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.recipes.base import RANK, SCORE, Recipe
+from personalens.training.progress import Progress, ignore_progress, within
 
 ACTION_ID = "ACTION_ID"
 TAKEN, DEFAULT_ACTIONS, LIST_LENGTH = "taken", 5, 25
+FIRST, SECOND = "training without the hold-out", "training on all data"
 
 
 def was_taken(event_types: np.ndarray | None, events: int) -> np.ndarray:
@@ -45,12 +47,14 @@ class ActionRecipe(Recipe):
     has_cold_items = True
 
     values_: np.ndarray
+    behaviour: Interactions | None = None
 
     def fit(
         self,
         interactions: Interactions | pd.DataFrame,
         *,
         items: Metadata | pd.DataFrame | None = None,
+        behaviour: Interactions | None = None,
         **options: Any,
     ) -> Self:
         """Train and return self, as every recipe; tables may have ACTION_ID in place of ITEM_ID.
@@ -62,10 +66,41 @@ class ActionRecipe(Recipe):
             Viewed).
         items
             The actions: ACTION_ID and metadata.
+        behaviour
+            What users did with items; None: they are told apart by action interactions alone.
         options
             See :meth:`~personalens.recipes.base.Recipe.fit`.
         """
+        self.behaviour = behaviour
         return super().fit(_with_item_id(interactions), items=_with_item_id(items), **options)
+
+    def refit(self, interactions: Interactions | pd.DataFrame, **options: Any) -> Self:
+        """Return a new model trained on other action interactions and the same behaviour."""
+        fresh = type(self)(self.config, seed=self.seed, device=self.device)
+        return fresh.fit(interactions, **({"behaviour": self.behaviour} | options))
+
+    def fit_and_refit(
+        self,
+        interactions: Interactions,
+        everything: Interactions,
+        *,
+        items: Metadata | pd.DataFrame | None = None,
+        behaviour: Interactions | None = None,
+        progress: Progress = ignore_progress,
+        **options: Any,
+    ) -> Self:
+        """Fit on a part of the action interactions, and return a new model of all of them."""
+        tables = {"items": items, "behaviour": behaviour, **options}
+        self.fit(interactions, progress=within(progress, 0.0, 0.5, FIRST), refit=False, **tables)
+        return self.refit(everything, progress=within(progress, 0.5, 1.0, SECOND), **tables)
+
+    @classmethod
+    def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> ServiceHoldout:
+        """Return the default's split; everything trains while there is too little to split."""
+        if np.count_nonzero(np.diff(interactions.offsets) >= 2) > 1:
+            return super().hold_out(interactions, seed=seed)
+        nothing = interactions.select(np.zeros(len(interactions), bool))
+        return ServiceHoldout(interactions, nothing, nothing, np.zeros(0, np.int32))
 
     def recommend(
         self, users: Sequence[str], *, k: int = DEFAULT_ACTIONS, exclude_seen: bool = False
@@ -103,7 +138,7 @@ class ActionRecipe(Recipe):
         A test user's truths are the actions taken among the newest 10 % of their action events.
         """
         self._check_fitted()
-        scores = np.stack([self.score([past])[0] for past in self._test_histories(holdout)])
+        scores = self.score(self._test_histories(holdout))
         ranked = np.full((len(scores), LIST_LENGTH), -1)
         for row, own in enumerate(scores):
             best = self.best_actions(own, LIST_LENGTH)

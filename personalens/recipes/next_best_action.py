@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,8 +64,6 @@ class NextBestAction(ActionRecipe):
 
     Attributes
     ----------
-    behaviour
-        Item interactions, to be set before ``fit``; None: users are told apart by actions alone.
     scored_
         (actions,) bool: whether the action has a score.
     newest_
@@ -83,7 +81,6 @@ class NextBestAction(ActionRecipe):
     name = "aws-next-best-action"
     Config = NextBestActionConfig
     needs_events = False
-    behaviour: Interactions | None = None
 
     def _fit(
         self,
@@ -103,12 +100,6 @@ class NextBestAction(ActionRecipe):
         offers = offers_of(interactions, self.config.action_optimization_period * DAY)
         self._learn(offers, interactions.users, len(interactions.items))
         progress(ProgressEvent("weighing actions", 1.0))
-
-    def refit(self, interactions: Any, **options: Any) -> Self:
-        """Return a new model trained on other action interactions and the same behaviour."""
-        fresh = type(self)(self.config, seed=self.seed, device=self.device)
-        fresh.behaviour = self.behaviour
-        return fresh.fit(interactions, **options)
 
     def history(self, user_id: str) -> History:
         """Return a user's action events; what they do with items is in ``user``."""

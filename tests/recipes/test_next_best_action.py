@@ -83,9 +83,8 @@ def test_what_users_do_with_items_tells_who_takes_what():
         if user < 240:
             rows.append((f"u{user}", "brew course", "Taken" if taken else "Not Taken", 10 * DAY))
     clicks = pd.DataFrame(clicks, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
-    model = NextBestAction()
-    model.behaviour = Interactions.from_frame(clicks)
-    model = model.fit(events(*rows)).refit(events(*rows))
+    behaviour = Interactions.from_frame(clicks)
+    model = NextBestAction().fit(events(*rows), behaviour=behaviour).refit(events(*rows))
     fresh = [f"u{user}" for user in range(240, 300)]  # have never been offered anything
     found = model.recommend(fresh).set_index("USER_ID").SCORE
     assert found[fresh[1::2]].mean() == pytest.approx(0.8, abs=0.1)
@@ -127,3 +126,13 @@ def test_equal_propensities_go_by_value():
     best = NextBestAction().fit(table, items=offered).recommend(["anyone"])
     assert best.ACTION_ID.tolist() == ["join", "card", "app"]
     assert best.SCORE.tolist()[1:] == [0.0, 0.0]
+
+
+def test_without_action_interactions_it_can_still_be_trained_and_measured():
+    offered = pd.DataFrame({"ACTION_ID": ["join", "app"], "VALUE": [1, 2]})
+    nothing = Interactions.from_frame(events().rename(columns={"ACTION_ID": "ITEM_ID"}))
+    holdout = NextBestAction.hold_out(nothing)
+    measured = NextBestAction()
+    model = measured.fit_and_refit(holdout.train, nothing, items=offered)
+    assert set(measured.measure(holdout).values()) == {0.0}
+    assert model.recommend(["anyone"]).ACTION_ID.tolist() == ["app", "join"]
