@@ -5,8 +5,10 @@ Amazon Personalize Runtime: GetRecommendations, GetPersonalizedRanking, GetActio
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,9 +34,17 @@ if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
 
 DEFAULT_RESULTS, MAX_RESULTS = 25, 500
+DEFAULT_ACTIONS, MAX_ACTIONS = 5, 100
 DEFAULT_PROMOTED = 25
 """Percent of a list that a promotion takes which does not say; the service's is not documented."""
 RANKING, RELATED, POPULAR = "PERSONALIZED_RANKING", "RELATED_ITEMS", "POPULAR_ITEMS"
+ACTIONS = "PERSONALIZED_ACTIONS"
+OTHER_OPERATIONS = {
+    RANKING: "call GetPersonalizedRanking with an inputList",
+    ACTIONS: "call GetActionRecommendations",
+    "USER_SEGMENTATION": "it answers batch segment jobs only",
+}
+"""What a campaign's recipe is for, where that is not GetRecommendations."""
 
 
 class _Shaping(NamedTuple):
@@ -95,10 +105,9 @@ class PersonalizeRuntimeProvider:
         _check_count("numResults", numResults, least=0)
         deployment = self._deployments.require(campaign_arn)
         model = deployment.model
-        if model.recipe_type == RANKING:
+        if other := OTHER_OPERATIONS.get(model.recipe_type):
             raise InvalidInputException(
-                f"Campaign {campaign_arn} uses {model.name}, a {RANKING} recipe: call "
-                "GetPersonalizedRanking with an inputList."
+                f"Campaign {campaign_arn} uses {model.name}, a {model.recipe_type} recipe: {other}."
             )
         if model.recipe_type == RELATED:
             if not itemId:
@@ -155,17 +164,53 @@ class PersonalizeRuntimeProvider:
         add_metadata(ranked, metadataColumns, deployment, self._tables, asked_for=count)
         return _reply("personalizedRanking", ranked)
 
-    def get_action_recommendations(self, **request: Any) -> dict[str, Any]:
-        """Not there yet: no recipe of type PERSONALIZED_ACTIONS exists.
+    def get_action_recommendations(
+        self,
+        *,
+        campaignArn: str,
+        userId: str,
+        numResults: int = DEFAULT_ACTIONS,
+        filterArn: str | None = None,
+        filterValues: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Return the actions that a user will most likely take, each with its probability.
+
+        An action without enough action interactions has a score of 0.0; one that has expired, or is
+        not due again for this user, is left out.
 
         Raises
         ------
+        InvalidInputException
+            If the campaign's recipe does not recommend actions, userId is empty, or numResults is
+            above 100.
+        ResourceNotFoundException
+            If the campaign does not exist or is not ACTIVE.
         OperationNotImplemented
-            Always.
+            For a filter: there are none of actions yet.
         """
-        raise OperationNotImplemented(
-            "GetActionRecommendations is not implemented in PersonaLens yet: it needs the recipe "
-            "aws-next-best-action."
+        _check_count("numResults", numResults, least=0, most=MAX_ACTIONS)
+        deployment = self._deployments.require(campaignArn)
+        model = deployment.model
+        if model.recipe_type != ACTIONS:
+            raise InvalidInputException(
+                f"Campaign {campaignArn} uses {model.name}, a {model.recipe_type} recipe, and only "
+                f"a {ACTIONS} recipe recommends actions: call GetRecommendations."
+            )
+        if not userId:
+            raise _missing_input("userId", campaignArn, model.name)
+        if filterArn or filterValues:
+            raise OperationNotImplemented(
+                "Filters of actions are not implemented in PersonaLens yet: leave out filterArn."
+            )
+        state = self._histories.state(model, userId)
+        history = replace(state.history, request_time=int(time.time()))
+        scores = model.score([history])[0]
+        return _reply(
+            "actionList",
+            [
+                {"actionId": model.items_.ids[code], "score": float(scores[code])}
+                for code in model.best_actions(scores, numResults)
+            ],
         )
 
     def _list(
@@ -236,9 +281,9 @@ def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:
     return campaign_arn
 
 
-def _check_count(what: str, count: int, *, least: int) -> None:
-    if not least <= count <= MAX_RESULTS:
-        raise InvalidInputException(f"{what} is {count}; allowed: {least} to {MAX_RESULTS}.")
+def _check_count(what: str, count: int, *, least: int, most: int = MAX_RESULTS) -> None:
+    if not least <= count <= most:
+        raise InvalidInputException(f"{what} is {count}; allowed: {least} to {most}.")
 
 
 def _missing_input(name: str, campaign_arn: str, recipe: str) -> InvalidInputException:

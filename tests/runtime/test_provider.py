@@ -13,7 +13,6 @@ from personalens.recipes.base import Recipe, RecipeConfig
 from personalens.recipes.catalog import RecipeEntry
 from personalens.service_errors import (
     InvalidInputException,
-    OperationNotImplemented,
     ResourceNotFoundException,
 )
 
@@ -249,11 +248,6 @@ def test_the_input_that_the_recipe_needs_must_be_there(service, related, tastes)
 def test_more_than_500_results_are_refused(service, popular, asked):
     with pytest.raises(InvalidInputException, match="numResults"):
         service.get_recommendations(campaignArn=popular, numResults=asked)
-
-
-def test_actions_are_not_there_yet(service):
-    with pytest.raises(OperationNotImplemented, match="aws-next-best-action"):
-        service.get_action_recommendations(campaignArn=MISSING, userId="u")
 
 
 def test_only_an_active_campaign_answers(service, films, popular, waiting):
