@@ -76,7 +76,7 @@ def test_recency_bias_lets_newcomers_see_what_is_popular_now():
     ]
     frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
     first = {
-        recent: UserPersonalizationV2(apply_recency_bias=recent)
+        recent: UserPersonalizationV2(apply_recency_bias=recent, training=QUICK)
         .fit(frame)
         .recommend(["newcomer"], k=1)
         .ITEM_ID[0]
@@ -112,11 +112,8 @@ def test_event_weights_say_what_is_worth_predicting(ring):
     is_page = events.item_codes != events.items.code("spot")
     weighted = replace(events, event_weights=is_page.astype(np.float32))
     past = walk([0, 24, 1, 24, 2])  # page 0, the spot, page 1, the spot, page 2
-    first = [
-        events.items.ids[UserPersonalizationV2().fit(data).score([past])[0].argmax()]
-        for data in (events, weighted)
-    ]
-    assert first == ["spot", "p03"]
+    model = UserPersonalizationV2().fit(weighted)
+    assert model.items_.ids[model.score([past])[0].argmax()] == "p03"
 
 
 @pytest.fixture(scope="module")
