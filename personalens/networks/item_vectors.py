@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,11 +37,6 @@ class ItemVectors(nn.Module):
         What is known of the items; None: nothing, and every item has its own part only.
     values
         Number of values of all fields together.
-    withheld
-        Share of items whose own part is withheld at a training step, so that the fields alone give
-        a sensible vector: that is all there is of an item that nobody has had.
-    rng
-        Of what is withheld.
 
     Notes
     -----
@@ -53,8 +47,11 @@ class ItemVectors(nn.Module):
     With a user's vector q, which may be a sum of vectors itself, e(j) . q + bias(j) adds up all
     products between the two sides' parts: a factorisation machine (Rendle, "Factorization
     Machines", ICDM 2010) between a history and the metadata of items, as in Ma et al.,
-    "Temporal-Contextual Recommendation in Real-Time" (KDD 2020). Withholding: Volkovs, Yu and
-    Poutanen, "DropoutNet: Addressing Cold Start in Recommender Systems" (NeurIPS 2017).
+    "Temporal-Contextual Recommendation in Real-Time" (KDD 2020).
+
+    Withholding some items' own parts in training, so that the fields learn to stand alone (Volkovs
+    et al., "DropoutNet", NeurIPS 2017), made both known and unknown items worse here: start values
+    that a regression on the fields explains do that work already.
     """
 
     def __init__(
@@ -64,13 +61,10 @@ class ItemVectors(nn.Module):
         *,
         fields: FieldValues | None = None,
         values: int = 0,
-        withheld: float = 0.0,
-        rng: np.random.Generator | None = None,
     ):
         super().__init__()
         self.own = nn.Embedding(items + 1, width)
         self.own_bias = nn.Parameter(torch.zeros(items))
-        self._withheld, self._rng = withheld, rng
         self._whole: Output | None = None  # while weights do not change
         self.has_fields = fields is not None
         if fields is not None:
@@ -97,8 +91,7 @@ class ItemVectors(nn.Module):
         if not self.has_fields:
             return self.own(codes)
         items, places = torch.unique(codes, return_inverse=True)
-        own = self._some(self.own(items))
-        return functional.embedding(places, own + self.of_fields(items)[:, :-1])
+        return functional.embedding(places, self.own(items) + self.of_fields(items)[:, :-1])
 
     def output(self, codes: Tensor | None = None) -> Output:
         """Return vectors and biases of all items, or of some: (k,) codes."""
@@ -110,7 +103,7 @@ class ItemVectors(nn.Module):
             return Output(own, bias)
         if codes is None and self._whole is not None:
             return self._whole
-        sums = self._some(torch.cat([own, bias[:, None]], 1))
+        sums = torch.cat([own, bias[:, None]], 1)
         sums = sums + self.of_fields(slice(self.size) if codes is None else codes)
         output = Output(sums[:, :-1], sums[:, -1])
         if codes is None and not (self.training or torch.is_grad_enabled()):
@@ -127,9 +120,3 @@ class ItemVectors(nn.Module):
         return functional.embedding_bag(
             self.codes[items], self.field, mode="sum", per_sample_weights=self.weights[items]
         )
-
-    def _some(self, own: Tensor) -> Tensor:
-        if not (self.training and self._withheld):
-            return own
-        kept = self._rng.random((len(own), 1)) >= self._withheld
-        return own * torch.from_numpy(kept).to(own)

@@ -19,10 +19,9 @@ class HRNNMetadata(HRNN):
       history, before the product with the items: a factorisation machine between
       {history, user fields, context} and {item, item fields}.
 
-    In training the request's context is withheld from a part of the events, and a tenth of the
-    items are, at each step, their metadata alone: so a request without context, and an item that
-    few have had, are answered well too. A value that training had not met, or met less than five
-    times, counts as missing.
+    In training the request's context is withheld from a part of the events: so a request without
+    one is answered well too. A value that training had not met, or met less than five times, counts
+    as missing.
 
     Parameters and attributes: as :class:`~personalens.recipes.hrnn.HRNN`.
 

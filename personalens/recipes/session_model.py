@@ -47,8 +47,8 @@ WINDOW, CONTEXT = 200, 20
 FULL_SOFTMAX_ITEMS = 5_000
 CERTAIN_CANDIDATES = 1024
 SCORE_BATCH = 128
-OWN_WITHHELD, QUERY_WITHHELD = 0.1, 0.25
-"""Shares of the training in which items are their metadata alone, and requests tell nothing."""
+QUERY_WITHHELD = 0.25
+"""Share of the training in which requests tell nothing of their context and user."""
 FEW_EVENTS = 10.0
 """An item with so many events counts half where metadata are to explain the start vectors."""
 
@@ -272,8 +272,6 @@ def _network(
         ITEM_VECTOR_SIZE,
         fields=fields,
         values=values,
-        withheld=OWN_WITHHELD,
-        rng=rng,
     )
     sizes = list(reader.query_sizes.values())
     query = None

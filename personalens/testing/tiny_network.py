@@ -30,7 +30,7 @@ def tiny_network(
     values of each feature of a request."""
     rng = np.random.default_rng(0) if rng is None else rng
     values = 0 if fields is None else int(fields.codes.max()) + 1
-    vectors = ItemVectors(items, width, fields=fields, values=values, withheld=withheld, rng=rng)
+    vectors = ItemVectors(items, width, fields=fields, values=values)
     encoder = RecurrentEncoder(width, hidden_size, truncate=truncate, drop=Dropout(dropout, rng))
     query = None
     if query_sizes:
