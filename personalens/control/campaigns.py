@@ -32,6 +32,8 @@ from personalens.service_errors import InvalidInputException, ResourceInUseExcep
 
 __all__ = ["CAMPAIGN_HANDLER", "CampaignOperations"]
 
+INFLUENCED = ("rankingInfluence", ("aws-semantic-similarity",))
+
 
 class CampaignOperations:
     """Operations on campaigns."""
@@ -164,7 +166,7 @@ def _require_version(reader: ResourceReader, arn: str) -> Resource:
 def _check_config(config: dict[str, Any] | None, asked: str | None, version: Resource) -> None:
     config = config or {}
     recipe = arns.parse(version.body["recipeArn"]).name
-    for member, recipes in ((EXPLORATION, EXPLORING_RECIPES), ("rankingInfluence", ())):
+    for member, recipes in ((EXPLORATION, EXPLORING_RECIPES), INFLUENCED):
         if member in config and recipe not in recipes:
             raise InvalidInputException(
                 f"campaignConfig.{member} does not apply to the recipe {recipe}; leave it out."

@@ -112,8 +112,11 @@ class PersonalizeRuntimeProvider:
         if model.recipe_type == RELATED:
             if not itemId:
                 raise _missing_input("itemId", campaign_arn, model.name)
-            codes = np.array([model.items_.code(itemId)])  # -1, unknown, means popular items
-            scores = model.score_related(codes)[0]
+            code = model.items_.code(itemId)  # -1, unknown, means popular items
+            if influence := deployment.config.get("rankingInfluence"):
+                scores = model.influenced(code, influence)
+            else:
+                scores = model.score_related(np.array([code]))[0]
         elif not userId and model.recipe_type != POPULAR:
             raise _missing_input("userId", campaign_arn, model.name)
         else:

@@ -80,6 +80,25 @@ def test_a_film_that_nobody_saw_is_related_by_its_text(service, described_films)
     assert {int(item["itemId"].removeprefix("film-")) % 4 for item in answer["itemList"]} == {0}
 
 
+def test_a_campaign_lets_popularity_influence_the_order(service, described_films):
+    version, _ = metrics_of(service, described_films, "aws-semantic-similarity")
+
+    def listed(name, **config):
+        arn = service.create_campaign(name=name, solutionVersionArn=version, campaignConfig=config)[
+            "campaignArn"
+        ]
+        answer = service.get_recommendations(campaignArn=arn, itemId="film-0", numResults=10)
+        return [item["itemId"] for item in answer["itemList"]]
+
+    viewers = described_films.frame.groupby("ITEM_ID").USER_ID.nunique()
+
+    def mean_viewers(films):
+        return viewers.reindex(films, fill_value=0).mean()
+
+    influenced = listed("influenced", rankingInfluence={"POPULARITY": 1.0})
+    assert mean_viewers(influenced) > mean_viewers(listed("plain"))
+
+
 def test_a_trend_is_looked_for_at_the_frequency_of_the_solution(service, films):
     config = {"featureTransformationParameters": {"trend_discovery_frequency": "1 day"}}
     version, _ = metrics_of(service, films, "aws-trending-now", solutionConfig=config)
