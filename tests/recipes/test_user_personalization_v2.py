@@ -42,7 +42,8 @@ def ring() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def ring_models(ring) -> dict[bool, UserPersonalizationV2]:
     return {
-        bias: UserPersonalizationV2(apply_recency_bias=bias).fit(ring) for bias in (True, False)
+        True: UserPersonalizationV2().fit(ring),
+        False: UserPersonalizationV2(apply_recency_bias=False, training=QUICK).fit(ring),
     }
 
 
