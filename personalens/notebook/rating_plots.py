@@ -42,8 +42,8 @@ def rmse_chart(
         marker, colour = MARKERS[number % len(MARKERS)], COLOURS[number % len(COLOURS)]
         ax.plot(known, places, marker, color=colour, label=series, markersize=7)
         for value, place in zip(known, places, strict=True):
-            spot = (value, place - 0.16)
-            ax.text(*spot, f"{value:.3f}", color=colour, size=7, ha="center", va="bottom")
+            side, edge = ((-0.16, "bottom"), (0.16, "top"))[number % 2]  # neighbours stay legible
+            ax.text(value, place + side, f"{value:.3f}", color=colour, size=7, ha="center", va=edge)
     ax.set_yticks(range(len(models)), models)
     ax.set_ylim(len(models) - 0.5, -0.7)
     ax.set(xlabel="RMSE of the rating, one step ahead (less is better)")
