@@ -82,6 +82,7 @@ class Hyperparameter:
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str, ...] = ()
+    hpo_only: bool = False
 
 
 def hyperparameter_table(entry: RecipeEntry) -> list[Hyperparameter]:
@@ -133,6 +134,11 @@ def parse_hyperparameters(
         for key in values:
             if key not in table or table[key].group != group:
                 raise ValueError(_misplaced_key(entry.name, group, key, allowed, key in table))
+            if table[key].hpo_only:
+                raise ValueError(
+                    f"{entry.name} takes {key} through a range in hpoConfig only: leave it out of "
+                    "algorithmHyperParameters, or tune it with performHPO."
+                )
     try:
         return entry.config(**given[ALGORITHM], **given[FEATURE_TRANSFORMATION])
     except ValidationError as error:
@@ -207,6 +213,7 @@ def _hyperparameter(name: str, field: FieldInfo) -> Hyperparameter:
         default=wire_string(field.default),
         description=field.description or "",
         tunable=bool(extra["tunable"]),
+        hpo_only=bool(extra.get("hpo_only", False)),
         values=values,
         **bounds,
     )

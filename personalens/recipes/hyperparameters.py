@@ -13,11 +13,13 @@ def hyperparameter(
     *,
     tunable: bool = False,
     group: Literal["algorithm", "featureTransformation"] = "algorithm",
+    hpo_only: bool = False,
     **bounds: Any,
 ) -> Any:
-    """Declare a hyperparameter: default, range (``ge=``, ``le=``), whether HPO may tune it, and
-    whether the service takes it in algorithmHyperParameters or featureTransformationParameters."""
-    extra = {"tunable": tunable, "group": group}
+    """Declare a hyperparameter: default, range (``ge=``, ``le=``), whether HPO may tune it,
+    whether the service takes it in algorithmHyperParameters or featureTransformationParameters, and
+    whether it takes it through HPO ranges only."""
+    extra = {"tunable": tunable, "group": group, "hpo_only": hpo_only}
     return Field(default=default, description=description, json_schema_extra=extra, **bounds)
 
 

@@ -36,10 +36,20 @@ class SimilarItemsConfig(RecipeConfig):
         le=1.0,
     )
     item_id_hidden_dim: int = hyperparameter(
-        100, "Numbers in the vector of an item's histories.", tunable=True, ge=30, le=200
+        100,
+        "Numbers in the vector of an item's histories.",
+        tunable=True,
+        hpo_only=True,
+        ge=30,
+        le=200,
     )
     item_metadata_hidden_dim: int = hyperparameter(
-        100, "Numbers in the vector of an item's metadata.", tunable=True, ge=30, le=200
+        100,
+        "Numbers in the vector of an item's metadata.",
+        tunable=True,
+        hpo_only=True,
+        ge=30,
+        le=200,
     )
 
 

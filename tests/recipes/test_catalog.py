@@ -161,6 +161,13 @@ def test_mistakes_are_named(algorithm, feature_transformation, message):
     assert message in str(caught.value)
 
 
+def test_what_only_hpo_may_choose_cannot_be_set():
+    entry = catalog.get("aws-similar-items")
+    with pytest.raises(ValueError, match="takes item_id_hidden_dim through a range in hpoConfig"):
+        catalog.parse_hyperparameters(entry, {"item_id_hidden_dim": "64"})
+    assert entry.config(**{"item_id_hidden_dim": "64"}).item_id_hidden_dim == 64
+
+
 def test_a_recipe_without_hyperparameters_says_so():
     with pytest.raises(ValueError, match=r"no parameter 'x' .* \(none is allowed\)"):
         catalog.parse_hyperparameters(catalog.get("aws-popularity-count"), {"x": "1"})
