@@ -42,6 +42,8 @@ class TransformerRecipe(SessionRecipe):
       training. Amazon Personalize: ``eventsConfig``.
     * One block, 64 wide: on validation events of ml-100k two blocks, or 128 columns, were no better
       and took half as long again or twice as long.
+    * It is no better than aws-hrnn on thin data: with metadata, next item, NDCG@10 is 0.121 on
+      ml-100k (three seeds; aws-hrnn 0.136) and 0.084 on ml-latest-small (two; aws-hrnn 0.086).
     """
 
     Config = UserPersonalizationV2Config
