@@ -21,21 +21,7 @@ def _rows(lab: LabSession, rows: Any, films: int) -> str:
     return f"{int(is_film[:, :-1].sum()):,} lessons in {len(rows)} rows."
 
 
-@check("10b", hint="run the cell of the network again.")
-def _scores_all_films(lab: LabSession, network: Any, films: int) -> str:
-    import torch
-
-    rows, untrained = torch.full((2, 7), films), network().eval()
-    scores = untrained(rows)
-    if tuple(scores.shape) != (2, 7, films):
-        raise NotYet(f"scores for two rows of seven films have the shape {tuple(scores.shape)}.")
-    rows[:, -1] = 0
-    if not torch.equal(untrained(rows)[:, :-1], scores[:, :-1]):
-        raise NotYet("a later film changes an earlier score.")
-    return f"{films} scores after each film."
-
-
-@check("10c", hint="run section 3 again, from the top.")
+@check("10b", hint="run section 3 again, from the top.")
 def _gains(lab: LabSession, gains: pd.DataFrame) -> str:
     ladder = gains.set_index("network")
     if not ladder["NDCG@10"].iloc[-1] > 1.5 * ladder["NDCG@10"].iloc[0]:
@@ -46,11 +32,19 @@ def _gains(lab: LabSession, gains: pd.DataFrame) -> str:
     return f"from {ladder['NDCG@10'].iloc[0]:.3f} to {ladder['NDCG@10'].iloc[-1]:.3f}."
 
 
-@check("10d", hint="run the cell with class Shuffled again.")
+@check("10c", hint="run the cell with class Shuffled again.")
 def _order(lab: LabSession, loss: float, error: float) -> str:
     if not loss > 2 * error:
         raise NotYet("losing the order should cost more than twice its error.")
     return "without the order the network recommends worse."
+
+
+@check("10d", hint="run section 5 again, from the top.")
+def _chart(lab: LabSession, chart: pd.DataFrame) -> str:
+    figures = chart.set_index("model")["RMSE"]
+    if not figures["HRNN"] < figures["rolling average"]:
+        raise NotYet("HRNN should be ahead of the rolling average.")
+    return f"from {figures['rolling average']:.3f} to {figures['HRNN']:.3f}."
 
 
 @check("10.1", hint="divide the numbers of network.film.weight by those of all parameters.")
@@ -60,13 +54,18 @@ def _share(lab: LabSession, share: Any, network: Any) -> str:
     return f"{whole:,} numbers, {float(share):.0%} of them in the films' vectors."
 
 
-@check("10.2", hint='reports are tables: leave_one_out_report(...)["NDCG@10"].mean().')
-def _dropout(lab: LabSession, figure: Any, gains: pd.DataFrame) -> str:
-    try:
-        value = float(figure)
-    except (TypeError, ValueError):
-        raise NotYet(f"this is a {type(figure).__name__}, not a number.") from None
-    if not 0 < value < 1:
-        raise NotYet(f"NDCG@10 lies between 0 and 1; this is {value:.3g}.")
-    before = gains["NDCG@10"].iloc[-1]
-    return f"{value:.3f} with a dropout of 0.1, {before:.3f} with 0.5."
+@check("10.2", hint="the errors are two numbers, that of the plain rolling average first.")
+def _two_errors(lab: LabSession, answer: Any, ratings: Any) -> str:
+    from personalens.evaluation.rating_baselines import RollingAverage, RollingMeans
+    from personalens.evaluation.rating_splits import rmse, split_newest_of_each_user
+
+    split = split_newest_of_each_user(ratings)
+    truths = [
+        rmse(split.errors(model.fit(split.train))) for model in (RollingAverage(), RollingMeans())
+    ]
+    if len(answer) != len(truths):
+        raise NotYet(f"there should be two numbers; these are {len(answer)}.")
+    for value, truth, what in zip(answer, truths, ("the first", "the second"), strict=True):
+        expect_near(value, truth, what=what)
+    verdict = "is" if truths[1] < truths[0] else "is not"
+    return f"{truths[0]:.3f} and {truths[1]:.3f}: the strong average {verdict} worth its settings."

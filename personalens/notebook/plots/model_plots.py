@@ -66,6 +66,8 @@ def ladder(
     errors: Sequence[float],
     *,
     label: str,
+    better: str = "right",
+    whose: str = "the gain",
     ax: Axes | None = None,
 ) -> Axes:
     """Plot one bar a step, each with the standard error of its gain over the step before.
@@ -76,8 +78,10 @@ def ladder(
         The steps from the first to the last, and how good each is.
     errors
         Standard errors of the gains; NaN where there is none.
-    label
-        What the figures are.
+    label, better
+        What the figures are, and in which direction they are better.
+    whose
+        What the errors belong to.
     """
     ax = new_axes(size=(7.5, 0.5 * len(names) + 1.0)) if ax is None else ax
     places = np.arange(len(names))
@@ -89,7 +93,7 @@ def ladder(
     ax.set_yticks(places, list(names))
     ax.invert_yaxis()
     ax.margins(x=0.12)
-    ax.set(xlabel=f"{label} (right is better); line: standard error of the gain", xlim=(0, None))
+    ax.set(xlabel=f"{label} ({better} is better); line: standard error of {whose}", xlim=(0, None))
     return ax
 
 
