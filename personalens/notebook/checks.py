@@ -8,6 +8,7 @@ runs to its end. The checks themselves are in :mod:`personalens.notebook.lab_che
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -70,7 +71,8 @@ def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
     from personalens.notebook import lab_checks  # noqa: F401  registers the checks
 
     if name not in CHECKS:
-        own = ", ".join(sorted(known for known in CHECKS if known.startswith(str(lab.number))))
+        of_lab = re.compile(rf"{lab.number}(\.\d+|[a-z])")
+        own = ", ".join(sorted(filter(of_lab.fullmatch, CHECKS)))
         raise ValueError(f"there is no check {name!r}; lab {lab.number:02d} has {own or 'none'}")
     found = CHECKS[name]
     if any(value is None or value is ... for value in answer):
