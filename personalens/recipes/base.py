@@ -23,17 +23,13 @@ from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics
-from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
+from personalens.recipes.artifact_files import read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
 from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
 from personalens.recipes.registry import RecipeType
-from personalens.recipes.saved_histories import (
-    event_type_names,
-    history_arrays,
-    newest_events,
-    restore_histories,
-)
+from personalens.recipes.saved_histories import newest_events
+from personalens.recipes.saved_models import from_artifact, to_artifact
 from personalens.recipes.training_tables import training_tables
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ignore_progress, within
@@ -337,24 +333,7 @@ class Recipe(ABC):
             If ``folder`` exists.
         """
         self._check_fitted()
-        events = self.interactions_
-        parts = {"model": self._tensors(), "history": history_arrays(events)}
-        for part, kept in (("user", self.users_), ("objective", self.objective_)):
-            if kept is not None:
-                parts[part] = kept.to_arrays()
-        arrays = {f"{part}.{n}": a for part, named in parts.items() for n, a in named.items()}
-        config = {
-            "recipe": self.name,
-            "config": self.config.model_dump(mode="json"),
-            "seed": self.seed,
-            "training_log": self.training_log_,
-        }
-        ids = {
-            "items": self.items_.ids.tolist(),
-            "users": events.users.ids.tolist(),
-            "event_types": event_type_names(events),
-        }
-        write_artifact(Path(folder), Artifact(config, ids, arrays))
+        write_artifact(Path(folder), to_artifact(self))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
@@ -367,22 +346,7 @@ class Recipe(ABC):
         ValueError
             If it holds another recipe's model.
         """
-        artifact = read_artifact(Path(folder))
-        config, ids = artifact.config, artifact.ids
-        if config["recipe"] != cls.name:
-            raise ValueError(f"{folder} holds a {config['recipe']} model, not {cls.name}")
-        model = cls(cls.Config(**config["config"]), seed=config["seed"], device=device)
-        model.training_log_ = config["training_log"]
-        model.items_ = IdMap(ids["items"])
-        model.interactions_ = restore_histories(
-            IdMap(ids["users"]), model.items_, ids["event_types"], artifact.part("history.")
-        )
-        if users := artifact.part("user."):
-            model.users_ = Metadata.from_arrays(users)
-        if objective := artifact.part("objective."):
-            model.objective_ = Objective.from_arrays(objective)
-        model._restore(artifact.part("model."))
-        return model
+        return from_artifact(cls, read_artifact(Path(folder)), folder, device)
 
     # -- inside ------------------------------------------------------------------------------
 
