@@ -22,6 +22,7 @@ METRICS = pd.DataFrame(
     {"popularity": [0.01, 0.1], "hrnn": [0.2, 0.3]},
     index=["coverage", "normalized_discounted_cumulative_gain_at_10"],
 )
+PLACES = pd.DataFrame({"catalogue": [3, 20, 1], "personal": [1, 2, 1]})
 EVENTS = pd.DataFrame({"USER_ID": ["b", "b", "a"], "HOURS": [0.0, 30.0, 0.0]})
 FIGURES = {
     "rank_curve": lambda ax: plots.rank_curve([5, 1, 3], ax=ax),
@@ -31,6 +32,7 @@ FIGURES = {
     "gap_histogram": lambda ax: plots.gap_histogram([0, 5, 4000], threshold=1800, ax=ax),
     "viewer_timelines": lambda ax: plots.viewer_timelines(EVENTS, ax=ax),
     "training_curve": lambda ax: plots.training_curve(LOG, "metric", label="NDCG", ax=ax),
+    "found_by_place": lambda ax: plots.found_by_place(PLACES, ax=ax),
     "metric_comparison": lambda ax: plots.metric_comparison(METRICS, ax=ax),
     "overlap_matrix": lambda ax: plots.overlap_matrix({"a": "xy", "b": "yz"}, ax=ax),
     "workflow_map": lambda ax: plots.workflow_map(ax=ax),
@@ -151,3 +153,10 @@ def test_a_ladder_shows_each_step_with_its_figure_and_the_error_of_its_gain():
     [lines] = [container for container in ax.containers if hasattr(container, "has_xerr")]
     [[start, end]] = [s[:, 0] for s in lines[2][0].get_segments() if s[0, 1] == 1]
     assert (round(start, 6), round(end, 6)) == (0.25, 0.35)
+
+
+def test_wanted_items_are_counted_from_the_first_place_on():
+    lines = plots.found_by_place(PLACES, most=4).get_lines()
+    assert [line.get_label() for line in lines] == ["catalogue", "personal"]
+    np.testing.assert_allclose(lines[0].get_ydata(), [1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    np.testing.assert_allclose(lines[1].get_ydata(), [2 / 3, 1, 1, 1])

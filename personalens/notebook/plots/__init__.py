@@ -19,6 +19,7 @@ from personalens.notebook.plots.model_plots import (
     overlap_matrix,
     training_curve,
 )
+from personalens.notebook.plots.ranking_plots import found_by_place
 from personalens.notebook.plots.workflow_plot import workflow_map
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "MARKERS",
     "concentration_curve",
     "events_over_time",
+    "found_by_place",
     "gap_histogram",
     "ladder",
     "metric_comparison",
