@@ -1,7 +1,7 @@
 # Needs only make and Python 3.11 or newer. Everything is installed into .venv, nothing beside it.
 #
 #   make run    the main job: labs 00 to 05 on real data    DATASET=ml-latest-small|ml-100k|sample
-#   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x"
+#   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x" WORKERS=2
 #   make lab    JupyterLab, opened on the first lab
 #   make outputs execute the labs and write back their outputs   LABS="04 05"
 #   make bench  ours and the peers measured (hours)          DATASET=ml-100k
@@ -14,6 +14,7 @@ DATASET ?=
 LABS ?=
 TORCH_BACKEND ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 # Notebooks run in labs/, so a relative folder is made absolute here.
 ifneq ($(filter-out /% ~%,$(firstword $(PERSONALENS_DATA))),)
@@ -40,7 +41,8 @@ run: $(STAMP)
 
 test: $(STAMP)
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile \
+	  --no-loadscope-reorder $(PYTEST_ARGS)
 
 lab: $(STAMP)
 	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb

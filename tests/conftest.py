@@ -35,6 +35,11 @@ INTERACTIONS_SCHEMA = {
 USERS, EVENTS_EACH, ITEMS = 60, 25, 40
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the labs, which take longest: with several workers nobody waits for them."""
+    items.sort(key=lambda item: "test_lab_runs" not in item.nodeid)
+
+
 class Service:
     """The three services on one home, with jobs done inside the call.
 
