@@ -95,6 +95,7 @@ def sources():
     for path in sorted((ROOT / "labs").glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        code = [re.sub(r"^%.*$", "", source, flags=re.MULTILINE) for source in code]  # magics
         yield str(path.relative_to(ROOT)), "\n".join(code)
 
 
