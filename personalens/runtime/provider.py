@@ -120,7 +120,7 @@ class PersonalizeRuntimeProvider:
         elif not userId and model.recipe_type != POPULAR:
             raise _missing_input("userId", campaign_arn, model.name)
         else:
-            scores = self._user_scores(deployment, userId, context, explores=True)
+            scores = self._user_scores(deployment, userId, context, recommends=True)
         shaping = _Shaping(filterArn, filterValues, promotions, userId, itemId)
         listed = self._list(deployment, scores, numResults, shaping)
         add_metadata(listed, metadataColumns, deployment, self._tables, asked_for=numResults)
@@ -253,21 +253,29 @@ class PersonalizeRuntimeProvider:
         user_id: str | None,
         context: Mapping[str, str] | None,
         *,
-        explores: bool = False,
+        recommends: bool = False,
     ) -> np.ndarray:
+        """Return (items,) scores; to recommend, explored, and without what is hidden from this
+        user."""
         model = deployment.model
         state = self._histories.state(model, user_id, context=context)
         scores = self._scores.of(model, deployment.solution_version_arn, state)
-        if not (explores and isinstance(model, ColdItemRecipe)):
+        if not recommends:
             return scores
-        settings = ExplorationSettings.from_campaign(deployment.config)
-        return model.explore(
-            scores,
-            state.history,
-            weight=settings.weight,
-            cutoff_days=settings.cutoff_days,
-            rng=self._chance.generator(),
-        )
+        if isinstance(model, ColdItemRecipe):
+            settings = ExplorationSettings.from_campaign(deployment.config)
+            scores = model.explore(
+                scores,
+                state.history,
+                weight=settings.weight,
+                cutoff_days=settings.cutoff_days,
+                rng=self._chance.generator(),
+            )
+        hidden = model.hidden_items(state.history)
+        if len(hidden):
+            scores = np.array(scores)
+            scores[hidden] = -np.inf
+        return scores
 
 
 def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:

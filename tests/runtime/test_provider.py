@@ -93,6 +93,20 @@ def ranking(service, films, monkeypatch):
     return deploy(service, films, "test-ranking")
 
 
+class ForgetSeen(RankByTaste):
+    """Recommends by taste, and hides what the user had."""
+
+    name = "test-forget"
+    recipe_type = "USER_PERSONALIZATION"
+
+    def hidden_items(self, history):
+        return np.unique(history.item_codes)
+
+
+class ForgetEntry(RecipeEntry):
+    recipe = ForgetSeen
+
+
 # -- lists ----------------------------------------------------------------------------------------
 
 
@@ -112,6 +126,19 @@ def test_a_list_has_25_items_unless_asked_otherwise(service, popular):
     for asked, given in ((None, 25), (0, 0), (1, 1), (40, 40), (500, 40)):
         options = {} if asked is None else {"numResults": asked}
         assert len(items(service.get_recommendations(campaignArn=popular, **options))) == given
+
+
+def test_what_a_recipe_hides_from_a_user_is_in_no_list_of_theirs(service, films, monkeypatch):
+    entry = ForgetEntry("test-forget", "tests:ForgetSeen", "test-forget", "none", "Forgets.")
+    monkeypatch.setitem(catalog.RECIPES, "test-forget", entry)
+    campaign = deploy(service, films, "test-forget")
+    for viewer in ("viewer-0", "viewer-7"):
+        answer = service.get_recommendations(campaignArn=campaign, userId=viewer, numResults=40)
+        seen = set(films.seen_by(viewer).index)
+        assert seen.isdisjoint(items(answer))
+        assert len(items(answer)) == 40 - len(seen)
+    newcomer = service.get_recommendations(campaignArn=campaign, userId="nobody", numResults=40)
+    assert len(items(newcomer)) == 40
 
 
 def test_related_items_are_those_that_the_recipe_finds(service, films, related):
