@@ -102,7 +102,7 @@ def exploration_bonus(
     References
     ----------
     Wang et al., "Context Uncertainty in Contextual Bandits with Applications to Recommender
-    Systems" (recurrent exploration networks), ICLR 2022.
+    Systems" (recurrent exploration networks), AAAI 2022.
 
     Examples
     --------

@@ -23,6 +23,7 @@ METRICS = pd.DataFrame(
     index=["coverage", "normalized_discounted_cumulative_gain_at_10"],
 )
 PLACES = pd.DataFrame({"catalogue": [3, 20, 1], "personal": [1, 2, 1]})
+REGRET = pd.DataFrame({"greedy": [0.0, 2.0], "thompson": [0.5, 0.75]})
 EVENTS = pd.DataFrame({"USER_ID": ["b", "b", "a"], "HOURS": [0.0, 30.0, 0.0]})
 FIGURES = {
     "rank_curve": lambda ax: plots.rank_curve([5, 1, 3], ax=ax),
@@ -35,6 +36,7 @@ FIGURES = {
     "found_by_place": lambda ax: plots.found_by_place(PLACES, ax=ax),
     "metric_comparison": lambda ax: plots.metric_comparison(METRICS, ax=ax),
     "overlap_matrix": lambda ax: plots.overlap_matrix({"a": "xy", "b": "yz"}, ax=ax),
+    "regret_curves": lambda ax: plots.regret_curves(REGRET, ax=ax),
     "workflow_map": lambda ax: plots.workflow_map(ax=ax),
 }
 

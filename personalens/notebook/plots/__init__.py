@@ -13,6 +13,7 @@ from personalens.notebook.plots.data_plots import (
     share_histogram,
     viewer_timelines,
 )
+from personalens.notebook.plots.exploration_plots import regret_curves
 from personalens.notebook.plots.model_plots import (
     ladder,
     metric_comparison,
@@ -34,6 +35,7 @@ __all__ = [
     "new_axes",
     "overlap_matrix",
     "rank_curve",
+    "regret_curves",
     "share_histogram",
     "training_curve",
     "viewer_timelines",
