@@ -24,6 +24,8 @@ METRICS = pd.DataFrame(
 )
 PLACES = pd.DataFrame({"catalogue": [3, 20, 1], "personal": [1, 2, 1]})
 REGRET = pd.DataFrame({"greedy": [0.0, 2.0], "thompson": [0.5, 0.75]})
+SEARCH = pd.DataFrame({"trial": [1, 2, 3], "discount": [0.5, 0.1, 0.7], "value": [0.2, None, 0.3]})
+WINNERS = pd.DataFrame({"in the search": [0.1, 0.2], "measured again": [0.1, 0.1]}, index=[1, 9])
 EVENTS = pd.DataFrame({"USER_ID": ["b", "b", "a"], "HOURS": [0.0, 30.0, 0.0]})
 FIGURES = {
     "rank_curve": lambda ax: plots.rank_curve([5, 1, 3], ax=ax),
@@ -37,6 +39,9 @@ FIGURES = {
     "metric_comparison": lambda ax: plots.metric_comparison(METRICS, ax=ax),
     "overlap_matrix": lambda ax: plots.overlap_matrix({"a": "xy", "b": "yz"}, ax=ax),
     "regret_curves": lambda ax: plots.regret_curves(REGRET, ax=ax),
+    "winner_by_trials": lambda ax: plots.winner_by_trials(WINNERS, label="NDCG", ax=ax),
+    "search_history": lambda ax: plots.search_history(SEARCH, label="NDCG", ax=ax),
+    "tried_values": lambda ax: plots.tried_values(SEARCH, "discount", label="NDCG", ax=ax),
     "workflow_map": lambda ax: plots.workflow_map(ax=ax),
 }
 
@@ -162,3 +167,12 @@ def test_wanted_items_are_counted_from_the_first_place_on():
     assert [line.get_label() for line in lines] == ["catalogue", "personal"]
     np.testing.assert_allclose(lines[0].get_ydata(), [1 / 3, 1 / 3, 2 / 3, 2 / 3])
     np.testing.assert_allclose(lines[1].get_ydata(), [2 / 3, 1, 1, 1])
+
+
+def test_the_best_trial_of_a_search_is_marked_and_cut_ones_leave_a_gap():
+    best_so_far, trials = plots.search_history(SEARCH, label="NDCG").lines
+    assert best_so_far.get_ydata().tolist() == [0.2, 0.2, 0.3]
+    assert np.isnan(trials.get_ydata()).tolist() == [False, True, False]
+    ax = plots.tried_values(SEARCH, "discount", label="NDCG")
+    assert [float(ax.lines[1].get_xdata()[0]), float(ax.lines[1].get_ydata()[0])] == [0.7, 0.3]
+    assert [text.get_text() for text in ax.texts] == ["1", "3"]

@@ -21,6 +21,11 @@ from personalens.notebook.plots.model_plots import (
     training_curve,
 )
 from personalens.notebook.plots.ranking_plots import found_by_place
+from personalens.notebook.plots.search_plots import (
+    search_history,
+    tried_values,
+    winner_by_trials,
+)
 from personalens.notebook.plots.workflow_plot import workflow_map
 
 __all__ = [
@@ -36,8 +41,11 @@ __all__ = [
     "overlap_matrix",
     "rank_curve",
     "regret_curves",
+    "search_history",
     "share_histogram",
     "training_curve",
+    "tried_values",
     "viewer_timelines",
+    "winner_by_trials",
     "workflow_map",
 ]
