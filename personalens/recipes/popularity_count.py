@@ -64,6 +64,7 @@ class PopularityCount(Recipe):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> events = pd.DataFrame({
     ...     "USER_ID": ["1", "1", "1", "2", "2"],
     ...     "ITEM_ID": ["a", "a", "a", "b", "a"],

@@ -106,6 +106,7 @@ class SIMS(RelatedItemsRecipe):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> events = pd.DataFrame({
     ...     "USER_ID": list("11223344"),
     ...     "ITEM_ID": ["tea", "pot", "tea", "pot", "tea", "pot", "tea", "car"],
