@@ -198,8 +198,8 @@ class SessionRecipe(Recipe):
     ) -> Self:
         """Fit on a part of the data and return a new model of all of them, trained side by side.
 
-        As ``fit(interactions, refit=False)`` followed by ``refit(everything)``, in little more than
-        half the time where there are two cores.
+        As ``fit(interactions, refit=False)`` followed by ``refit(everything)``, but the two
+        trainings run side by side where there are two cores.
         """
         final = self._untrained()
 

@@ -73,8 +73,8 @@ class SimilarItems(RelatedItemsRecipe):
 
     Notes
     -----
-    The two weights were chosen among seven settings by events of ml-100k and ml-latest-small that
-    stand before those that the benchmarks ask for.
+    The two weights were chosen among eight or so settings by events of ml-100k and ml-latest-small
+    that stand before those that the benchmarks ask for.
 
     The service's two hidden dimensions can be set through HPO ranges only; here ``SimilarItems``
     itself takes them. The service's architecture is not published: this one is ours.
