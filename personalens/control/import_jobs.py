@@ -131,6 +131,7 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
         done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
+            staged.parent.rmdir()  # empty now; whoever sees ACTIVE finds nothing of the work left
             tx.update(job.arn, status=ACTIVE)
     except (DataLocationError, CsvImportError, NoBulkData) as error:
         raise JobFailed(str(error)) from error
