@@ -145,15 +145,18 @@ def training_section(result: dict[str, Any]) -> str:
         ]
         for row in result["rows"]
     ]
-    rows.append(["the output layer's products alone", f"{limit['tokens_per_second']:,.0f}", "", ""])
+    alone = f"{limit['output_tokens_per_second']:,.0f}"
+    rows.append(["all matrix products alone", f"{limit['tokens_per_second']:,.0f}", "", ""])
+    rows.append(["those of the output layer", alone, "", ""])
     lines = [
         f"## Training speed, {result['dataset']}",
         "",
         "One thread; a token is an event that is predicted once; the median epoch counts. The last "
-        "row is what `torch.mm` reaches in the same run at the shapes of HRNN's output layer "
-        f"({limit['width']} dimensions, {limit['items']:,} items, blocks of {limit['rows']:,} "
-        f"rows): scores and both gradients, {limit['gigaflops']:.0f} GFLOP/s. HRNN trains at "
-        f"{limit['share']:.0%} of it.",
+        "rows are what `torch.mm` reaches in the same run on the matrix products of HRNN's "
+        f"training at their shapes ({limit['width']} dimensions, {limit['hidden']} states, "
+        f"{limit['items']:,} items, {limit['batch']} histories a batch), gradients included: "
+        f"{limit['gigaflops']:.0f} GFLOP/s. HRNN trains at {limit['share']:.0%} of it, everything "
+        f"else included; of the output layer's products alone at {limit['output_share']:.0%}.",
         "",
         table(["model", "tokens/s", "s an epoch", "epochs"], rows),
         "",

@@ -34,11 +34,14 @@ def test_the_table_and_the_share_of_the_limit(training, monkeypatch, tmp_path, c
     assert "aws-hrnn at" in capsys.readouterr().out
 
 
-def test_the_limit_counts_three_products(training):
-    limit = training.measure_limit(8, 50)
-    # Each product of (rows, 8) with (8, 50) is rows * 8 * 50 multiplications and additions.
-    flops = 3 * 2 * 8 * 50 * limit["tokens_per_second"]
+def test_the_limit_counts_every_product_three_times(training):
+    limit = training.measure_limit(width=8, hidden=16, items=50, batch=4)
+    # A token passes the weights of the gates (48 x 8 for the input, 48 x 16 for the state), those
+    # back to the items' space (8 x 16) and the items (50 x 8), forwards and for two gradients.
+    weights = 48 * 8 + 48 * 16 + 8 * 16 + 50 * 8
+    flops = 3 * 2 * weights * limit["tokens_per_second"]
     assert limit["gigaflops"] == pytest.approx(flops / 1e9)
+    assert limit["tokens_per_second"] < limit["output_tokens_per_second"]
 
 
 def test_a_peer_without_its_environment_is_left_out(training, monkeypatch, tmp_path):
