@@ -17,7 +17,9 @@ from personalens.service_errors import (
     TooManyTagsException,
 )
 
-MAX_TAGS = 200
+MAX_TAGS = 50
+"""Of one resource. The service model lets a request name 200; the guide's limit is what holds."""
+
 _RESERVED_PREFIX = "aws:"
 
 
@@ -60,7 +62,7 @@ def put_tags(tx: Transaction, arn: str, tags: Sequence[dict[str, str]] | None) -
     InvalidInputException
         If a key comes twice or starts with ``aws:``, which AWS keeps for itself.
     TooManyTagsException
-        If the resource would have more than 200.
+        If the resource would have more than 50.
     """
     new: dict[str, str] = {}
     for tag in tags or ():

@@ -6,7 +6,7 @@ import pytest
 
 from personalens import arns
 from personalens.aws import operation_router
-from personalens.aws.coverage import coverage_report, operation_coverage
+from personalens.aws.coverage import operation_coverage
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter, load_provider_class
 from personalens.aws.service_models import SERVICES, find_by_request, operations
@@ -99,13 +99,6 @@ class _Uncalled:
 
     def __getattr__(self, name):
         return getattr(self._provider_class, name)
-
-
-def test_the_coverage_report_counts_and_lists_every_operation():
-    lines = coverage_report().splitlines()
-    assert len(lines) == len(SERVICES) + sum(len(operations(service)) for service in SERVICES)
-    assert lines[0].startswith("personalize: ")
-    assert lines[0].endswith(f"of {len(operations('personalize'))} operations")
 
 
 def test_a_provider_module_that_is_broken_is_not_taken_for_missing(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from personalens.service_errors import (
     InvalidInputException,
     ResourceNotFoundException,
+    TooManyTagKeysException,
     TooManyTagsException,
 )
 
@@ -53,12 +54,17 @@ def test_aws_keeps_its_prefix(service, group):
         service.tag_resource(resourceArn=group, tags=[tag("AWS:cost")])
 
 
-def test_200_tags_in_all_and_not_one_more(service, group):
-    service.tag_resource(resourceArn=group, tags=[tag(f"k{n}") for n in range(199)])
+def test_50_tags_in_all_and_not_one_more(service, group):
+    service.tag_resource(resourceArn=group, tags=[tag(f"k{n}") for n in range(49)])
     service.tag_resource(resourceArn=group, tags=[tag("b", "changed")])
-    with pytest.raises(TooManyTagsException, match="201 tags"):
+    with pytest.raises(TooManyTagsException, match="51 tags"):
         service.tag_resource(resourceArn=group, tags=[tag("one-more")])
-    assert len(service.list_tags_for_resource(resourceArn=group)["tags"]) == 200
+    assert len(service.list_tags_for_resource(resourceArn=group)["tags"]) == 50
+
+
+def test_more_keys_than_a_resource_can_have_are_refused(service, group):
+    with pytest.raises(TooManyTagKeysException, match="51 tag keys"):
+        service.untag_resource(resourceArn=group, tagKeys=[f"k{n}" for n in range(51)])
 
 
 def test_unknown_resources_have_no_tags(service):
