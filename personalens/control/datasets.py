@@ -1,7 +1,7 @@
 """Datasets: one table of a type in a group.
 
-Amazon Personalize: CreateDataset, DescribeDataset, ListDatasets, DeleteDataset. A dataset's ARN
-holds its group and its type, not its name, so a group has at most one of each type.
+Amazon Personalize: CreateDataset, DescribeDataset, ListDatasets, UpdateDataset, DeleteDataset. A
+dataset's ARN holds its group and its type, not its name, so a group has at most one of each type.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,13 +28,22 @@ from personalens.control.resource_states import (
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
 from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
-from personalens.datasets.avro_schemas import DatasetSchema, parse_schema
+from personalens.datasets.avro_schemas import (
+    DatasetSchema,
+    SchemaError,
+    check_schema_update,
+    parse_schema,
+)
 from personalens.datasets.schema_rules import ACTION_INTERACTIONS, DATASET_TYPES
 from personalens.home import Home
 from personalens.service_errors import InvalidInputException, ResourceInUseException
 
 KIND = "dataset"
 TYPES = tuple(name.upper() for name in DATASET_TYPES)
+
+LATER_COLUMNS = "_laterColumns"
+"""Member of what learns from datasets: columns by dataset type that UpdateDataset has added since,
+and on which it does not train."""
 
 _BIN_PREFIX = ".deleted-"
 _HIDDEN_EVENT_DATASET = "EVENT_INTERACTIONS"
@@ -92,6 +102,43 @@ class DatasetOperations:
             KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
         )
         return summarize_page(page, "datasets", "datasetArn", ["datasetType", "status"])
+
+    def update_dataset(self, *, datasetArn: str, schemaArn: str) -> dict[str, Any]:
+        """Replace the schema by one that has all the old fields and perhaps some that may be null.
+
+        Rows that are there have null in the new columns. Solutions and recommenders that are there
+        do not train on them: make another to use them.
+
+        Raises
+        ------
+        InvalidInputException
+            If a field was dropped or changed, an added one cannot be null, or the dataset is of
+            neither items nor users.
+        ResourceInUseException
+            While an import into the dataset or a training of its group is under way.
+        """
+        with self.context.store.transaction() as tx:
+            dataset = require_settled(tx.require(datasetArn, KIND))
+            group = tx.require(dataset.body["datasetGroupArn"])
+            schema = tx.require(schemaArn, "schema")
+            _check_schema_fits(schema, dataset.body["datasetType"], group)
+            before = dataset_schema(tx, dataset)
+            after = parse_schema(schema.body["schema"], domain=schema.body.get("domain"))
+            try:
+                check_schema_update(before, after)
+            except SchemaError as error:
+                raise InvalidInputException(str(error)) from None
+            _refuse_while_in_use(tx, dataset)
+            now = time.time()
+            update = {
+                "schemaArn": schemaArn,
+                "status": ACTIVE,
+                "creationDateTime": now,
+                "lastUpdatedDateTime": now,
+            }
+            tx.update(datasetArn, schemaArn=schemaArn, latestDatasetUpdate=update)
+            _exclude_from_training(tx, dataset, set(after.names) - set(before.names))
+        return {"datasetArn": datasetArn}
 
     def delete_dataset(self, *, datasetArn: str) -> dict[str, Any]:
         """Delete a dataset, its rows and the records of its import jobs."""
@@ -173,15 +220,26 @@ def _check_schema_fits(schema: Resource, kind: str, group: Resource) -> None:
         )
 
 
+def _exclude_from_training(tx: Transaction, dataset: Resource, added: set[str]) -> None:
+    """Note in what learns from a dataset which columns came later."""
+    kind = dataset.body["datasetType"]
+    for learner in _learners(tx, dataset):
+        later = learner.body.get(LATER_COLUMNS, {})
+        later[kind] = sorted({*later.get(kind, ()), *added})
+        tx.update(learner.arn, **{LATER_COLUMNS: later})
+
+
+def _learners(tx: Transaction, dataset: Resource) -> list[Resource]:
+    """Return the solutions and recommenders of a dataset's group."""
+    group = dataset.body["datasetGroupArn"]
+    return [*tx.list("solution", parent_arn=group), *tx.list("recommender", parent_arn=group)]
+
+
 def _refuse_while_in_use(tx: Transaction, dataset: Resource) -> None:
     users = tx.list("dataset-import-job", parent_arn=dataset.arn, status_in=UNFINISHED)
-    group = dataset.body["datasetGroupArn"]
-    solutions = {s.arn for s in tx.list("solution") if s.body.get("datasetGroupArn") == group}
-    users += [
-        version
-        for version in tx.list("solution-version")
-        if version.parent_arn in solutions and is_in_transition(version)
-    ]
+    for learner in _learners(tx, dataset):
+        trained = [learner, *tx.list("solution-version", parent_arn=learner.arn)]
+        users += [each for each in trained if is_in_transition(each)]
     if users:
         names = ", ".join(user.arn for user in users)
         raise ResourceInUseException(

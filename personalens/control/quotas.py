@@ -1,7 +1,7 @@
 """The service's quotas, kept only on request.
 
 AWS allows five dataset groups a region, which would end a day with several notebooks early. So the
-quotas are off unless ``PERSONALENS_QUOTAS=aws`` asks for them, to try how a program meets them.
+quotas are off unless ``PERSONALENS_QUOTAS=on`` asks for them, to try how a program meets them.
 
 Amazon Personalize: LimitExceededException; developer guide, "Endpoints and quotas".
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from personalens.control.resource_states import UNFINISHED
+from personalens.control.resource_states import is_in_transition
 from personalens.control.resource_store import Transaction
 from personalens.service_errors import LimitExceededException
 
@@ -31,6 +31,7 @@ IN_PROGRESS = {
     "dataset-import-job": 5,
     "batch-inference-job": 5,
     "batch-segment-job": 5,
+    "data-deletion-job": 5,
     "solution-version": 20,
 }
 """How many may be pending or in progress at once."""
@@ -60,7 +61,7 @@ def check_quota(tx: Transaction, kind: str, *, existing: int | None = None) -> N
                 f"More than {EXISTING[kind]} resources of the kind {kind.replace('-', ' ')}."
                 f" Delete one, or unset {QUOTAS_VARIABLE}."
             )
-    if kind in IN_PROGRESS and len(tx.list(kind, status_in=UNFINISHED)) >= IN_PROGRESS[kind]:
+    if kind in IN_PROGRESS and sum(map(is_in_transition, tx.list(kind))) >= IN_PROGRESS[kind]:
         raise LimitExceededException(
             f"More than {IN_PROGRESS[kind]} resources with PENDING or IN_PROGRESS status."
         )
@@ -68,6 +69,6 @@ def check_quota(tx: Transaction, kind: str, *, existing: int | None = None) -> N
 
 def _quotas_are_on() -> bool:
     mode = os.environ.get(QUOTAS_VARIABLE) or "off"
-    if mode not in ("aws", "off"):
-        raise ValueError(f"{QUOTAS_VARIABLE} is {mode!r}; allowed: aws, off")
-    return mode == "aws"
+    if mode not in ("on", "aws", "off"):  # "aws" is what the first release called it
+        raise ValueError(f"{QUOTAS_VARIABLE} is {mode!r}; allowed: on, off")
+    return mode != "off"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from personalens.control.datasets import LATER_COLUMNS
 from personalens.control.hpo_config import plan_search
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.recipes import catalog
@@ -156,7 +157,8 @@ def chosen_columns(
     """Return the columns of a dataset that a solution trains on.
 
     ``includedDatasetColumns`` keeps only those named, ``excludedDatasetColumns`` takes the named
-    ones away; the required columns and EVENT_TYPE always stay.
+    ones away, as do those that came into the dataset after the solution; the required columns and
+    EVENT_TYPE always stay.
 
     Examples
     --------
@@ -166,7 +168,11 @@ def chosen_columns(
     ['EVENT_VALUE', 'USER_ID']
     """
     kept = set(available)
-    for member, keep in (("includedDatasetColumns", True), ("excludedDatasetColumns", False)):
+    for member, keep in (
+        ("includedDatasetColumns", True),
+        ("excludedDatasetColumns", False),
+        (LATER_COLUMNS, False),
+    ):
         for given_type, named in config.get(member, {}).items():
             if given_type.upper() == dataset_type:
                 kept = {column for column in kept if (column in named) == keep}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from personalens import arns
+from personalens.control.datasets import LATER_COLUMNS
 from personalens.control.descriptions import describe_resource
 from personalens.control.model_artifacts import read_outcome, version_folder
 from personalens.control.quotas import check_quota
@@ -35,6 +36,7 @@ _COPIED = (
     "eventType",
     "solutionConfig",
     "_automlRecipes",
+    LATER_COLUMNS,
 )
 """Members that a version takes from its solution as it was when training was asked for."""
 

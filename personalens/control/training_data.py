@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from personalens.control.datasets import LATER_COLUMNS
 from personalens.control.group_datasets import (
     ACTIONS,
     INTERACTIONS,
@@ -87,9 +88,8 @@ def load_training_data(
         If too little is left to learn from, in the service's words.
     """
     config = version.get("solutionConfig", {})
-    datasets = GroupDatasets(
-        context, version["datasetGroupArn"], config.get("trainingDataConfig", {})
-    )
+    choice = {**config.get("trainingDataConfig", {}), LATER_COLUMNS: version.get(LATER_COLUMNS, {})}
+    datasets = GroupDatasets(context, version["datasetGroupArn"], choice)
     if INTERACTIONS not in datasets:
         raise JobFailed(
             f"Dataset has fewer than {MIN_INTERACTIONS} interactions: nothing has been imported "

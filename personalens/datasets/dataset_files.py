@@ -207,6 +207,9 @@ class DatasetFiles:
         if keys:
             keep = _is_last(table.select([key for key in keys if key in table.column_names]))
             table = table if keep.all() else table.filter(pa.array(keep))
+        for name in columns or ():
+            if name not in table.column_names:  # in no part: added to the schema since
+                table = table.append_column(name, pa.nulls(len(table)))
         return table if columns is None else table.select(list(columns))
 
     def _read_part(self, part: Part, columns: Sequence[str] | None) -> pa.Table:

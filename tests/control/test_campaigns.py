@@ -299,7 +299,7 @@ def test_deleting_keeps_the_solution(service, solution, version):
 
 
 def test_the_quota_of_campaigns_is_per_dataset_group(service, version, monkeypatch):
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
+    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
     for number in range(5):
         deploy(service, version, f"campaign-{number}")
     with pytest.raises(LimitExceededException, match="campaign"):

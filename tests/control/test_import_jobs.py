@@ -236,7 +236,7 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
 
 
 def test_the_quota_of_imports_in_progress(service, dataset, write_events, monkeypatch):
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
+    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
     with pytest.raises(LimitExceededException) as caught:
         waiting(service, dataset, write_events(), "a", "b", "c", "d", "e", "f")
     assert str(caught.value) == "More than 5 resources with PENDING or IN_PROGRESS status."

@@ -89,15 +89,23 @@ def test_a_schema_in_use_cannot_be_deleted(service, make_dataset):
 def test_quotas_are_kept_on_request_only(service, monkeypatch):
     for number in range(6):
         service.create_dataset_group(name=f"group-{number}")
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
+    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
     with pytest.raises(LimitExceededException, match=r"More than 5 .* dataset group"):
         service.create_dataset_group(name="one-too-many")
     assert len(service.list_dataset_groups()["datasetGroups"]) == 6
+
+
+def test_the_first_release_s_word_for_quotas_still_counts(service, monkeypatch):
+    monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
+    for number in range(5):
+        service.create_dataset_group(name=f"group-{number}")
+    with pytest.raises(LimitExceededException):
+        service.create_dataset_group(name="one-too-many")
 
 
 def test_an_unknown_quota_mode_is_named(context, monkeypatch):
     from personalens.control.quotas import check_quota
 
     monkeypatch.setenv("PERSONALENS_QUOTAS", "some")
-    with context.store.transaction() as tx, pytest.raises(ValueError, match=r"'some'.*aws, off"):
+    with context.store.transaction() as tx, pytest.raises(ValueError, match=r"'some'.*on, off"):
         check_quota(tx, "schema")

@@ -202,7 +202,7 @@ def test_a_solution_cannot_be_deleted_while_a_version_trains(service, solution, 
 
 
 def test_the_quota_of_versions_in_progress(service, solution, waiting, monkeypatch):
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
+    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
     for _ in range(20):
         create(service, solution)
     with pytest.raises(LimitExceededException, match="PENDING or IN_PROGRESS"):
