@@ -24,8 +24,8 @@ class UserState:
         The past, oldest first, in the model's item codes, with the request's context.
     revision
         Names this history among all that the same model may be asked about: equal revisions have
-        equal histories, so what was computed for one holds for the other. Everybody without a past
-        shares one.
+        equal histories, so what was computed for one holds for the other. Everybody of whom
+        nothing is known shares one.
     """
 
     history: History
@@ -51,7 +51,7 @@ class UserHistories:
             The request's contextual metadata, by Interactions column.
         """
         past = History.empty() if user_id is None else model.history(user_id)
-        who = user_id if len(past) else None
+        who = user_id if len(past) or past.user else None
         circumstances = frozenset(context.items()) if context else None
         return UserState(
             replace(past, context=dict(context)) if context else past, (who, circumstances)

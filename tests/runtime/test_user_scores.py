@@ -58,6 +58,19 @@ def test_users_without_a_past_share_one_state(model):
     assert len(histories.state(model, "x").history) == 0
 
 
+def test_a_newcomer_of_whom_something_is_known_has_a_state_of_their_own():
+    users = pd.DataFrame({"USER_ID": ["u", "x"], "PLAN": ["free", "paid"]})
+
+    class KeepsUsers(CountingRecipe):
+        keeps_users = True
+
+    model = KeepsUsers().fit(EVENTS, users=users)
+    known, nobody = (UserHistories().state(model, user) for user in ("x", "nobody"))
+    assert len(known.history) == len(nobody.history) == 0
+    assert known.history.user == {"PLAN": "paid"}
+    assert known.revision != nobody.revision
+
+
 def test_a_user_is_scored_once(model):
     cache = UserScores()
     assert scores_of(cache, model, "u") == scores_of(cache, model, "u") == [1.0, 1.0]
