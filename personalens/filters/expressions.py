@@ -68,7 +68,8 @@ class Condition:
     operator
         "IN", "NOT IN", "=", "!=", "<", "<=", ">" or ">=".
     values
-        Strings, numbers and parameters; a comparison has one. Empty for ``(*)``: any value.
+        Strings, numbers and parameters; a comparison has one. Empty for ``(*)`` and
+        ``("*")``: any value.
     reference
         The field of the current item that gives the values instead.
     """
@@ -80,7 +81,7 @@ class Condition:
 
     @property
     def takes_anything(self) -> bool:
-        """Whether it is ``IN (*)`` or ``NOT IN (*)``."""
+        """Whether it is ``IN (*)`` or ``NOT IN (*)``, with or without quotation marks."""
         return not self.values and self.reference is None
 
     @property
@@ -230,7 +231,7 @@ class _Reader(Transformer):
         return ()
 
     def values(self, parts: list[Any]) -> tuple[Any, ...]:
-        return tuple(parts)
+        return () if parts == ["*"] else tuple(parts)  # ("*"), as the developer guide writes (*)
 
     def reference(self, parts: list[Any]) -> FieldName:
         return parts[0]

@@ -65,6 +65,7 @@ def test_items_pass_by_their_fields(text, films):
     ("text", "films"),
     [
         ("EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN (*)", "def"),
+        ('EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")', "def"),
         ('INCLUDE ItemID WHERE Interactions.event_type IN ("CLICK")', "ab"),
         ('EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Purchase", "Like")', "bdef"),
         ('INCLUDE ItemID WHERE Interactions.EVENT_TYPE NOT IN ("Click")', "cdef"),
