@@ -4,7 +4,7 @@
 #   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x" WORKERS=2
 #   make lab    JupyterLab, opened on the first lab
 #   make outputs execute the labs and write back their outputs   LABS="04 05"
-#   make bench  ours and the peers measured (hours)          DATASET=ml-100k
+#   make bench  ours and the peers measured (hours)          QUICK=1 LIMIT=seconds a slow peer has
 #   make clean  remove what runs and tests leave behind      (make distclean: .venv as well)
 #
 # PERSONALENS_DATA=folder reads MovieLens files or zips that are already there.
@@ -12,6 +12,8 @@
 
 DATASET ?=
 LABS ?=
+QUICK ?=
+LIMIT ?=
 TORCH_BACKEND ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
@@ -53,13 +55,7 @@ outputs: $(STAMP)
 # The peers, each group in an environment of its own. RecBole runs on Python 3.11 at the newest: where
 # it cannot be installed, its rows are left out.
 bench: $(STAMP) $(BENCH)/peers/.installed $(BENCH)/recbole/.installed
-	@$(PYTHON) benchmarks/accuracy.py $(if $(DATASET),--dataset $(DATASET)) \
-	  --protocol next-item hold-out unseen-users
-	@$(PYTHON) benchmarks/accuracy.py --dataset ml-latest-small --protocol next-item --last 5
-	@$(PYTHON) benchmarks/training.py
-	@$(PYTHON) benchmarks/import_and_sims.py
-	@$(PYTHON) benchmarks/in_process_serving.py
-	@$(PYTHON) benchmarks/report.py
+	@$(PYTHON) benchmarks/everything.py $(if $(QUICK),--quick) $(if $(LIMIT),--limit $(LIMIT))
 
 $(BENCH)/peers/.installed: benchmarks/requirements.txt $(STAMP)
 	@$(MAKE_ENVIRONMENT)

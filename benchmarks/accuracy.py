@@ -32,21 +32,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from contestants import HERE, PEERS, Contestant, Setting, recipe
+from contestants import HERE, KEEP_MEMORY, PEERS, Contestant, Setting, recipe
 from figures import difference_rows, question_figures, summary_row
-from machine import describe_run
+from machine import RESULTS, describe_run, write_result
 from splits import PROTOCOLS, Round, Split, split_data
 
 from personalens.evaluation.offline_report import HIT_RATE_10, NDCG_10
 
 VALIDATION = "validation"
-KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**32),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-"""Keeps glibc from giving big tensors back after each training step, for every contestant: SASRec's
-output layer is 1.6 times as fast with it."""
 
 
 class Benchmark:
@@ -203,7 +196,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=names, choices=names, metavar="NAME")
     parser.add_argument("--limit", type=float, help="seconds for each slow peer's training")
     parser.add_argument("--work", type=Path, default=HERE.parent / ".venv-bench" / "work")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     chosen = [recipe(name) for name in options.recipes]
     for peer in PEERS:
@@ -223,9 +216,7 @@ def main() -> None:
         print(f"{name}, {os.cpu_count()} processors", flush=True)
         benchmark = Benchmark(arguments, options.seeds, options.work.resolve() / name)
         result = describe_run("accuracy") | arguments | run_protocol(benchmark, chosen)
-        options.results.mkdir(exist_ok=True)
-        path = options.results / f"accuracy-{name}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        write_result(result, f"accuracy-{name}", options.results)
 
 
 if __name__ == "__main__":

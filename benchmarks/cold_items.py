@@ -17,14 +17,13 @@ item does not have yet. It is no contestant, it says how much of the precision i
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import describe_run
+from machine import RESULTS, describe_run, write_result
 
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, Interactions
@@ -111,7 +110,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     parser.add_argument("--fields", nargs="+", help="columns of the items table; default: all")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--results", type=Path, help="a folder for the figures")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     data = datasets.load(options.dataset)
     items = data.items.drop(columns="TITLE", errors="ignore")
@@ -128,10 +127,13 @@ def main() -> None:
     table = pd.DataFrame(rows).drop(columns="seed").groupby("recipe", sort=False)
     print(f"\n{options.dataset}, items by {', '.join(items.columns[1:])}: means over the draws")
     print(table.mean().round(4).to_string())
-    if options.results:
-        name = f"cold-items-{options.dataset}.json"
-        result = describe_run("cold items") | {"fields": list(items.columns[1:]), "rows": rows}
-        (options.results / name).write_text(json.dumps(result, indent=1) + "\n")
+    result = describe_run("cold items") | {
+        "dataset": options.dataset,
+        "fields": list(items.columns[1:]),
+        "draws": rows,
+    }
+    of = "-".join(["", *options.fields]).lower() if options.fields else ""
+    write_result(result, f"cold-items-{options.dataset}{of}", options.results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The deck's chart of rating errors, measured: RMSE one step ahead, every model tuned alike.
 
-    python benchmarks/deck_chart.py [--dataset ml-100k] [--figure chart.png]
+    python benchmarks/deck_chart.py --parts --seeds 3
 
 The deck shows for "MovieLens", with neither release nor split: rolling average .933, FM .916,
 I-AutoRec .871, RNN .857, HRNN .846. Here two splits: the newest tenth of all ratings ("by time";
@@ -33,9 +33,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -44,6 +41,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from machine import RESULTS, describe_run, write_result
 
 from personalens import datasets
 from personalens.datasets.interactions import Interactions
@@ -198,7 +196,7 @@ def run(arguments: argparse.Namespace, split: RatingSplit, make: Callable) -> di
     return results
 
 
-def compare(results: dict[str, dict[str, Any]], who: np.ndarray) -> pd.DataFrame:
+def compare(results: dict[str, dict[str, Any]], who: np.ndarray) -> list[dict[str, Any]]:
     """Add to each result its RMSE minus HRNN's; return the steps of the deck's order, as they came.
 
     ``who`` (n,) are the people behind the errors.
@@ -206,18 +204,22 @@ def compare(results: dict[str, dict[str, Any]], who: np.ndarray) -> pd.DataFrame
     for result in results.values():
         difference = rmse_difference(result["errors"], results[REFERENCE]["errors"], who)
         result["minus_hrnn"], result["standard_error"] = difference
-    rows = {}
+    steps = []
     for worse, better in itertools.pairwise(DECK_RMSE):
         difference, error = rmse_difference(
             results[better]["errors"], results[worse]["errors"], who
         )
         came = "yes" if difference < 0 else "no"
-        rows[f"{better} below {worse}"] = {
-            "deck": f"{DECK_RMSE[better] - DECK_RMSE[worse]:+.3f}",
-            "here": f"{difference:+.4f} ± {error:.4f}",
-            "came": came if abs(difference) > 2 * error else "not told apart",
-        }
-    return pd.DataFrame(rows).T
+        steps.append(
+            {
+                "step": f"{better} below {worse}",
+                "deck": round(DECK_RMSE[better] - DECK_RMSE[worse], 3),
+                "difference": difference,
+                "standard_error": error,
+                "came": came if abs(difference) > 2 * error else "not told apart",
+            }
+        )
+    return steps
 
 
 def table(results: dict[str, dict[str, Any]]) -> pd.DataFrame:
@@ -237,19 +239,21 @@ def table(results: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def draw(figures: dict[str, dict[str, Any]], dataset: str, path: Path) -> None:
+def draw(result: dict[str, Any], path: Path) -> None:
     """Save the chart: the deck's figures beside those measured."""
     import matplotlib
 
     matplotlib.use("Agg")
     names = [name for name in CONTENDERS if name != "global mean"]
     series = {
-        f"{dataset}, {split}": {name: results[name]["rmse"] for name in names}
-        for split, results in figures.items()
+        f"{result['dataset']}, {split}": {
+            row["model"]: row["rmse"] for row in part["rows"] if row["model"] in names
+        }
+        for split, part in result["splits"].items()
     }
     ax = rmse_chart(series | {"the deck's figure": DECK_RMSE})
     ax.set_title("The deck's chart, measured")
-    ax.figure.savefig(path)
+    ax.figure.savefig(path, dpi=110)
 
 
 def main() -> None:
@@ -259,28 +263,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each final model")
     parser.add_argument("--tries", type=int, help="at most so many settings of each model")
     parser.add_argument("--parts", action="store_true", help="also HRNN without each of its parts")
-    parser.add_argument("--figure", type=Path, help="save the chart here")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="for the figures, the chart")
     arguments = parser.parse_args()
     data = datasets.load(arguments.dataset)
     arguments.items = data.items
     ratings = Interactions.from_frame(data.interactions.dropna(subset="EVENT_VALUE"))
-    print(f"{arguments.dataset}, {platform.machine()}, {os.cpu_count()} processors")
-    figures = {}
+    result = describe_run("rating chart") | {"dataset": arguments.dataset, "splits": {}}
     for name in arguments.splits:
         split = SPLITS[name](ratings)
         unseen = ~np.isin(split.ratings.user_codes[split.rows], split.train.user_codes)
         print(f"\n{name}: {len(split.rows)} ratings, {unseen.mean():.0%} by people not in training")
-        figures[name] = run(arguments, split, SPLITS[name])
-        steps = compare(figures[name], split.ratings.user_codes[split.rows])
-        print(f"\n{table(figures[name]).to_string()}")
-        print(f"\nThe deck's order, step by step\n{steps.to_string()}")
-        for result in figures[name].values():
-            del result["errors"]
-    if arguments.figure:
-        draw(figures, arguments.dataset, arguments.figure)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"dataset": arguments.dataset, **figures}, indent=1))
+        figures = run(arguments, split, SPLITS[name])
+        steps = compare(figures, split.ratings.user_codes[split.rows])
+        print(f"\n{table(figures).to_string()}")
+        print(f"\nThe deck's order, step by step\n{pd.DataFrame(steps).round(4).to_string()}")
+        for row in figures.values():
+            del row["errors"]
+        rows = [{"model": model, **row} for model, row in figures.items()]
+        result["splits"][name] = {
+            "ratings": len(split.rows),
+            "strangers": float(unseen.mean()),
+            "rows": rows,
+            "steps": steps,
+        }
+    path = write_result(result, f"deck-chart-{arguments.dataset}", arguments.results)
+    draw(result, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from machine import RESULTS, describe_run, write_result
 from rating_fields import Column, Fields, Ratings, read_fields, read_ratings
 from torch import Tensor, nn
 from torch.nn import functional
@@ -227,6 +230,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--split-seed", type=int, default=0)
     parser.add_argument("--without-time", action="store_true")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     study = Study(
         read_ratings(datasets.load(arguments.dataset)),
@@ -235,20 +239,42 @@ def main() -> None:
     )
     order = np.random.default_rng(arguments.split_seed).permutation(len(study.ratings.values))
     parts = np.array_split(order, 5)
-    single, together = [], []
+    folds = []
     for fold in range(arguments.folds):
         started = time.perf_counter()
         learn = np.concatenate(parts[:fold] + parts[fold + 1 :])
         answers = study.answers(learn, parts[fold], arguments.members)
-        single += [study.rmse(answer, parts[fold]) for answer in answers]
-        together.append(study.rmse(answers.mean(0), parts[fold]))
-        print(
-            f"fold {fold + 1}: RMSE {single[-1]:.4f} alone, {together[-1]:.4f} mean of "
-            f"{arguments.members}, {time.perf_counter() - started:.0f} s",
-            flush=True,
-        )
-    for name, figures in (("one model", single), (f"mean of {arguments.members}", together)):
-        print(f"{name}: RMSE {np.mean(figures):.4f} ± {np.std(figures):.4f}")
+        figures = {
+            "alone": [study.rmse(answer, parts[fold]) for answer in answers],
+            "together": study.rmse(answers.mean(0), parts[fold]),
+            "seconds": time.perf_counter() - started,
+        }
+        folds.append(figures)
+        print(f"fold {fold + 1}: {text(figures)}", flush=True)
+    result = describe_run("deepfm ratings") | {
+        "dataset": arguments.dataset,
+        "members": arguments.members,
+        "with_time": not arguments.without_time,
+        "folds": folds,
+        "alone": spread([figure for each in folds for figure in each["alone"]]),
+        "together": spread([each["together"] for each in folds]),
+    }
+    for name in ("alone", "together"):
+        print(f"{name}: RMSE {result[name]['mean']:.4f} ± {result[name]['sd']:.4f}")
+    write_result(result, f"deepfm-ratings-{arguments.dataset}", arguments.results)
+
+
+def text(figures: dict[str, Any]) -> str:
+    """Return a fold's figures in words."""
+    return (
+        f"RMSE {np.mean(figures['alone']):.4f} alone, {figures['together']:.4f} the mean of "
+        f"{len(figures['alone'])}, {figures['seconds']:.0f} s"
+    )
+
+
+def spread(figures: list[float]) -> dict[str, float]:
+    """Return mean and standard deviation over the folds (and the models of each)."""
+    return {"mean": float(np.mean(figures)), "sd": float(np.std(figures, ddof=len(figures) > 1))}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from contestants import ENVIRONMENTS, HERE
-from machine import describe_run
+from machine import RESULTS, describe_run, write_result
 
 COLUMNS = ["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE", "DEVICE", "TIME_OF_DAY"]
 NEIGHBOURS = 500
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--items", type=int, default=50_000, help="of the events that are related")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -235,9 +235,7 @@ def main() -> None:
     ):
         with tempfile.TemporaryDirectory(prefix="personalens-bulk-") as folder:
             result[part] = function(Path(folder))
-    options.results.mkdir(exist_ok=True)
-    path = options.results / "import-and-sims.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    write_result(result, "import-and-sims", options.results)
 
 
 if __name__ == "__main__":

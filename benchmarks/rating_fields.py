@@ -83,7 +83,7 @@ class Fields(NamedTuple):
 
 def read_ratings(data: FilmTables) -> tuple[Ratings, Metadata, Metadata]:
     """Return the ratings, and what is known of users and films in the order of their codes."""
-    events = Interactions.from_frame(data.interactions)
+    events = Interactions.from_frame(data.interactions.dropna(subset="EVENT_VALUE"))
     ratings = Ratings(
         events.user_codes.astype(np.int64),
         events.item_codes.astype(np.int64),
@@ -106,7 +106,7 @@ def read_fields(ratings: Ratings, known: np.ndarray, users: Metadata, films: Met
     return Fields(
         user={
             "user": _one_each(np.arange(count)),
-            **{name: _described(users.fields[name]) for name in ("AGE", "GENDER", "OCCUPATION")},
+            **{name: _described(field) for name, field in users.fields.items()},
             "films rated": _all_of(learned.users, learned.films, count, catalogue),
         },
         film={

@@ -16,13 +16,13 @@ session that is going on.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import describe_run
+from machine import RESULTS, describe_run, write_result
 
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--dataset", default=SAMPLE)
     parser.add_argument("--last", type=int, default=1, help="events asked for at each user's end")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--results", type=Path, help="a folder for the figures")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     data = datasets.load(options.dataset)
     events = Interactions.from_frame(data.interactions)
@@ -117,20 +117,38 @@ def main() -> None:
     means = {name: table.groupby(keys, as_index=False).mean() for name, table in means.items()}
     if not events.request_context:
         del means[CONTEXT]
-    rows = []
-    for name, table in means.items():
-        row = {"model": name} | table.drop(columns=keys).mean().round(4).to_dict()
-        for metric in table.columns.difference(keys):
-            for other in [before for before in means if before != name][: len(rows)]:
-                difference, error = paired_difference(table, means[other], metric=metric)
-                row[f"{metric} - {other}"] = f"{difference:+.4f} ± {error:.4f}"
-        rows.append(row)
-    print(f"{options.dataset}: {len(table)} questions, {options.seeds} seeds")
-    print(pd.DataFrame(rows).set_index("model").T.fillna("").to_string())
-    if options.results:
-        result = describe_run("side information") | {"rows": rows}
-        path = options.results / f"side-information-{options.dataset}.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    result = describe_run("side information") | {
+        "dataset": options.dataset,
+        "last": options.last,
+        "seeds": options.seeds,
+        "questions": len(means[PLAIN]),
+        "rows": [summarise(name, means) for name in means],
+    }
+    print(f"{options.dataset}: {result['questions']} questions, {options.seeds} seeds")
+    for row in result["rows"]:
+        print(f"{row['model']}: {row['means']}")
+        for each in row["differences"]:
+            print(f"  {each['metric']} minus {each['other']}: ", end="")
+            print(f"{each['difference']:+.4f} ± {each['standard_error']:.4f}")
+    write_result(result, f"side-information-{options.dataset}", options.results)
+
+
+def summarise(name: str, means: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Return one way's means, and what it has more than each way before it, paired over users."""
+    metrics = means[name].columns.drop([USER_ID, ITEM_ID])
+    before = list(means)[: list(means).index(name)]
+    differences = []
+    for metric in metrics:
+        for other in before:
+            more, error = paired_difference(means[name], means[other], metric=metric)
+            differences.append(
+                {"metric": metric, "other": other, "difference": more, "standard_error": error}
+            )
+    return {
+        "model": name,
+        "means": means[name][metrics].mean().round(5).to_dict(),
+        "differences": differences,
+    }
 
 
 if __name__ == "__main__":

@@ -40,21 +40,22 @@ def some_ratings(users=30, items=10, each=12):
 
 
 def test_tables_chart_and_figures(benchmark, monkeypatch, capsys, tmp_path):
-    chart, figures = tmp_path / "chart.png", tmp_path / "figures.json"
-    arguments = ["x", "--tries", "1", "--seeds", "1", "--parts"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--figure", str(chart), "--json", str(figures)])
+    arguments = ["x", "--tries", "1", "--seeds", "1", "--parts", "--results", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
     benchmark.main()
     printed = capsys.readouterr().out
     for name in (*benchmark.CONTENDERS, *benchmark.PARTS):
         assert f"\n{name} " in printed
     assert printed.count("HRNN below RNN") == 2
-    assert chart.stat().st_size > 1000
-    found = json.loads(figures.read_text())
-    for split in ("by time", "by user"):
-        rolling, mean = found[split]["strong rolling mean"], found[split]["global mean"]
+    assert (tmp_path / "deck-chart-ml-100k.png").stat().st_size > 1000
+    found = json.loads((tmp_path / "deck-chart-ml-100k.json").read_text())
+    assert set(found["splits"]) == {"by time", "by user"}
+    for part in found["splits"].values():
+        rows = {row["model"]: row for row in part["rows"]}
+        rolling, mean = rows["strong rolling mean"], rows["global mean"]
         assert rolling["rmse"] < mean["rmse"]
-        assert found[split]["HRNN"]["minus_hrnn"] == 0
-        difference = mean["rmse"] - found[split]["HRNN"]["rmse"]
+        assert rows["HRNN"]["minus_hrnn"] == 0
+        difference = mean["rmse"] - rows["HRNN"]["rmse"]
         assert mean["minus_hrnn"] == pytest.approx(difference)
 
 
@@ -102,6 +103,6 @@ def test_the_decks_order_is_held_against_paired_differences(benchmark):
     }
     results = {name: {"errors": values} for name, values in errors.items()}
     steps = benchmark.compare(results, np.arange(40))
-    assert steps["came"].tolist() == ["yes", "not told apart", "no", "no"]
-    assert steps["here"].iloc[0] == "-0.5000 ± 0.0000"
+    assert [step["came"] for step in steps] == ["yes", "not told apart", "no", "no"]
+    assert (steps[0]["difference"], steps[0]["standard_error"]) == (-0.5, 0.0)
     assert results["RNN"]["minus_hrnn"] == pytest.approx(-0.5)

@@ -1,5 +1,6 @@
 """The rating benchmark: what its fields know, and that the network learns more than means."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,18 +78,19 @@ def test_it_learns_what_means_do_not_tell_and_the_same_each_time(data):
     assert np.array_equal(answers, study.answers(learn, asked, members=1))
 
 
-def test_it_prints_a_figure_for_each_fold_and_their_mean(data, monkeypatch, capsys):
+def test_a_figure_for_each_fold_and_their_mean(data, monkeypatch, capsys, tmp_path):
     import deepfm_rating
 
     monkeypatch.setattr(deepfm_rating.datasets, "load", lambda name: data, raising=False)
     quick = deepfm_rating.Settings(embedding_size=4, max_epochs=1)
     monkeypatch.setattr(deepfm_rating, "Settings", lambda: quick)
-    monkeypatch.setattr("sys.argv", ["x", "--folds", "2", "--members", "2", "--without-time"])
+    arguments = ["x", "--folds", "2", "--members", "2", "--without-time"]
+    monkeypatch.setattr("sys.argv", [*arguments, "--results", str(tmp_path)])
     deepfm_rating.main()
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in printed] == [
-        "fold 1",
-        "fold 2",
-        "one model",
-        "mean of 2",
-    ]
+    assert [line.split(":")[0] for line in printed] == ["fold 1", "fold 2", "alone", "together"]
+    found = json.loads((tmp_path / "deepfm-ratings-ml-100k.json").read_text())
+    assert [len(fold["alone"]) for fold in found["folds"]] == [2, 2]
+    together = [fold["together"] for fold in found["folds"]]
+    assert found["together"]["mean"] == pytest.approx(np.mean(together))
+    assert found["with_time"] is False

@@ -16,3 +16,11 @@ def test_a_run_is_described():
     assert described["processor"]
     assert described["memory_gb"] >= 1
     assert "torch" in described["versions"]
+
+
+def test_results_are_written_where_they_are_asked_for(tmp_path):
+    from machine import write_result
+
+    path = write_result({"benchmark": "x"}, "some-name", tmp_path / "new")
+    assert path == tmp_path / "new" / "some-name.json"
+    assert path.read_text() == '{\n "benchmark": "x"\n}\n'

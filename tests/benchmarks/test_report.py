@@ -13,12 +13,12 @@ def report():
 
 
 def test_the_page_is_made_from_the_results(report):
-    page = (report.HERE / "README.md").read_text(encoding="utf-8")
+    page = (report.RESULTS.parent / "README.md").read_text(encoding="utf-8")
     assert page == report.render(report.load_results())
 
 
 def test_every_table_has_as_many_cells_as_its_header(report):
-    lines = (report.HERE / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = (report.RESULTS.parent / "README.md").read_text(encoding="utf-8").splitlines()
     tables = 0
     for place, line in enumerate(lines):
         if re.fullmatch(r"\|( --- \|)+", line):
@@ -39,24 +39,61 @@ def test_every_result_says_where_and_how_it_was_measured(report):
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", result["date"])
         assert result["processor"]
         assert result["cores"] >= 1
-        for row in result.get("rows", ()):
-            assert row["model"]
+        assert result["versions"]["torch"]
 
 
-def test_a_row_shows_spread_setting_and_how_the_training_ended(report):
-    row = {
-        "NDCG@10": 0.12345,
-        "sd": {"NDCG@10": 0.0021},
-        "setting": {"limit": 1500.0, "factors": 64},
-        "notes": [{"epochs": 40, "stopped_by": "early stopping"}],
-    }
-    assert report.with_spread(row, "NDCG@10") == "0.1235 ± 0.0021"
-    assert report.with_spread(row | {"sd": None}, "NDCG@10") == "0.1235"
-    assert report.remarks(row) == "limit=1500, factors=64, 40 epochs, ended by early stopping"
+ROW = {
+    "model": "implicit ALS",
+    "NDCG@10": 0.12345,
+    "sd": {"NDCG@10": 0.0021},
+    "setting": {"limit": 1500.0, "factors": 64},
+    "tried": 4,
+    "notes": [{"epochs": 40, "stopped_by": "early stopping"}],
+}
+
+
+def test_a_row_shows_its_spread(report):
+    from report_sections import with_spread
+
+    assert with_spread(ROW, "NDCG@10") == "0.1235 ± 0.0021"
+    assert with_spread(ROW | {"sd": None}, "NDCG@10") == "0.1235"
+
+
+def test_what_was_chosen_and_how_the_training_ended(report):
+    from report_sections import choices
+
+    untuned = ROW | {"model": "aws-hrnn", "setting": {}, "tried": 1, "notes": []}
+    assert choices({"rows": [untuned]}) == ""
+    assert choices({"rows": [untuned, ROW]}) == (
+        "Chosen on validation: implicit ALS: limit=1500, factors=64, of 4 settings, 40 epochs, "
+        "ended by early stopping."
+    )
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.123, "0.12"), (1.25, "1.2"), (99.9, "99.9"), (1234.5, "1,234")]
 )
 def test_seconds_have_three_figures_or_so(report, seconds, text):
-    assert report.number(seconds) == text
+    from report_sections import number
+
+    assert number(seconds) == text
+
+
+def test_a_busy_machine_and_a_part_of_its_cores_are_told(report):
+    from report_sections import conditions
+
+    quiet = {
+        "command": "python benchmarks/x.py",
+        "date": "2026-01-01",
+        "processor": "a processor",
+        "cores": 1,
+        "machine_cores": 2,
+        "memory_gb": 8,
+        "threads": "1",
+        "python": "3.11.7",
+        "versions": {"numpy": "2"},
+        "load": 0.3,
+    }
+    assert "1 of 2 cores" in conditions(quiet)
+    assert "upper bounds" not in conditions(quiet)
+    assert "upper bounds" in conditions(quiet | {"load": 3.0})

@@ -1,6 +1,7 @@
 """The benchmark of metadata and context: the questions, and the truth of the sample."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from personalens import datasets
@@ -56,3 +57,18 @@ def test_a_report_has_a_row_for_each_question(data, split):
     assert without[["USER_ID", "ITEM_ID"]].equals(told[["USER_ID", "ITEM_ID"]])
     assert not without["true score"].equals(told["true score"])
     assert without["NDCG@10"].between(0, 1).all()
+
+
+def test_each_way_to_ask_is_compared_with_those_before_it():
+    from side_information import summarise
+
+    def table(hits):
+        users = [f"u{row}" for row in range(4)]
+        return pd.DataFrame({"USER_ID": users, "ITEM_ID": "0", "NDCG@10": np.array(hits, float)})
+
+    means = {"a": table([0, 0, 1, 1]), "b": table([1, 1, 1, 1]), "c": table([0, 0, 0, 0])}
+    assert summarise("a", means) == {"model": "a", "means": {"NDCG@10": 0.5}, "differences": []}
+    row = summarise("c", means)
+    assert [each["other"] for each in row["differences"]] == ["a", "b"]
+    assert [each["difference"] for each in row["differences"]] == [-0.5, -1.0]
+    assert row["differences"][1]["standard_error"] == 0.0

@@ -16,6 +16,7 @@ def training(monkeypatch):
     split = split_interactions(tiny_world().interactions, "next-item")
     monkeypatch.setattr(training, "split_data", lambda *_: split)
     monkeypatch.setattr(training, "REPEATS", 2)
+    monkeypatch.setattr(training, "measure_fit", lambda _: {"seconds": 3.0, "threads": 2})
     return training
 
 

@@ -1,0 +1,97 @@
+"""Run every benchmark, one after the other, and write the report: ``make bench``.
+
+    python benchmarks/everything.py
+    python benchmarks/everything.py --quick
+
+A benchmark that fails does not stop the others; they are named at the end. Rows whose environment
+is not there are left out. ``--quick`` runs the same scripts on the sample with tiny settings, into
+``build/bench``: minutes, to see that all of them work; its figures mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from machine import RESULTS
+
+HERE = Path(__file__).resolve().parent
+QUICK = HERE.parent / "build" / "bench"
+RECIPES = (
+    "aws-hrnn aws-user-personalization aws-hrnn-metadata aws-user-personalization-v2 aws-ffnn "
+    "aws-deepfm aws-sims"
+)
+# What is cheap or most asked for comes first. Minutes are those of two cores of a small machine.
+FULL = [
+    "side_information.py --dataset sample --seeds 5",
+    "side_information.py --dataset ml-100k --last 5 --seeds 5",
+    "cold_items.py --dataset ml-100k --seeds 5",
+    "deepfm_rating.py --folds 5 --members 3",
+    "deck_chart.py --parts --seeds 3",
+    "import_and_sims.py",
+    "training.py",
+    "in_process_serving.py",
+    f"accuracy.py --dataset ml-100k --recipes {RECIPES}",
+    "accuracy.py --dataset ml-100k --protocol hold-out unseen-users",
+    "accuracy.py --dataset ml-latest-small --last 5 --seeds 3 "
+    "--recipes aws-hrnn aws-user-personalization",
+]
+SAMPLE = [
+    "side_information.py --dataset sample --seeds 1",
+    "cold_items.py --dataset sample --seeds 1 --recipes aws-user-personalization",
+    "deepfm_rating.py --dataset sample --folds 1 --members 1",
+    "deck_chart.py --dataset sample --tries 1 --seeds 1 --parts",
+    "import_and_sims.py --rows 100000 --items 1000 --repeats 1",
+    "training.py --dataset sample --epochs 1",
+    "in_process_serving.py --items 100 --users 50 --events 20",
+    "accuracy.py --dataset sample --protocol next-item hold-out --rounds 1 --seeds 1 --limit 5",
+]
+"""The same scripts, all of them."""
+WITHOUT_RESULTS = {"in_process_serving.py"}
+"""They print what they measure."""
+
+
+def commands(steps: list[str], results: Path, *, work: Path | None, limit: float | None):
+    """Yield each step's arguments, with the folders where it puts things."""
+    for step in steps:
+        script, *rest = shlex.split(step)
+        if script not in WITHOUT_RESULTS:
+            rest += ["--results", str(results)]
+        if script == "accuracy.py":
+            rest += ["--work", str(work)] if work else []
+            rest += ["--limit", str(limit)] if limit else []
+        yield [script, *rest]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny settings, into build/bench")
+    parser.add_argument("--limit", type=float, help="seconds for each slow peer's training")
+    options = parser.parse_args()
+    steps, results, work = FULL, RESULTS, None
+    page = HERE / "README.md"
+    if options.quick:
+        steps, results, work = SAMPLE, QUICK / "results", QUICK / "work"
+        page = QUICK / "README.md"
+        results.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for script, *rest in commands(steps, results, work=work, limit=options.limit):
+        print(f"\n== {shlex.join([script, *rest])}", flush=True)
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, HERE / script, *rest])
+        print(f"== {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
+        if done.returncode:
+            failed.append(shlex.join([script, *rest]))
+    report = [sys.executable, HERE / "report.py", "--results", results, "--page", page]
+    subprocess.run(report, check=True)
+    print(f"\nThe report: {page}")
+    if failed:
+        raise SystemExit("\n".join(["These failed:", *failed]))
+
+
+if __name__ == "__main__":
+    main()
