@@ -24,8 +24,13 @@ class Home:
 
     @property
     def catalogue(self) -> Path:
-        """SQLite file (WAL) with resources, jobs and the event log."""
+        """SQLite file (WAL) with resources and jobs."""
         return self.path / "catalogue.sqlite"
+
+    @property
+    def events(self) -> Path:
+        """SQLite file (WAL) with the event log."""
+        return self.path / "events.sqlite"
 
     @property
     def datasets(self) -> Path:

@@ -51,13 +51,24 @@ class Catalogue:
         Whether a missing home is made. A worker says no: a learner who deletes the home means it.
     busy_seconds
         How long a write waits for others.
+    path, migrations
+        Another file of the home, with tables of its own.
     """
 
-    def __init__(self, home: Home, *, create: bool = True, busy_seconds: float = BUSY_SECONDS):
-        self.path = home.catalogue
+    def __init__(
+        self,
+        home: Home,
+        *,
+        create: bool = True,
+        busy_seconds: float = BUSY_SECONDS,
+        path: Path | None = None,
+        migrations: tuple[tuple[str, ...], ...] | None = None,
+    ):
+        self.path = home.catalogue if path is None else path
         self._home = home
         self._create = create
         self._busy_seconds = busy_seconds
+        self._migrations = MIGRATIONS if migrations is None else migrations
         self._local = threading.local()
 
     @contextmanager
@@ -150,21 +161,21 @@ class Catalogue:
                 time.sleep(0.01)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        if _version(connection) == len(MIGRATIONS):
+        if _version(connection) == len(self._migrations):
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
             version = _version(connection)  # again: another process may have been quicker
-            if version > len(MIGRATIONS):
+            if version > len(self._migrations):
                 raise StorageError(
                     f"the catalogue {self.path} has schema version {version}, and this PersonaLens "
-                    f"knows versions up to {len(MIGRATIONS)}. Update PersonaLens, or set "
+                    f"knows versions up to {len(self._migrations)}. Update PersonaLens, or set "
                     f"{HOME_VARIABLE} to another folder."
                 )
-            for statements in MIGRATIONS[version:]:
+            for statements in self._migrations[version:]:
                 for statement in statements:
                     connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
             connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)

@@ -83,6 +83,7 @@ class DatasetOperations:
             dataset = tx.insert(Resource(arn, KIND, name, group.arn, ACTIVE, body=body))
             put_tags(tx, arn, tags)
             _discard(dataset_folder(self.context, dataset))  # a predecessor's, after a crash
+            self.context.events.drop(arn)
         return {"datasetArn": arn}
 
     def describe_dataset(self, *, datasetArn: str) -> dict[str, Any]:
@@ -185,6 +186,7 @@ def _forget_rows(context: ServiceContext, dataset: Resource) -> None:
     with context.store.transaction() as tx:
         if tx.get(dataset.arn) is None:
             _discard(dataset_folder(context, dataset))
+            context.events.drop(dataset.arn)
     _empty_bin(context.home)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from personalens.control.campaigns import CampaignOperations
 from personalens.control.dataset_groups import DatasetGroupOperations
 from personalens.control.datasets import DatasetOperations
+from personalens.control.event_trackers import EventTrackerOperations
 from personalens.control.filters import FilterOperations
 from personalens.control.import_jobs import ImportJobOperations
 from personalens.control.recipes import RecipeOperations
@@ -25,6 +26,7 @@ class PersonalizeProvider(
     SolutionVersionOperations,
     CampaignOperations,
     FilterOperations,
+    EventTrackerOperations,
     TagOperations,
 ):
     """Answers the control plane's operations from one home, region and account.

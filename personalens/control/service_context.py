@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from personalens.arns import DEFAULT_REGION, account_id
 from personalens.control.catalogue import Catalogue
+from personalens.control.event_log import EventLog
 from personalens.control.job_queue import JobQueue
 from personalens.control.job_runner import run_job
 from personalens.control.resource_states import is_in_transition
@@ -34,6 +35,8 @@ class ServiceContext:
         The resources of this region and account.
     jobs
         The home's job queue.
+    events
+        The home's event log.
     region, account
         What new ARNs carry.
     """
@@ -41,6 +44,7 @@ class ServiceContext:
     home: Home
     store: ResourceStore
     jobs: JobQueue
+    events: EventLog
     region: str
     account: str
 
@@ -78,7 +82,7 @@ class ServiceContext:
             ResourceStore(home, catalogue=catalogue),
             on_work=lambda: context.run_jobs() if inline_jobs else ensure_worker(home, jobs),
         )
-        context = cls(home, store, jobs, region, account)
+        context = cls(home, store, jobs, EventLog(home, create=create), region, account)
         return context
 
     def for_arn(self, arn: str) -> ServiceContext:

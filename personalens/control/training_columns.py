@@ -12,8 +12,8 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from personalens.control.dataset_rows import DatasetRows
 from personalens.datasets.avro_schemas import DatasetSchema, SchemaField
-from personalens.datasets.dataset_files import DatasetFiles
 from personalens.datasets.interactions import NOT_CONTEXT, Interactions
 from personalens.datasets.metadata import CREATION_TIMESTAMP, Metadata
 
@@ -21,15 +21,13 @@ MIN_COMPLETE = 0.85
 _NUMBERS = ("int", "long", "float", "double")
 
 
-def read_metadata(
-    files: DatasetFiles, schema: DatasetSchema, id_column: str, columns: Collection[str]
-) -> Metadata:
+def read_metadata(rows: DatasetRows, id_column: str, columns: Collection[str]) -> Metadata:
     """Return what may train of an Items or Users dataset.
 
     Parameters
     ----------
-    files, schema
-        The data and what they are declared to be.
+    rows
+        The dataset.
     id_column
         ITEM_ID or USER_ID.
     columns
@@ -39,9 +37,9 @@ def read_metadata(
     -----
     CREATION_TIMESTAMP stays however incomplete it is: what is missing has a meaning of its own.
     """
-    fields = [field for field in schema.fields if field.name in columns and _trains(field)]
+    fields = [field for field in rows.schema.fields if field.name in columns and _trains(field)]
     names = [field.name for field in fields if field.name != id_column]
-    frame = files.read(columns=[id_column, *names]).to_pandas()
+    frame = rows.read(columns=[id_column, *names]).to_pandas()
     kept = [name for name in names if name == CREATION_TIMESTAMP or _is_complete(frame[name])]
     text = [field.name for field in fields if field.textual or field.item_name]
     return Metadata.from_frame(frame[[id_column, *kept]], id_column, text=text)

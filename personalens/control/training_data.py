@@ -1,4 +1,4 @@
-"""What a solution version learns from: the group's imported data, selected as the solution says.
+"""What a solution version learns from: the data of its group, selected as the solution says.
 
 Amazon Personalize: ``eventType``, ``eventValueThreshold``, ``eventsConfig`` and
 ``trainingDataConfig`` of CreateSolution; the minimums of "Dataset requirements" in the developer
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MIN_INTERACTIONS = 1000
 MIN_REPEAT_USERS = 25
 MIN_REPEAT_USER_SHARE = 0.01
+EVENTS_UNTIL = "_eventsUntil"
+"""Member of a solution version: the newest event of the log that it was trained on. It is noted
+when the training begins, so that one that goes on after a crash reads the same events."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def load_training_data(
     context
         Where the datasets are.
     version
-        Members of a solution version: ``datasetGroupArn``, ``eventType``, ``solutionConfig``.
+        Members of a solution version: ``datasetGroupArn``, ``eventType``, ``solutionConfig``, and
+        the newest sequence number of the event log that it reads, ``_eventsUntil``.
     of_actions
         For a recipe that recommends actions: its interactions are the Action_Interactions, its
         items the Actions.
@@ -89,7 +93,8 @@ def load_training_data(
     """
     config = version.get("solutionConfig", {})
     choice = {**config.get("trainingDataConfig", {}), LATER_COLUMNS: version.get(LATER_COLUMNS, {})}
-    datasets = GroupDatasets(context, version["datasetGroupArn"], choice)
+    group, until = version["datasetGroupArn"], version.get(EVENTS_UNTIL, 0)
+    datasets = GroupDatasets(context, group, choice, events_until=until)
     if INTERACTIONS not in datasets:
         raise JobFailed(
             f"Dataset has fewer than {MIN_INTERACTIONS} interactions: nothing has been imported "

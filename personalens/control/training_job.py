@@ -38,7 +38,7 @@ from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS, CREA
 from personalens.control.resource_store import Resource
 from personalens.control.solution_config import heeded_config
 from personalens.control.solution_versions import CREATE_STOPPING, SOLUTION_VERSION
-from personalens.control.training_data import TrainingData, load_training_data
+from personalens.control.training_data import EVENTS_UNTIL, TrainingData, load_training_data
 from personalens.recipes.base import Recipe
 from personalens.training.progress import Cancelled, Progress, ProgressEvent, within
 
@@ -62,7 +62,8 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
     with context.jobs.holding(job) as tx:
         version = tx.require(job.arn)
         if version.status == CREATE_PENDING:
-            version = tx.update(job.arn, status=CREATE_IN_PROGRESS)
+            until = {EVENTS_UNTIL: context.events.newest()}
+            version = tx.update(job.arn, status=CREATE_IN_PROGRESS, **until)
     _sweep(context)
     folder = version_folder(context.home, job.arn)
     if not folder.is_dir():

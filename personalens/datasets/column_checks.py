@@ -98,7 +98,7 @@ class ColumnCheck:
             if self.allowed and cell not in self.allowed:
                 return f"must be one of {', '.join(self.allowed)}"
             return None
-        value = self._convert(cell.strip(" \t"))
+        value = self.convert(cell.strip(" \t"))
         if value is None:
             return f"is not {_TYPE_WORDS[kind]}{_number_advice(cell, kind)}"
         if kind in ("float", "double") and not pc.is_finite(pa.scalar(value)).as_py():
@@ -114,7 +114,8 @@ class ColumnCheck:
             return f"must be at most {self.maximum}"
         return None
 
-    def _convert(self, cell: str) -> object:
+    def convert(self, cell: str) -> object:
+        """Return the value that a cell of another type than string stands for; None if none."""
         if self.field.value_type == "boolean":
             return cell in TRUE_VALUES if cell in TRUE_VALUES + FALSE_VALUES else None
         try:

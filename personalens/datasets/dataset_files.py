@@ -17,7 +17,9 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,6 +77,15 @@ class Manifest:
 
 
 EMPTY = Manifest(0, None, (), 0)
+
+
+class PutRows(NamedTuple):
+    """Rows that came one by one beside the imports: in their order, with the dataset's type and the
+    second when each came, (n,) ascending."""
+
+    dataset_type: str
+    table: pa.Table
+    times: np.ndarray
 
 
 class DatasetFiles:
@@ -140,25 +151,26 @@ class DatasetFiles:
         """
         return self._commit(staged, name, keep_parts=True)
 
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, columns: Sequence[str] | None = None, *, put: PutRows | None = None) -> pa.Table:
         """Return the records, duplicates left out, with these columns (default: all).
 
-        A column that a part does not have (the schema was replaced since) is null there.
+        A column that a part does not have (the schema was replaced since) is null there. Rows of
+        ``put`` take their place among the imports by time.
         """
-        table = self._on_current(lambda manifest: self._load(manifest, columns))
+        table = self._on_current(lambda manifest: self._load(manifest, columns, put))
         plain = [
             field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
             for field in table.schema
         ]
         return table.cast(pa.schema(plain))
 
-    def read_interactions(self, *, tie_seed: int = 0) -> Interactions:
+    def read_interactions(self, *, tie_seed: int = 0, put: PutRows | None = None) -> Interactions:
         """Return the events of an Interactions dataset, ready for a recipe.
 
         The same as ``Interactions.from_frame(files.read().to_pandas())`` in far less memory,
         since identifiers stay coded on the way.
         """
-        table = self._on_current(lambda manifest: self._load(manifest, None))
+        table = self._on_current(lambda manifest: self._load(manifest, None, put))
         return Interactions.from_table(table, tie_seed=tie_seed)
 
     def delete(self) -> None:
@@ -196,13 +208,19 @@ class DatasetFiles:
     def _path(self, part: Part) -> Path:
         return self.folder / "parts" / part.file
 
-    def _load(self, manifest: Manifest, columns: Sequence[str] | None) -> pa.Table:
+    def _load(
+        self, manifest: Manifest, columns: Sequence[str] | None, put: PutRows | None = None
+    ) -> pa.Table:
         """Read the parts, identifiers as dictionaries, and leave duplicates out."""
-        if not manifest.parts:
+        if not manifest.parts and put is None:
             return pa.table({})
-        keys = _DUPLICATE_KEYS.get(manifest.dataset_type, ())
+        kind = manifest.dataset_type if put is None else put.dataset_type
+        keys = _DUPLICATE_KEYS.get(kind, ())
         wanted = None if columns is None else list(dict.fromkeys([*columns, *keys]))
         tables = [self._read_part(part, wanted) for part in manifest.parts]
+        if put is not None:
+            times = [self._path(part).stat().st_mtime for part in manifest.parts]
+            tables = _interleave(tables, times, put, wanted)
         table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
         if keys:
             keep = _is_last(table.select([key for key in keys if key in table.column_names]))
@@ -242,6 +260,24 @@ class DatasetFiles:
         for path in (self.folder / "parts").iterdir():
             if path.name not in named:
                 path.unlink(missing_ok=True)
+
+
+def _interleave(
+    tables: list[pa.Table], times: list[float], put: PutRows, wanted: Sequence[str] | None
+) -> list[pa.Table]:
+    """Return the imported tables, which came at these times, with the put rows between them."""
+    rows = put.table
+    if wanted is not None:
+        rows = rows.select([name for name in wanted if name in rows.column_names])
+    for number, name in enumerate(rows.column_names):
+        if name in _CODED:
+            rows = rows.set_column(number, name, rows[name].dictionary_encode())
+    places = [0, *np.searchsorted(put.times, times).tolist(), rows.num_rows]
+    pieces = [rows.slice(a, max(0, b - a)) for a, b in pairwise(np.maximum.accumulate(places))]
+    mixed = [pieces[0]]
+    for table, piece in zip(tables, pieces[1:], strict=True):
+        mixed += [table, piece]
+    return mixed
 
 
 def _is_last(keys: pa.Table) -> np.ndarray:
