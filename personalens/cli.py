@@ -95,24 +95,57 @@ def doctor(
 @app.command()
 def serve(
     home: HomeOption = None,
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = examination.DEFAULT_PORT,
+    host: Annotated[
+        str,
+        typer.Option(help="The address to listen on. Beyond loopback: with --credentials only."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 for any.")] = examination.DEFAULT_PORT,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes answer.")] = 1,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file like ~/.aws/credentials: every request must be signed with one of its "
+            "keys. Default: any credentials will do."
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A web page's origin, such as https://shop.example, that may use the server; "
+            "* for all. Repeatable. Pages of this machine may."
+        ),
+    ] = None,
+    with_s3: Annotated[
+        bool, typer.Option("--with-s3", help="Answer S3, IAM and STS, too: moto's server.")
+    ] = False,
+    access_log: Annotated[bool, typer.Option(help="A line of JSON for each request.")] = True,
 ) -> None:
     """Answer the three services over HTTP for the AWS CLI, other SDKs and other processes.
 
-    Prints the variables that point an unmodified client here. It listens on the loopback address
-    only. Ctrl-C ends it; work that it has started goes on.
+    Prints the variables that point an unmodified client here, and logs requests to the standard
+    error stream. Ctrl-C or SIGTERM ends it when the requests at hand are answered; jobs that it has
+    started go on.
     """
     try:
-        import uvicorn
-
-        from personalens.aws.http_server import create_app
+        from personalens.aws import server_launch
     except ImportError as error:
         _fail(f"{error}; install the server extra: pip install -e '.[server]'")
-    served = Home(home.resolve()) if home else default_home()
-    for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
-        typer.echo(f"export AWS_ENDPOINT_URL_{service}=http://127.0.0.1:{port}")
-    typer.echo(f"# home {served.path}; any credentials will do, and a region")
-    uvicorn.run(create_app(served.create()), host="127.0.0.1", port=port, log_level="warning")
+    settings = server_launch.ServerSettings(
+        home=Home(home.resolve()) if home else default_home(),
+        host=host,
+        port=port,
+        workers=workers,
+        credentials=credentials,
+        origins=tuple(allow_origin or ()),
+        access_log=access_log,
+        with_s3=with_s3,
+    )
+    try:
+        server_launch.serve(settings, announce=typer.echo)
+    except ImportError as error:
+        _fail(f"{error}; install the aws extra: pip install -e '.[aws]'")
+    except (ValueError, OSError) as error:
+        _fail(error)
 
 
 @app.command()

@@ -39,12 +39,15 @@ class WireRequest:
     region: str = DEFAULT_REGION
 
 
-def answer(router: OperationRouter, request: WireRequest) -> WireResponse:
+def answer(
+    router: OperationRouter, request: WireRequest, request_id: str | None = None
+) -> WireResponse:
     """Route ``request`` and return the response: a result or an error, never an exception.
 
-    Only what is no ``Exception``, such as the learner's interrupt, passes through.
+    Only what is no ``Exception``, such as the learner's interrupt, passes through. The request id
+    is made up when left out.
     """
-    request_id = str(uuid.uuid4())
+    request_id = request_id or str(uuid.uuid4())
     target = request.headers.get("x-amz-target")
     try:
         operation = find_by_request(request.method, request.path, target)

@@ -4,11 +4,14 @@ boto3, the AWS CLI and the AWS SDKs connect unmodified when ``AWS_ENDPOINT_URL_P
 ``AWS_ENDPOINT_URL_PERSONALIZE_RUNTIME`` and ``AWS_ENDPOINT_URL_PERSONALIZE_EVENTS`` (or a client's
 ``endpoint_url``) name this server. It answers through the same gateway as the in-process client.
 
-It is meant for the loopback address. So that no web page the learner visits can use it through
-their browser, it takes requests for loopback names only and none without a JSON content type, which
-a page cannot send across origins unasked.
+On the loopback address any credentials will do. So that no web page the learner visits can use the
+server through their browser, it takes requests for loopback names only, none without a JSON content
+type, which a page cannot send across origins unasked, and answers pages of admitted origins only
+(:mod:`personalens.aws.cross_origin`). For other addresses there are signatures to be verified
+(:mod:`personalens.aws.signatures`).
 
-Needs the ``server`` extra (Starlette and uvicorn).
+An ASGI application without a framework: a request is one dictionary look-up away from its
+operation, and routing it twice would cost more than answering it. Needs the ``server`` extra.
 """
 
 from __future__ import annotations
@@ -17,99 +20,168 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
 
+import anyio.to_thread
 import uvicorn
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 import personalens
 from personalens.arns import DEFAULT_REGION
+from personalens.aws import access_log
+from personalens.aws.cross_origin import OriginRule
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES
+from personalens.aws.signatures import SignatureVerifier
+from personalens.aws.wire_json import WireResponse, render_error
 from personalens.home import Home
+from personalens.service_errors import ServiceError
 
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""Twice the largest valid request: 500 ranked items, or a schema with every character escaped."""
+"""Above the largest valid request, ten items with every character of their properties escaped."""
 
+HEALTH_PATH = "/_personalens/health"
+_JSON_TYPES = ("application/json", "application/x-amz-json-1.1", "application/x-amz-json-1.0")
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[a-z0-9-]+)/")
 _SHUTDOWN_SECONDS = 10
 
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-def create_app(
-    home: Home | None = None,
-    *,
-    router: OperationRouter | None = None,
-    allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
-    max_body_bytes: int = MAX_BODY_BYTES,
-) -> Starlette:
-    """Return the ASGI application that answers the three services from ``home``.
+
+class RefusedRequest(ServiceError):
+    """A request that is refused before anybody looks for its operation."""
+
+    def __init__(self, http_status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.http_status, self.code = http_status, code
+
+
+class ServiceApplication:
+    """The ASGI application that answers the three services from one home.
 
     Parameters
     ----------
-    home
-        Default: :func:`personalens.home.default_home`.
     router
-        Answers in place of a new one for ``home``.
+        Answers the operations.
     allowed_hosts
         Names under which the server may be addressed (``Host`` header); ``"*"`` for all.
+    origins
+        Which web pages may use it.
+    verifier
+        Checks signatures; None accepts any credentials, or none.
     max_body_bytes
         A longer body is refused, with status 413, before it is read whole.
     """
-    router = router or OperationRouter(home)
 
-    async def answer_service(request: Request) -> Response:
-        if "json" not in request.headers.get("content-type", ""):
-            return _refusal(
-                415, "UnsupportedMediaType", "Send application/json or application/x-amz-json-1.1."
-            )
-        body = await _read_body(request, max_body_bytes)
-        if body is None:
-            limit = f"The request is larger than {max_body_bytes} bytes."
-            return _refusal(413, "RequestEntityTooLargeException", limit)
-        wire = await run_in_threadpool(
-            answer,
-            router,
-            WireRequest(
-                request.method, request.url.path, request.headers, body, _region(request.headers)
-            ),
-        )
-        return Response(wire.body, wire.status, wire.headers)
+    def __init__(
+        self,
+        router: OperationRouter,
+        *,
+        allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+        origins: OriginRule | None = None,
+        verifier: SignatureVerifier | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._router = router
+        self._hosts = frozenset(allowed_hosts)
+        self._origins = origins or OriginRule()
+        self._verifier = verifier
+        self._max_body_bytes = max_body_bytes
 
-    async def report_health(request: Request) -> Response:
-        return JSONResponse(
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Every response has a request id, and every request a log line."""
+        began = time.perf_counter()
+        request_id = str(uuid.uuid4())
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        try:
+            response = await self._respond(scope, headers, receive, request_id)
+        except ServiceError as error:
+            response = render_error(error, request_id, is_control="x-amz-target" in headers)
+            if isinstance(error, RefusedRequest):  # HTTP's own status, in either protocol
+                response.status = error.http_status
+        response.headers.setdefault("x-amzn-RequestId", request_id)
+        if origin := headers.get("origin"):
+            response.headers.update(self._origins.response_headers(origin))
+        await send(
             {
-                "status": "ok",
-                "version": personalens.__version__,
-                "home": str(router.home.path),
-                "services": list(SERVICES),
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": [
+                    (name.lower().encode("latin-1"), value.encode("latin-1"))
+                    for name, value in response.headers.items()
+                ],
             }
         )
+        await send({"type": "http.response.body", "body": response.body})
+        access_log.write(scope, headers, request_id, response.status, time.perf_counter() - began)
 
-    return Starlette(
-        routes=[
-            Route("/_personalens/health", report_health),
-            Route("/{path:path}", answer_service, methods=["POST"]),
-        ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))],
-    )
+    async def _respond(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str
+    ) -> WireResponse:
+        method, path = scope["method"], scope["path"]
+        self._check_sender(headers)
+        if method == "OPTIONS" and "access-control-request-method" in headers:
+            return WireResponse(204, self._origins.preflight_headers(headers), b"")
+        if path == HEALTH_PATH and method == "GET":
+            return self._health()
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if method == "POST" and media_type not in _JSON_TYPES:
+            raise RefusedRequest(
+                415, "UnsupportedMediaType", "Send application/json or application/x-amz-json-1.1."
+            )
+        body = await self._read_body(headers, receive)
+        if self._verifier is not None:
+            raw_path = scope.get("raw_path", path.encode()).decode("latin-1")
+            query = scope["query_string"].decode("latin-1")
+            self._verifier.verify(method, raw_path, query, headers, body)
+        request = WireRequest(method, path, headers, body, _region(headers))
+        return await anyio.to_thread.run_sync(answer, self._router, request, request_id)
 
+    def _check_sender(self, headers: Mapping[str, str]) -> None:
+        """Refuse what comes by a foreign name, or from a foreign page."""
+        host = re.sub(r":\d+$", "", headers.get("host", ""))
+        if not {host, "*"} & self._hosts:
+            raise RefusedRequest(
+                400, "InvalidHost", f"This server answers as {', '.join(sorted(self._hosts))} only."
+            )
+        if origin := headers.get("origin"):
+            self._origins.check(origin)
 
-async def _read_body(request: Request, limit: int) -> bytes | None:
-    """Return the body, or ``None`` once it proves longer than ``limit``."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
+    async def _read_body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        limit, body = self._max_body_bytes, bytearray()
+        announced = headers.get("content-length", "")
+        is_more = True
+        while (
+            is_more and len(body) <= limit and not (announced.isdigit() and int(announced) > limit)
+        ):
+            message = await receive()
+            body += message.get("body", b"")
+            is_more = message.get("more_body", False)
+        if is_more:
+            raise RefusedRequest(
+                413,
+                "RequestEntityTooLargeException",
+                f"The request is larger than {limit} bytes.",
+            )
+        return bytes(body)
+
+    def _health(self) -> WireResponse:
+        report = {
+            "status": "ok",
+            "version": personalens.__version__,
+            "home": str(self._router.home.path),
+            "services": list(SERVICES),
+        }
+        headers = {"Content-Type": "application/json"}
+        return WireResponse(200, headers, json.dumps(report).encode())
 
 
 def _region(headers: Mapping[str, str]) -> str:
@@ -118,10 +190,19 @@ def _region(headers: Mapping[str, str]) -> str:
     return scope["region"] if scope else DEFAULT_REGION
 
 
-def _refusal(status: int, code: str, message: str) -> Response:
-    body = json.dumps({"__type": code, "message": message})
-    headers = {"x-amzn-ErrorType": code, "content-type": "application/json"}
-    return Response(body, status, headers)
+def server_config(app: Any, **options: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration for ``app``: quiet, and without what nobody needs."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        date_header=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        **options,
+    )
 
 
 class LocalServer:
@@ -130,11 +211,13 @@ class LocalServer:
     Parameters
     ----------
     home
-        As for :func:`create_app`.
+        Default: :func:`personalens.home.default_home`.
     port
         0 takes any that is free.
     router
-        As for :func:`create_app`.
+        Answers in place of a new one for ``home``.
+    options
+        As for :class:`ServiceApplication`.
 
     Attributes
     ----------
@@ -143,18 +226,16 @@ class LocalServer:
     """
 
     def __init__(
-        self, home: Home | None = None, *, port: int = 0, router: OperationRouter | None = None
+        self,
+        home: Home | None = None,
+        *,
+        port: int = 0,
+        router: OperationRouter | None = None,
+        **options: Any,
     ) -> None:
         self._port = port
-        config = uvicorn.Config(
-            create_app(home, router=router),
-            log_level="warning",
-            lifespan="off",
-            ws="none",
-            date_header=False,
-            server_header=False,
-        )
-        self._server = uvicorn.Server(config)
+        app = ServiceApplication(router or OperationRouter(home), **options)
+        self._server = uvicorn.Server(server_config(app))
 
     def __enter__(self) -> LocalServer:
         self._socket = socket.create_server(("127.0.0.1", self._port))

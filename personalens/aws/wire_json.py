@@ -29,7 +29,7 @@ REST_JSON = "application/json"
 _INTEGER_BITS = {"integer": 31, "long": 63}
 
 
-@dataclass(frozen=True)
+@dataclass
 class WireResponse:
     """An HTTP response, ready to be sent or handed to botocore."""
 

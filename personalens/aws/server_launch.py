@@ -1,0 +1,171 @@
+"""Start the HTTP server: its address, its worker processes, and what clients have to be told."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from personalens.aws import access_log
+from personalens.aws.cross_origin import OriginRule
+from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
+from personalens.aws.operation_router import OperationRouter
+from personalens.aws.signatures import SignatureVerifier, read_credentials
+from personalens.home import Home
+
+Announce = Callable[[str], None]
+
+_BACKLOG = 2048
+_STAND_IN_KEYS = {"AWS_ACCESS_KEY_ID": "personalens", "AWS_SECRET_ACCESS_KEY": "personalens"}
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server is to run.
+
+    Attributes
+    ----------
+    home
+        Whose state it serves.
+    host, port
+        Where it listens; port 0 takes any that is free.
+    workers
+        Processes that answer; they share the port and the home.
+    credentials
+        A file as :func:`personalens.aws.signatures.read_credentials` takes it; None accepts
+        everybody, which is for the loopback address only.
+    origins
+        Web pages that may use it, beside those of this machine.
+    access_log
+        Whether requests are written to the standard error stream.
+    with_s3
+        Whether moto's server answers S3, IAM and STS beside it.
+    """
+
+    home: Home
+    host: str = "127.0.0.1"
+    port: int = 0
+    workers: int = 1
+    credentials: Path | None = None
+    origins: tuple[str, ...] = ()
+    access_log: bool = True
+    with_s3: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def serve(settings: ServerSettings, announce: Announce = print) -> None:
+    """Answer until SIGINT or SIGTERM, then finish the requests that have arrived.
+
+    Raises
+    ------
+    ValueError
+        If the host is not the loopback address and there are no credentials, or their file is not
+        one.
+    OSError
+        If the home cannot be written, or the address is taken.
+    """
+    if settings.credentials is not None:
+        read_credentials(settings.credentials)
+    elif not settings.is_loopback:
+        raise ValueError(
+            f"Others can reach {settings.host}, so requests must be signed there: give "
+            "--credentials FILE, which looks like ~/.aws/credentials, or leave out --host."
+        )
+    settings.home.create()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        url = _url(settings.host, listener.getsockname()[1])
+        for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
+            announce(f"export AWS_ENDPOINT_URL_{service}={url}")
+        if settings.with_s3:
+            s3_url = stack.enter_context(aws_stand_ins())
+            for service in ("S3", "IAM", "STS"):
+                announce(f"export AWS_ENDPOINT_URL_{service}={s3_url}")
+        who = "credentials of the file" if settings.credentials else "any credentials"
+        announce(f"# home {settings.home.path}; {who}, and a region. Ctrl-C ends it.")
+        _run(settings, listener)
+
+
+def make_application(settings: ServerSettings) -> ServiceApplication:
+    """Return the application of one worker process, which logs if it is to."""
+    if settings.access_log:
+        access_log.turn_on()
+    verifier = None
+    if settings.credentials is not None:
+        verifier = SignatureVerifier(read_credentials(settings.credentials))
+    return ServiceApplication(
+        OperationRouter(settings.home),
+        # Beyond loopback the signature, which covers the name, protects from foreign pages.
+        allowed_hosts=LOOPBACK_HOSTS if settings.is_loopback else ("*",),
+        origins=OriginRule(settings.origins),
+        verifier=verifier,
+    )
+
+
+@contextlib.contextmanager
+def aws_stand_ins() -> Iterator[str]:
+    """Run moto's server, which answers S3, IAM and STS from memory; yield its address.
+
+    This process and those that it starts are pointed there, so that imports find what was uploaded.
+
+    Raises
+    ------
+    ImportError
+        If moto's server is not installed.
+    """
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    endpoints = {f"AWS_ENDPOINT_URL_{service}": url for service in ("S3", "IAM", "STS")}
+    before = dict(os.environ)
+    os.environ.update(_STAND_IN_KEYS | before | endpoints)
+    try:
+        yield url
+    finally:
+        for name in {*_STAND_IN_KEYS, *endpoints}:
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
+        server.stop()
+
+
+def _run(settings: ServerSettings, listener: socket.socket) -> None:
+    config = server_config(
+        partial(make_application, settings), factory=True, workers=settings.workers
+    )
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when it has finished
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _url(host: str, port: int) -> str:
+    """Return the address for clients: of this machine's name where all its addresses listen."""
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
