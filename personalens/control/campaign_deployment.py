@@ -20,7 +20,7 @@ from personalens.control.resource_states import (
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     CREATE_PENDING,
-    UNFINISHED,
+    unfinished_update,
 )
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
 from personalens.control.solution_versions import SOLUTION_VERSION, solution_of
@@ -51,11 +51,6 @@ def begin_update(
     jobs.enqueue(tx, CAMPAIGN_JOB, campaign.arn, {"update": True})
 
 
-def update_is_under_way(campaign: Resource) -> bool:
-    """Whether the newest update of a campaign has not ended."""
-    return campaign.body.get("latestCampaignUpdate", {}).get("status") in UNFINISHED
-
-
 def newest_active_version(reader: ResourceReader, solution_arn: str) -> str | None:
     """Return the ARN of a solution's newest ACTIVE version, or None."""
     versions = reader.list(SOLUTION_VERSION, parent_arn=solution_arn, status_in=[ACTIVE])
@@ -73,7 +68,7 @@ def follow_newest_version(tx: Transaction, jobs: JobQueue, solution_arn: str) ->
         follows = campaign.body.get("campaignConfig", {}).get("syncWithLatestSolutionVersion")
         deployed = campaign.body["solutionVersionArn"]
         is_of_solution = solution_of(deployed) == solution_arn
-        is_free = campaign.status == ACTIVE and not update_is_under_way(campaign)
+        is_free = campaign.status == ACTIVE and not unfinished_update(campaign)
         update = campaign.body.get("latestCampaignUpdate", {})
         # An update that failed is not tried again with the same version: it would fail for ever.
         is_new = newest not in (None, deployed, update.get("solutionVersionArn"))

@@ -14,7 +14,6 @@ from personalens.control.campaign_deployment import (
     CAMPAIGN_JOB,
     begin_update,
     newest_active_version,
-    update_is_under_way,
 )
 from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.exploration_settings import (
@@ -28,7 +27,7 @@ from personalens.control.resource_store import Resource, ResourceReader
 from personalens.control.service_context import ServiceContext
 from personalens.control.solution_versions import SOLUTION, SOLUTION_VERSION, solution_of
 from personalens.control.tags import put_tags
-from personalens.service_errors import InvalidInputException, ResourceInUseException
+from personalens.service_errors import InvalidInputException
 
 __all__ = ["CAMPAIGN_HANDLER", "CampaignOperations"]
 
@@ -76,8 +75,6 @@ class CampaignOperations:
     def describe_campaign(self, *, campaignArn: str) -> dict[str, Any]:
         """Describe a campaign; ``latestCampaignUpdate`` is there once there was an update."""
         campaign = self.context.describe(campaignArn, CAMPAIGN)
-        if update_is_under_way(campaign):
-            self.context.jobs.wake()
         return {"campaign": describe_resource(campaign, "campaignArn")}
 
     def list_campaigns(
@@ -116,8 +113,7 @@ class CampaignOperations:
             Unless the campaign is ACTIVE or CREATE FAILED, with no update on its way.
         """
         with self.context.store.transaction() as tx:
-            campaign = tx.require(campaignArn, CAMPAIGN)
-            _refuse_busy(campaign)
+            campaign = require_settled(tx.require(campaignArn, CAMPAIGN))
             if solutionVersionArn is None:
                 version = tx.require(campaign.body["solutionVersionArn"])
             else:
@@ -143,7 +139,7 @@ class CampaignOperations:
             While it is being created or updated.
         """
         with self.context.store.transaction() as tx:
-            _refuse_busy(tx.require(campaignArn, CAMPAIGN))
+            require_settled(tx.require(campaignArn, CAMPAIGN))
             tx.delete(campaignArn)
         return {}
 
@@ -177,13 +173,4 @@ def _check_config(config: dict[str, Any] | None, asked: str | None, version: Res
         raise InvalidInputException(
             "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
             f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
-        )
-
-
-def _refuse_busy(campaign: Resource) -> None:
-    require_settled(campaign)
-    if update_is_under_way(campaign):
-        raise ResourceInUseException(
-            f"An update of {campaign.arn} is under way. Wait until latestCampaignUpdate.status is "
-            "ACTIVE or CREATE FAILED, then try again."
         )

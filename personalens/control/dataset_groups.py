@@ -21,7 +21,7 @@ from personalens.service_errors import InvalidInputException, ResourceInUseExcep
 
 KIND = "dataset-group"
 
-DELETE_BLOCKERS = ("dataset", "solution", "event-tracker")
+DELETE_BLOCKERS = ("dataset", "solution", "recommender", "event-tracker")
 """Kinds that must be deleted before their group."""
 
 
@@ -73,7 +73,7 @@ class DatasetGroupOperations:
         return summarize_page(page, "datasetGroups", "datasetGroupArn", members)
 
     def delete_dataset_group(self, *, datasetGroupArn: str) -> dict[str, Any]:
-        """Delete a group that has no dataset, solution or event tracker left, with its filters."""
+        """Delete a group, with its filters; nothing of :data:`DELETE_BLOCKERS` may be left."""
         with self.context.store.transaction() as tx:
             require_settled(tx.require(datasetGroupArn, KIND))
             left = [

@@ -61,6 +61,8 @@ HANDLERS: dict[str, JobHandler | str] = {
     "dataset-import": "personalens.control.import_jobs:IMPORT_HANDLER",
     "train": "personalens.control.training_job:TRAIN_HANDLER",
     "campaign": "personalens.control.campaigns:CAMPAIGN_HANDLER",
+    "recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
+    "train-recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
 }
 """Kind to handler, or to "module:name" of one."""
 

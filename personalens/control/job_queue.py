@@ -29,6 +29,7 @@ from personalens.control.job_rows import (
     QUEUED,
     RUNNING,
     STOPPED,
+    TRAININGS,
     Job,
     claimable_rows,
     renew_lease,
@@ -55,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 
-DEFAULT_LANES = {"train": "training"}
+DEFAULT_LANES = dict.fromkeys(TRAININGS, "training")
 """Trainings run one after another: one already uses every core."""
 
 

@@ -15,7 +15,8 @@ LEASE_SECONDS = 20.0
 """How long a job stays its holder's without a heartbeat. A dead holder on this machine is seen at
 once; the lease is for frozen processes and for other machines."""
 
-_QUICK_FIRST = "kind = 'train', id"
+TRAININGS = ("train", "train-recommender")
+_QUICK_FIRST = f"kind IN {TRAININGS}, id"
 _COLUMNS = (
     "id, kind, arn, payload, lane, state, attempt, holder, lease_wall, lease_monotonic,"
     " stop_requested"

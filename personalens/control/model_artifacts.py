@@ -1,6 +1,7 @@
 """Where the models of solution versions lie, and how they get there: complete or not at all.
 
-``home.models/<solution>/<version's eight hex digits>/`` holds what the recipe saved
+``home.models/<solution>/<version's eight hex digits>/``, for a recommender
+``home.models/recommender.<name>/<eight hex digits>/``, holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
 and ``trials.json``. The folder appears in one rename, so whoever sees it sees all of it. An
 artifact never changes. While it is being trained, its checkpoints lie beside its place.
@@ -12,12 +13,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from personalens.arns import parse
+from personalens.control.resource_states import UNFINISHED
+from personalens.control.resource_store import ResourceReader
 from personalens.home import Home
 from personalens.recipes import catalog
 from personalens.recipes.base import Recipe
@@ -27,6 +30,9 @@ from personalens.service_errors import InvalidInputException
 logger = logging.getLogger(__name__)
 
 _CHECKPOINTS = "-checkpoints"
+MODEL, NEXT_MODEL = "_model", "_nextModel"
+"""Members of a recommender: the eight hex digits of the model that serves and of the one that is
+being trained."""
 METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE = "metrics.json", "training_log.json", "trials.json"
 
 
@@ -67,6 +73,27 @@ def version_folder(home: Home, solution_version_arn: str) -> Path:
             "version's, as CreateSolutionVersion and ListSolutionVersions return it."
         )
     return home.models / arn.name / arn.qualifier
+
+
+def recommender_folder(home: Home, recommender_arn: str, model: str) -> Path:
+    """Return the artifact folder of one of a recommender's models; no solution can have a dot in
+    its name."""
+    return home.models / f"recommender.{parse(recommender_arn).name}" / model
+
+
+def owned_folders(home: Home, store: ResourceReader, *, in_training: bool = False) -> set[Path]:
+    """Return the artifact folders that solution versions and recommenders have or will have, or
+    only of those whose training has not ended."""
+    statuses = (*UNFINISHED, "CREATE STOPPING") if in_training else None
+    folders = {
+        version_folder(home, version.arn)
+        for version in store.list("solution-version", status_in=statuses)
+    }
+    members = (NEXT_MODEL,) if in_training else (MODEL, NEXT_MODEL)
+    for recommender in store.list("recommender"):
+        models = [recommender.body[member] for member in members if member in recommender.body]
+        folders |= {recommender_folder(home, recommender.arn, model) for model in models}
+    return folders
 
 
 def checkpoint_folder(folder: Path) -> Path:
@@ -135,31 +162,26 @@ def remove_artifact(folder: Path) -> None:
         logger.warning("cannot remove %s: %s", folder, error)
 
 
-def sweep_artifacts(home: Home, known_versions: Callable[[], Collection[str]]) -> None:
-    """Remove artifacts that no solution version owns: deletions that a crash cut short.
+def sweep_artifacts(home: Home, store: ResourceReader) -> None:
+    """Remove what no one owns: artifacts whose deletion a crash cut short, and checkpoints of those
+    that nobody trains any more, such as stopped ones whose worker had died.
 
     Parameters
     ----------
     home
         Where the artifacts lie.
-    known_versions
-        Returns the ARNs of all solution versions of the home. It is called after the folders are
-        listed: a version's row is there before its folder, so a listed folder without a row has
-        lost it.
+    store
+        Of all regions: they share the folder. It is read after the folders are listed: a version's
+        row is there before its folder, so a listed folder without a row has lost it.
     """
     folders = [path for path in home.models.glob("*/*") if not path.name.startswith(".")]
-    owned = {version_folder(home, arn) for arn in known_versions()}
+    checkpoints = list(home.models.glob(f"*/.*{_CHECKPOINTS}"))
+    owned = owned_folders(home, store)
     for folder in folders:
         if folder not in owned:
             remove_artifact(folder)
-
-
-def sweep_checkpoints(home: Home, unfinished_versions: Callable[[], Collection[str]]) -> None:
-    """Remove checkpoints of solution versions that nobody trains any more, such as those that were
-    stopped when their worker had died. The ARNs of the others are asked for as above."""
-    folders = list(home.models.glob(f"*/.*{_CHECKPOINTS}"))
-    wanted = {checkpoint_folder(version_folder(home, arn)) for arn in unfinished_versions()}
-    for folder in folders:
+    wanted = {checkpoint_folder(folder) for folder in owned_folders(home, store, in_training=True)}
+    for folder in checkpoints:
         if folder not in wanted:
             shutil.rmtree(folder, ignore_errors=True)
 

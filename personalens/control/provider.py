@@ -9,6 +9,7 @@ from personalens.control.event_trackers import EventTrackerOperations
 from personalens.control.filters import FilterOperations
 from personalens.control.import_jobs import ImportJobOperations
 from personalens.control.recipes import RecipeOperations
+from personalens.control.recommenders import RecommenderOperations
 from personalens.control.schemas import SchemaOperations
 from personalens.control.service_context import ServiceContext
 from personalens.control.solution_versions import SolutionVersionOperations
@@ -25,6 +26,7 @@ class PersonalizeProvider(
     SolutionOperations,
     SolutionVersionOperations,
     CampaignOperations,
+    RecommenderOperations,
     FilterOperations,
     EventTrackerOperations,
     TagOperations,

@@ -5,10 +5,12 @@ Amazon Personalize: ``status`` of the Describe operations. Its words mix space a
 
 from __future__ import annotations
 
+import re
+
 from personalens.control.resource_store import Resource
 from personalens.service_errors import InvalidInputException, ResourceInUseException
 
-ACTIVE = "ACTIVE"
+ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
 CREATE_PENDING = "CREATE PENDING"
 CREATE_IN_PROGRESS = "CREATE IN_PROGRESS"
 CREATE_FAILED = "CREATE FAILED"
@@ -26,17 +28,29 @@ def is_in_transition(resource: Resource) -> bool:
     return (resource.status or "").endswith(_IN_TRANSITION)
 
 
+def unfinished_update(resource: Resource) -> str | None:
+    """Return the member, such as "latestCampaignUpdate", of an update that has not ended; None if
+    there is none."""
+    updates = (name for name in resource.body if re.fullmatch("latest[A-Z][a-z]+Update", name))
+    return next((name for name in updates if resource.body[name]["status"] in UNFINISHED), None)
+
+
 def require_settled(resource: Resource) -> Resource:
     """Return a resource that may be deleted or changed now.
 
     Raises
     ------
     ResourceInUseException
-        If it is in transition.
+        If it is in transition or being updated.
     """
     if is_in_transition(resource):
         raise ResourceInUseException(
             f"{resource.arn} is {resource.status}. Wait until that is over, then try again."
+        )
+    if member := unfinished_update(resource):
+        raise ResourceInUseException(
+            f"An update of {resource.arn} is under way. Wait until {member}.status is ACTIVE or "
+            "CREATE FAILED, then try again."
         )
     return resource
 

@@ -12,7 +12,7 @@ from personalens.control.catalogue import Catalogue
 from personalens.control.event_log import EventLog
 from personalens.control.job_queue import JobQueue
 from personalens.control.job_runner import run_job
-from personalens.control.resource_states import is_in_transition
+from personalens.control.resource_states import is_in_transition, unfinished_update
 from personalens.control.resource_store import Resource, ResourceStore
 from personalens.control.worker_launch import ensure_worker
 from personalens.home import Home
@@ -116,7 +116,7 @@ class ServiceContext:
             If there is no such resource.
         """
         resource = self.store.require(arn, kind)
-        if is_in_transition(resource):
+        if is_in_transition(resource) or unfinished_update(resource):
             self.jobs.wake()
         return resource
 

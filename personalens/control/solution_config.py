@@ -122,7 +122,7 @@ def check_solution_config(
     if objective := config.get("optimizationObjective"):
         _check_objective(entry, objective, schemas.get("ITEMS"))
     _check_schedule(config.get("autoTrainingConfig", {}).get("schedulingExpression"))
-    _check_columns(config.get("trainingDataConfig", {}), schemas)
+    check_columns(config.get("trainingDataConfig", {}), schemas)
 
 
 def parse_threshold(text: str | None) -> float | None:
@@ -233,9 +233,16 @@ def _check_schedule(expression: str | None) -> None:
         )
 
 
-def _check_columns(
+def check_columns(
     choice: Mapping[str, Mapping[str, list[str]]], schemas: Mapping[str, DatasetSchema]
 ) -> None:
+    """Check a ``trainingDataConfig`` against the schemas of a group, by type in upper case.
+
+    Raises
+    ------
+    InvalidInputException
+        For a dataset or a column that is not there, or one that cannot be excluded.
+    """
     columns = {kind: set(schema.names) for kind, schema in schemas.items()}
     for member, by_type in choice.items():
         for given_type, names in by_type.items():

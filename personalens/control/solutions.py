@@ -17,13 +17,18 @@ from typing import Any
 
 from personalens import arns
 from personalens.control.automl_config import automl_recipes
-from personalens.control.campaign_deployment import CAMPAIGN, update_is_under_way
+from personalens.control.campaign_deployment import CAMPAIGN
 from personalens.control.datasets import dataset_schema
 from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.model_artifacts import remove_artifact, version_folder
 from personalens.control.quotas import check_quota
 from personalens.control.recipes import require_recipe
-from personalens.control.resource_states import ACTIVE, require_active, require_settled
+from personalens.control.resource_states import (
+    ACTIVE,
+    require_active,
+    require_settled,
+    unfinished_update,
+)
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
 from personalens.control.service_context import ServiceContext
 from personalens.control.solution_config import check_solution_config, check_way_of_training
@@ -137,7 +142,7 @@ def dataset_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str,
 def _refuse_used(tx: Transaction, solution_arn: str, versions: list[Resource]) -> None:
     for campaign in tx.list(CAMPAIGN):
         versions_in_use = [campaign.body["solutionVersionArn"]]
-        if update_is_under_way(campaign):
+        if unfinished_update(campaign):
             versions_in_use.append(campaign.body["latestCampaignUpdate"]["solutionVersionArn"])
         if solution_arn in map(solution_of, versions_in_use):
             raise ResourceInUseException(

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +29,18 @@ from personalens.control.model_artifacts import (
     remove_checkpoints,
     remove_partials,
     sweep_artifacts,
-    sweep_checkpoints,
     version_folder,
 )
 from personalens.control.model_search import OBJECTIVE, Choice, Contest, choose
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS, CREATE_PENDING
-from personalens.control.resource_store import Resource
 from personalens.control.solution_config import heeded_config
-from personalens.control.solution_versions import CREATE_STOPPING, SOLUTION_VERSION
-from personalens.control.training_data import EVENTS_UNTIL, TrainingData, load_training_data
+from personalens.control.solution_versions import CREATE_STOPPING
+from personalens.control.training_data import (
+    EVENTS_UNTIL,
+    TrainingData,
+    check_minimums,
+    load_training_data,
+)
 from personalens.recipes.base import Recipe
 from personalens.training.progress import Cancelled, Progress, ProgressEvent, within
 
@@ -64,12 +66,37 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
         if version.status == CREATE_PENDING:
             until = {EVENTS_UNTIL: context.events.newest()}
             version = tx.update(job.arn, status=CREATE_IN_PROGRESS, **until)
-    _sweep(context)
     folder = version_folder(context.home, job.arn)
+    make_artifact(context, folder, version.body, report)
+    try:
+        _announce(context, job, read_outcome(folder))
+    except Cancelled:
+        remove_artifact(folder)
+        raise
+
+
+def make_artifact(
+    context: ServiceContext, folder: Path, settings: Mapping[str, Any], report: Progress
+) -> None:
+    """Train, measure and save, unless an earlier attempt has.
+
+    Parameters
+    ----------
+    context
+        Where the data are.
+    folder
+        Where the artifact goes.
+    settings
+        Members of a solution version.
+    report
+        Hears how it goes.
+    """
+    sweep_artifacts(context.home, context.jobs.store)
     if not folder.is_dir():
         remove_partials(folder)
         try:
-            model, outcome = _learn(context, version, report)
+            settings = {**settings, "solutionConfig": heeded_config(settings)}
+            model, outcome = _learn(context, settings, checkpoint_folder(folder), report)
             report(ProgressEvent("saving the model", SAVE_FROM))
             publish(folder, model, outcome)
         except (LeaseLost, StorageError):  # another attempt goes on from the checkpoints
@@ -78,35 +105,19 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
             remove_checkpoints(folder)
             raise
     remove_checkpoints(folder)
-    try:
-        _announce(context, job, read_outcome(folder))
-    except Cancelled:
-        remove_artifact(folder)
-        raise
-
-
-def _sweep(context: ServiceContext) -> None:
-    """Remove what other versions left behind, of every region: they share the folder."""
-
-    def versions(*statuses: str) -> list[str]:
-        rows = context.jobs.store.list(SOLUTION_VERSION)
-        return [row.arn for row in rows if not statuses or row.status in statuses]
-
-    sweep_artifacts(context.home, versions)
-    unfinished = partial(versions, CREATE_PENDING, CREATE_IN_PROGRESS, CREATE_STOPPING)
-    sweep_checkpoints(context.home, unfinished)
 
 
 def _learn(
-    context: ServiceContext, version: Resource, report: Progress
+    context: ServiceContext, settings: Mapping[str, Any], checkpoints: Path, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
     started = time.perf_counter()
     report(ProgressEvent("reading the interactions", 0.0))
-    settings = {**version.body, "solutionConfig": heeded_config(version.body)}
-    checkpoints = checkpoint_folder(version_folder(context.home, version.arn))
     try:
-        of_actions = _recipe_type(context, settings) == "PERSONALIZED_ACTIONS"
+        recipe = _recipe(context, settings)
+        of_actions = recipe is not None and recipe.recipe_type == "PERSONALIZED_ACTIONS"
         data = load_training_data(context, settings, of_actions=of_actions)
+        if recipe is not None and recipe.trains_on is not None:
+            _check_events(recipe, data)
         if settings["trainingMode"] == "UPDATE":
             model, outcome = _update(context, settings, data, report)
         else:
@@ -117,11 +128,20 @@ def _learn(
     return model, replace(outcome, training_hours=hours)
 
 
-def _recipe_type(context: ServiceContext, settings: Mapping[str, Any]) -> str | None:
-    """Return the type of the recipe that is trained; None where AutoML chooses it."""
+def _recipe(context: ServiceContext, settings: Mapping[str, Any]) -> type[Recipe] | None:
+    """Return the recipe that is trained; None where AutoML chooses it."""
     if "recipeArn" not in settings:
         return None
-    return context.recipes()[parse(settings["recipeArn"]).name].recipe_type
+    return context.recipes()[parse(settings["recipeArn"]).name].recipe
+
+
+def _check_events(recipe: type[Recipe], data: TrainingData) -> None:
+    """Refuse too few events of the one type that a domain's recipe learns from."""
+    try:
+        events = recipe.training_events(data.interactions)
+    except ValueError as error:
+        raise JobFailed(str(error)) from error
+    check_minimums(events, recipe.trains_on, len(data.interactions))
 
 
 def _train(

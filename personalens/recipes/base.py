@@ -87,6 +87,10 @@ class Recipe(ABC):
     """Whether the histories in a model have the events' context, such as DEVICE."""
     keeps_users: ClassVar[bool] = False
     """Whether a model knows the users' metadata, which ``history`` then hands on."""
+    needs_user: ClassVar[bool] = False
+    """Whether a request must name a user even where the type of recipe needs none."""
+    trains_on: ClassVar[str | None] = None
+    """The one event type that it learns from; None: all."""
     history_limit: ClassVar[int] = 1000
     """Events of each user that a trained model keeps. Training sees them all."""
     training: TrainingOptions | None = None

@@ -41,7 +41,6 @@ class DomainRecipe(Recipe):
         Items with which a user has events of this type are never in the user's lists; None: none.
     """
 
-    trains_on: ClassVar[str | None] = None
     hides: ClassVar[str | None] = None
     has_scores = False
 
@@ -53,10 +52,11 @@ class DomainRecipe(Recipe):
         progress: Progress,
         refit: bool,
     ) -> None:
-        super()._fit(self._training_events(interactions), items, users, progress, refit)
+        super()._fit(self.training_events(interactions), items, users, progress, refit)
 
     @classmethod
-    def _training_events(cls, interactions: Interactions) -> Interactions:
+    def training_events(cls, interactions: Interactions) -> Interactions:
+        """Return the events that it learns from; ValueError if there is none."""
         if cls.trains_on is None:
             return interactions
         chosen = _is_type(interactions.event_types, cls.trains_on, len(interactions))
@@ -70,7 +70,7 @@ class DomainRecipe(Recipe):
     @classmethod
     def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> ServiceHoldout:
         """Return the default's split of the events that the recipe learns from."""
-        return super().hold_out(cls._training_events(interactions), seed=seed)
+        return super().hold_out(cls.training_events(interactions), seed=seed)
 
     def hidden_items(self, history: History) -> np.ndarray:
         """Return the codes of the items that this user has watched, or bought."""
@@ -101,6 +101,7 @@ class BecauseYouWatchedX(DomainRecipe, SimilarItems):
     """What those watched who watched the given film."""
 
     name = "aws-vod-because-you-watched-x"
+    needs_user = True
     trains_on = hides = WATCH
 
 
@@ -108,6 +109,7 @@ class MoreLikeX(DomainRecipe, SimilarItems):
     """Films like the given one, by all events and by metadata."""
 
     name = "aws-vod-more-like-x"
+    needs_user = True
     hides = WATCH
 
 
@@ -115,6 +117,7 @@ class MostPopular(DomainRecipe, PopularityCount):
     """What most viewers watched."""
 
     name = "aws-vod-most-popular"
+    needs_user = True
     trains_on = WATCH
 
 
@@ -135,6 +138,7 @@ class PopularByViews(DomainRecipe, PopularityCount):
     """What most customers looked at."""
 
     name = "aws-ecomm-popular-items-by-views"
+    needs_user = True
     trains_on = VIEW
 
 
@@ -142,6 +146,7 @@ class PopularByPurchases(DomainRecipe, PopularityCount):
     """What most customers bought."""
 
     name = "aws-ecomm-popular-items-by-purchases"
+    needs_user = True
     trains_on = PURCHASE
 
 
@@ -156,6 +161,7 @@ class CustomersWhoViewed(DomainRecipe, SimilarItems):
     """What those looked at who looked at the given item."""
 
     name = "aws-ecomm-customers-who-viewed-x-also-viewed"
+    needs_user = True
     trains_on, hides = VIEW, PURCHASE
 
 

@@ -1,4 +1,4 @@
-"""Which model answers for a campaign, right now."""
+"""Which model answers for a campaign or a recommender, right now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.control.model_artifacts import (
+    MODEL,
+    load_model,
+    recommender_folder,
+    version_folder,
+)
 from personalens.recipes.base import Recipe
 from personalens.runtime.model_cache import ModelCache
 from personalens.service_errors import ResourceNotFoundException
@@ -14,21 +19,22 @@ from personalens.service_errors import ResourceNotFoundException
 if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
 
-CAMPAIGN = "campaign"
+CAMPAIGN, RECOMMENDER = "campaign", "recommender"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A campaign as it serves at this moment.
+    """A campaign or a recommender as it serves at this moment.
 
     Attributes
     ----------
     campaign_arn, solution_version_arn, dataset_group_arn
-        Who asks, which version answers, and to which group both belong.
+        Who is asked, which version answers (of a recommender, its ARN and the name of its model),
+        and to which group both belong.
     model
         The trained recipe.
     config
-        ``campaignConfig``.
+        ``campaignConfig`` or ``recommenderConfig``.
     """
 
     campaign_arn: str
@@ -39,7 +45,7 @@ class Deployment:
 
 
 class Deployments:
-    """The campaigns of one region and account, with their models in memory.
+    """The campaigns and recommenders of one region and account, with their models in memory.
 
     Parameters
     ----------
@@ -59,32 +65,37 @@ class Deployments:
         self._context = context
         self._models = ModelCache() if models is None else models
 
-    def require(self, campaign_arn: str) -> Deployment:
-        """Return the deployment behind a campaign that is ACTIVE.
+    def require(self, arn: str, kind: str = CAMPAIGN) -> Deployment:
+        """Return the deployment behind a campaign or a recommender that is ACTIVE.
 
         Raises
         ------
         ResourceNotFoundException
-            If there is no such campaign, it is not ACTIVE, or its model is gone from the disk.
+            If there is none, it is not ACTIVE, or its model is gone from the disk.
         """
-        campaign = self._context.store.require(campaign_arn, CAMPAIGN)
-        if campaign.status != "ACTIVE":
-            reason = f" {campaign.failure_reason}" if campaign.failure_reason else ""
+        found = self._context.store.require(arn, kind)
+        if found.status != "ACTIVE":
+            reason = f" {found.failure_reason}" if found.failure_reason else ""
             raise ResourceNotFoundException(
-                f"Campaign {campaign_arn} is {campaign.status}, and only an ACTIVE one answers."
+                f"{kind.capitalize()} {arn} is {found.status}, and only an ACTIVE one answers."
                 f"{reason}"
             )
-        version_arn = campaign.body["solutionVersionArn"]
-        folder = version_folder(self._context.home, version_arn)
+        body, home = found.body, self._context.home
+        if kind == CAMPAIGN:
+            version_arn, group_arn = body["solutionVersionArn"], body["_datasetGroupArn"]
+            folder, config = version_folder(home, version_arn), body.get("campaignConfig", {})
+        else:
+            version_arn, group_arn = f"{arn}/{body[MODEL]}", body["datasetGroupArn"]
+            folder, config = recommender_folder(home, arn, body[MODEL]), body["recommenderConfig"]
         try:
             model = self._models.get(folder, self._load)
         except (FileNotFoundError, ImportError) as error:
+            if self._context.store.require(arn, kind).body.get(MODEL) != body.get(MODEL):
+                return self.require(arn, kind)  # it was trained anew in this moment
             raise ResourceNotFoundException(
-                f"Campaign {campaign_arn} cannot serve: {error}"
+                f"{kind.capitalize()} {arn} cannot serve: {error}"
             ) from error
-        config = campaign.body.get("campaignConfig", {})
-        group_arn = campaign.body["_datasetGroupArn"]
-        return Deployment(campaign_arn, version_arn, group_arn, model, config)
+        return Deployment(arn, version_arn, group_arn, model, config)
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())

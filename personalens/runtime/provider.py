@@ -1,4 +1,4 @@
-"""The runtime service: recommendations from campaigns.
+"""The runtime service: recommendations from campaigns and recommenders.
 
 Amazon Personalize Runtime: GetRecommendations, GetPersonalizedRanking, GetActionRecommendations.
 """
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from personalens.control.exploration_settings import ExplorationSettings
+from personalens.datasets.histories import History
+from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items
-from personalens.runtime.deployments import Deployment, Deployments
+from personalens.runtime.deployments import CAMPAIGN, RECOMMENDER, Deployment, Deployments
 from personalens.runtime.filtering import ItemFilters
 from personalens.runtime.group_tables import GroupTables
 from personalens.runtime.item_metadata import add_metadata
@@ -24,11 +26,7 @@ from personalens.runtime.promotions import Promotion, place_promoted
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
-from personalens.service_errors import (
-    InvalidInputException,
-    OperationNotImplemented,
-    ResourceNotFoundException,
-)
+from personalens.service_errors import InvalidInputException, OperationNotImplemented
 
 if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
@@ -99,26 +97,32 @@ class PersonalizeRuntimeProvider:
             If the input that the recipe needs is missing, numResults is above 500, or the filter, a
             promotion or the metadata columns do not fit the campaign.
         ResourceNotFoundException
-            If the campaign or a filter does not exist, or the campaign is not ACTIVE.
+            If the campaign, the recommender or a filter does not exist, or the first two are not
+            ACTIVE.
         """
-        campaign_arn = _one_source(campaignArn, recommenderArn)
+        arn, kind = _one_source(campaignArn, recommenderArn)
         _check_count("numResults", numResults, least=0)
-        deployment = self._deployments.require(campaign_arn)
+        deployment = self._deployments.require(arn, kind)
         model = deployment.model
         if other := OTHER_OPERATIONS.get(model.recipe_type):
             raise InvalidInputException(
-                f"Campaign {campaign_arn} uses {model.name}, a {model.recipe_type} recipe: {other}."
+                f"Campaign {arn} uses {model.name}, a {model.recipe_type} recipe: {other}."
             )
+        personal = model.recipe_type not in (RELATED, POPULAR) or model.needs_user
+        if personal and not userId:
+            raise _missing_input("userId", arn, model.name)
         if model.recipe_type == RELATED:
             if not itemId:
-                raise _missing_input("itemId", campaign_arn, model.name)
+                raise _missing_input("itemId", arn, model.name)
             code = model.items_.code(itemId)  # -1, unknown, means popular items
             if influence := deployment.config.get("rankingInfluence"):
                 scores = model.influenced(code, influence)
             else:
                 scores = model.score_related(np.array([code]))[0]
-        elif not userId and model.recipe_type != POPULAR:
-            raise _missing_input("userId", campaign_arn, model.name)
+            if model.needs_user:
+                scores = _without_hidden(
+                    model, scores, self._histories.state(model, userId).history
+                )
         else:
             scores = self._user_scores(deployment, userId, context, recommends=True)
         shaping = _Shaping(filterArn, filterValues, promotions, userId, itemId)
@@ -271,25 +275,25 @@ class PersonalizeRuntimeProvider:
                 cutoff_days=settings.cutoff_days,
                 rng=self._chance.generator(),
             )
-        hidden = model.hidden_items(state.history)
-        if len(hidden):
-            scores = np.array(scores)
-            scores[hidden] = -np.inf
-        return scores
+        return _without_hidden(model, scores, state.history)
 
 
-def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> str:
-    """Return the campaign to ask; recommenders do not exist yet, so none is ever found."""
-    if campaign_arn is not None and recommender_arn is not None:
-        raise InvalidInputException("Give campaignArn or recommenderArn, not both.")
+def _without_hidden(model: Recipe, scores: np.ndarray, history: History) -> np.ndarray:
+    """Return the scores with -inf for what is hidden from a user."""
+    hidden = model.hidden_items(history)
+    if len(hidden):
+        scores = np.array(scores)
+        scores[hidden] = -np.inf
+    return scores
+
+
+def _one_source(campaign_arn: str | None, recommender_arn: str | None) -> tuple[str, str]:
+    """Return whom to ask, and which kind of resource that is."""
+    if (campaign_arn is None) == (recommender_arn is None):
+        raise InvalidInputException("Give one of campaignArn and recommenderArn.")
     if recommender_arn is not None:
-        raise ResourceNotFoundException(
-            f"Could not find recommender with ARN {recommender_arn}. PersonaLens has no "
-            "recommenders yet: create a campaign and give campaignArn."
-        )
-    if campaign_arn is None:
-        raise InvalidInputException("Give the campaign to ask: campaignArn is missing.")
-    return campaign_arn
+        return recommender_arn, RECOMMENDER
+    return campaign_arn, CAMPAIGN
 
 
 def _check_count(what: str, count: int, *, least: int, most: int = MAX_RESULTS) -> None:
@@ -297,10 +301,8 @@ def _check_count(what: str, count: int, *, least: int, most: int = MAX_RESULTS) 
         raise InvalidInputException(f"{what} is {count}; allowed: {least} to {most}.")
 
 
-def _missing_input(name: str, campaign_arn: str, recipe: str) -> InvalidInputException:
-    return InvalidInputException(
-        f"{name} is missing: campaign {campaign_arn} uses {recipe}, which needs it."
-    )
+def _missing_input(name: str, arn: str, recipe: str) -> InvalidInputException:
+    return InvalidInputException(f"{name} is missing: {arn} uses {recipe}, which needs it.")
 
 
 def _reply(member: str, items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def test_a_ranking_needs_a_user_and_a_list(service, ranking, request_members, me
 
 
 def test_a_campaign_must_be_named(service):
-    with pytest.raises(InvalidInputException, match="campaignArn is missing"):
+    with pytest.raises(InvalidInputException, match="Give one of campaignArn and"):
         service.get_recommendations(userId="u")
     with pytest.raises(ResourceNotFoundException, match="Could not find campaign"):
         service.get_recommendations(campaignArn=MISSING, userId="u")
@@ -256,11 +256,11 @@ def test_a_campaign_must_be_named(service):
         service.get_personalized_ranking(campaignArn=MISSING, userId="u", inputList=["a"])
 
 
-def test_recommenders_are_not_found(service, popular):
+def test_a_recommender_must_exist_and_come_alone(service, popular):
     recommender = MISSING.replace("campaign", "recommender")
-    with pytest.raises(ResourceNotFoundException, match="has no recommenders yet"):
+    with pytest.raises(ResourceNotFoundException, match="Could not find recommender"):
         service.get_recommendations(recommenderArn=recommender, userId="u")
-    with pytest.raises(InvalidInputException, match="not both"):
+    with pytest.raises(InvalidInputException, match="Give one of campaignArn and"):
         service.get_recommendations(recommenderArn=recommender, campaignArn=popular)
 
 

@@ -1,0 +1,145 @@
+"""What happens to a recommender beside the requests: training, changes, stop and start.
+
+Amazon Personalize: the states of CreateRecommender, UpdateRecommender, StopRecommender and
+StartRecommender. Until a training has ended the recommender goes on with the model it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from personalens.control.datasets import LATER_COLUMNS
+from personalens.control.job_handlers import JobFailed, JobHandler
+from personalens.control.job_queue import Job, JobQueue
+from personalens.control.model_artifacts import (
+    MODEL,
+    NEXT_MODEL,
+    load_model,
+    read_outcome,
+    recommender_folder,
+    remove_artifact,
+)
+from personalens.control.resource_states import (
+    ACTIVE,
+    CREATE_FAILED,
+    CREATE_IN_PROGRESS,
+    INACTIVE,
+)
+from personalens.control.resource_store import Resource, Transaction
+from personalens.control.training_data import EVENTS_UNTIL
+from personalens.training.progress import Progress
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+logger = logging.getLogger(__name__)
+
+RECOMMENDER, TRAIN_RECOMMENDER = "recommender", "train-recommender"
+NEXT_UNTIL = "_nextEventsUntil"
+_NOTHING_IN_TRAINING = {NEXT_MODEL: None, NEXT_UNTIL: None}
+UPDATE = "latestRecommenderUpdate"
+CREATING, UPDATING, RETRAINING, STOPPING, STARTING = "create", "update", "retrain", "stop", "start"
+_STATES = {
+    CREATING: (CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED),
+    STOPPING: ("STOP IN_PROGRESS", INACTIVE, INACTIVE),
+    STARTING: ("START IN_PROGRESS", ACTIVE, INACTIVE),
+}
+"""The recommender's status while the work goes on, after it and when it has failed. An update and a
+retraining leave it alone."""
+
+
+def begin(
+    tx: Transaction, jobs: JobQueue, recommender: Resource, purpose: str, *, trains: bool = False
+) -> None:
+    """Ask for work on a recommender, in the transaction that says so in its members."""
+    if trains:
+        tx.update(recommender.arn, **{NEXT_MODEL: secrets.token_hex(4)})
+    kind = TRAIN_RECOMMENDER if trains else RECOMMENDER
+    jobs.enqueue(tx, kind, recommender.arn, {"purpose": purpose})
+
+
+def work(context: ServiceContext, job: Job, report: Progress) -> None:
+    """Do what :func:`begin` asked for."""
+    purpose = job.payload["purpose"]
+    with context.jobs.holding(job) as tx:
+        recommender = _set_status(tx, job, 0)
+        if job.kind == TRAIN_RECOMMENDER and NEXT_UNTIL not in recommender.body:
+            recommender = tx.update(job.arn, **{NEXT_UNTIL: context.events.newest()})
+    found: dict[str, Any] = {}
+    if job.kind == TRAIN_RECOMMENDER:
+        from personalens.control.training_job import make_artifact
+
+        model = recommender.body[NEXT_MODEL]
+        folder = recommender_folder(context.home, job.arn, model)
+        make_artifact(context, folder, _settings(recommender, purpose), report)
+        found = {
+            "modelMetrics": read_outcome(folder).metrics,
+            MODEL: model,
+            EVENTS_UNTIL: recommender.body[NEXT_UNTIL],
+            **_NOTHING_IN_TRAINING,
+        }
+    elif purpose == STARTING:
+        _prove_readable(context, recommender)
+    if purpose == UPDATING:
+        found["recommenderConfig"] = recommender.body[UPDATE]["recommenderConfig"]
+    with context.jobs.finishing(job) as tx:
+        tx.update(job.arn, failure_reason="", **found)
+        _set_status(tx, job, 1)
+        if NEXT_MODEL in found and MODEL in recommender.body:
+            before = recommender_folder(context.home, job.arn, recommender.body[MODEL])
+            tx.after_commit.append(partial(remove_artifact, before))
+
+
+def _settings(recommender: Resource, purpose: str) -> dict[str, Any]:
+    """Return what a solution version that trained the same would have for members."""
+    body = recommender.body
+    config = (body[UPDATE] if purpose == UPDATING else body)["recommenderConfig"]
+    kept = {"trainingDataConfig": config.get("trainingDataConfig", {})}
+    members = ("recipeArn", "datasetGroupArn", LATER_COLUMNS)
+    copied = {member: body[member] for member in members if member in body}
+    until = {EVENTS_UNTIL: body[NEXT_UNTIL]}
+    return {**copied, **until, "solutionConfig": kept, "trainingMode": "FULL"}
+
+
+def _prove_readable(context: ServiceContext, recommender: Resource) -> None:
+    folder = recommender_folder(context.home, recommender.arn, recommender.body[MODEL])
+    try:
+        load_model(folder, context.recipes())
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise JobFailed(f"The model cannot be read: {error}") from error
+
+
+def _set_status(tx: Transaction, job: Job, stage: int, reason: str | None = None) -> Resource:
+    """Say how the work goes: stage 0 while it does, 1 when it is done, 2 when it has failed."""
+    purpose = job.payload["purpose"]
+    if purpose in _STATES:
+        return tx.update(job.arn, status=_STATES[purpose][stage], failure_reason=reason)
+    recommender = tx.require(job.arn)
+    if purpose == RETRAINING:
+        return recommender
+    update = recommender.body[UPDATE]
+    update["status"] = (CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED)[stage]
+    update["lastUpdatedDateTime"] = time.time()
+    if reason:
+        update["failureReason"] = reason
+    # A recommender whose creation failed is repaired by an update.
+    repaired = stage == 1 and recommender.status == CREATE_FAILED
+    return tx.update(job.arn, status=ACTIVE if repaired else None, **{UPDATE: update})
+
+
+def _fail(tx: Transaction, job: Job, reason: str) -> None:
+    logger.warning("%s of %s failed: %s", job.payload["purpose"], job.arn, reason)
+    _set_status(tx, job, 2, reason)
+    if job.kind == TRAIN_RECOMMENDER:
+        tx.update(job.arn, **_NOTHING_IN_TRAINING)
+
+
+def _stop(tx: Transaction, job: Job) -> None:
+    _fail(tx, job, "The work was stopped. Update the recommender to try again.")
+
+
+RECOMMENDER_HANDLER = JobHandler(work, on_failure=_fail, on_stopped=_stop)
