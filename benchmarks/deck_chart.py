@@ -15,18 +15,18 @@ HRNN's form (its inputs, widths, rates) was worked out on ml-100k with some thir
 on the validation part of the split by time alone; its grid here is what was left open. The others
 have the grids below and their papers' forms. So part of its lead on ml-100k is effort.
 
-What came of the deck's order on ml-100k by time (one seed; 4 settings of FM, 3 of I-AutoRec, 9 of
-RNN, 6 of HRNN): rolling average 1.019, FM 1.021, I-AutoRec 1.024, RNN .962, HRNN .915; a strong
-rolling mean, which the deck lacks, .954. RNN below both tables and HRNN below RNN did come (by .062
-± .017 and .047 ± .006). FM and I-AutoRec below the rolling average did not: seven in ten of these
-ratings are by people whom they cannot know. And a plain RNN stays above the strong rolling mean.
-HRNN is below it by .039 ± .006, mostly by the regression on a person's own earlier ratings; its
-recurrence is worth .005 ± .001 of that.
+What came of the deck's order on ml-100k (3 seeds; the figures are in README.md). By time: rolling
+average 1.019, FM 1.021, I-AutoRec 1.019, RNN .963, HRNN .916; a strong rolling mean, which the deck
+lacks, .954. RNN below both tables and HRNN below RNN did come (by .056 ± .016 and .047 ± .007). FM
+and I-AutoRec below the rolling average did not: seven in ten of these ratings are by people whom
+they cannot know. And a plain RNN stays above the strong rolling mean. HRNN is below it by .038 ±
+.006, mostly by the regression on a person's own earlier ratings: its recurrence is worth .005 ±
+.001 of that, its levels of session are worth nothing (-.003 ± .001), the tastes .019 ± .004.
 
-By user (FM 4, I-AutoRec 3, RNN 3, HRNN 4 settings): rolling average 1.053, strong rolling mean
-.956, FM .950, I-AutoRec .963, RNN .959, HRNN .910. FM below the rolling average and HRNN below RNN
-came; I-AutoRec below FM did not (+.013 ± .003), RNN and I-AutoRec are level, and the recurrence
-makes no difference that could be told (.001 ± .001).
+By user: rolling average 1.053, strong rolling mean .956, FM .951, I-AutoRec .958, RNN .959, HRNN
+.910. FM below the rolling average and HRNN below RNN came; I-AutoRec below FM did not (+.007 ±
+.003), RNN and I-AutoRec cannot be told apart, and the recurrence makes no difference that could be
+told (.001 ± .001), the levels of session a small one (.005 ± .001).
 """
 
 from __future__ import annotations
