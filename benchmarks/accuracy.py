@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", default=["aws-hrnn"])
     names = [peer.name for peer in PEERS]
     parser.add_argument("--peers", nargs="*", default=names, choices=names, metavar="NAME")
+    parser.add_argument("--tries", type=int, help="at most so many settings of each peer")
     parser.add_argument("--limit", type=float, help="seconds for each slow peer's training")
     parser.add_argument("--work", type=Path, default=HERE.parent / ".venv-bench" / "work")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -202,7 +203,7 @@ def main() -> None:
     for peer in PEERS:
         if peer.name in options.peers:
             limited = options.limit and peer.is_slow and not peer.seconds_of
-            grid = ({"limit": options.limit},) if limited else peer.grid
+            grid = ({"limit": options.limit},) if limited else peer.grid[: options.tries]
             chosen.append(replace(peer, grid=grid))
     for protocol in options.protocol:
         last = options.last if protocol == "next-item" else 1

@@ -228,13 +228,14 @@ def main() -> None:
     parser.add_argument("--dataset", default="ml-100k", help="one with user metadata")
     parser.add_argument("--folds", type=int, default=5, choices=range(1, 6))
     parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10, help="at most; validation says when")
     parser.add_argument("--split-seed", type=int, default=0)
     parser.add_argument("--without-time", action="store_true")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     study = Study(
         read_ratings(datasets.load(arguments.dataset)),
-        Settings(),
+        Settings(max_epochs=arguments.epochs),
         with_time=not arguments.without_time,
     )
     order = np.random.default_rng(arguments.split_seed).permutation(len(study.ratings.values))

@@ -82,9 +82,9 @@ def chart_section(result: dict[str, Any]) -> str:
     blocks = [
         "The deck shows for “MovieLens”, with neither release nor split: rolling average .933, FM "
         ".916, I-AutoRec .871, RNN .857, HRNN .846. Here every model is tuned on validation and "
-        "asked one step ahead; HRNN is `RatingHRNN`. The averages and HRNN read everybody's ratings "
-        "before the one asked for, RNN those of its user, FM and I-AutoRec the training part alone. "
-        "How much effort went into each model is told in `deck_chart.py`.",
+        "asked one step ahead; HRNN is `RatingHRNN`. The averages and HRNN read everybody's "
+        "ratings before the one asked for, RNN those of its user, FM and I-AutoRec the training "
+        "part alone. How much effort went into each model is told in `deck_chart.py`.",
         f"![The deck's chart, measured](results/deck-chart-{result['dataset']}.png)",
     ]
     for name, part in result["splits"].items():

@@ -82,9 +82,7 @@ def test_a_figure_for_each_fold_and_their_mean(data, monkeypatch, capsys, tmp_pa
     import deepfm_rating
 
     monkeypatch.setattr(deepfm_rating.datasets, "load", lambda name: data, raising=False)
-    quick = deepfm_rating.Settings(embedding_size=4, max_epochs=1)
-    monkeypatch.setattr(deepfm_rating, "Settings", lambda: quick)
-    arguments = ["x", "--folds", "2", "--members", "2", "--without-time"]
+    arguments = ["x", "--folds", "2", "--members", "2", "--epochs", "1", "--without-time"]
     monkeypatch.setattr("sys.argv", [*arguments, "--results", str(tmp_path)])
     deepfm_rating.main()
     printed = capsys.readouterr().out.splitlines()

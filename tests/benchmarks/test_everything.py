@@ -54,6 +54,7 @@ def test_a_failure_is_named_after_the_others_ran(everything, monkeypatch, tmp_pa
 
     monkeypatch.setattr(everything.subprocess, "run", run)
     monkeypatch.setattr(everything, "QUICK", tmp_path)
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "")  # it is set, and then undone
     monkeypatch.setattr("sys.argv", ["everything.py", "--quick"])
     with pytest.raises(SystemExit, match=r"These failed:\ntraining.py --dataset sample"):
         everything.main()
