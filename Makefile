@@ -57,10 +57,10 @@ outputs: $(STAMP)
 bench: $(STAMP) $(BENCH)/peers/.installed $(BENCH)/recbole/.installed
 	@$(PYTHON) benchmarks/everything.py $(if $(QUICK),--quick) $(if $(LIMIT),--limit $(LIMIT))
 
-$(BENCH)/peers/.installed: benchmarks/requirements.txt $(STAMP)
+$(BENCH)/peers/.installed: benchmarks/requirements.txt | $(STAMP)
 	@$(MAKE_ENVIRONMENT)
 
-$(BENCH)/recbole/.installed: benchmarks/requirements-recbole.txt $(STAMP)
+$(BENCH)/recbole/.installed: benchmarks/requirements-recbole.txt | $(STAMP)
 	@{ $(MAKE_ENVIRONMENT); } || { rm -rf $(@D)/bin && touch $@; }
 
 define MAKE_ENVIRONMENT
