@@ -53,6 +53,8 @@ class Catalogue:
         How long a write waits for others.
     path, migrations
         Another file of the home, with tables of its own.
+    synchronous
+        FULL, or NORMAL: a power cut, but no crash of a process, may lose the newest writes.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Catalogue:
         busy_seconds: float = BUSY_SECONDS,
         path: Path | None = None,
         migrations: tuple[tuple[str, ...], ...] | None = None,
+        synchronous: str = "FULL",
     ):
         self.path = home.catalogue if path is None else path
         self._home = home
         self._create = create
         self._busy_seconds = busy_seconds
+        self._synchronous = synchronous
         self._migrations = MIGRATIONS if migrations is None else migrations
         self._local = threading.local()
 
@@ -140,7 +144,7 @@ class Catalogue:
             try:
                 connection.execute("PRAGMA foreign_keys = ON")
                 self._switch_to_wal(connection)
-                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(f"PRAGMA synchronous = {self._synchronous}")
                 self._migrate(connection)
             except BaseException:
                 connection.close()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
 
 IMPRESSION = "IMPRESSION"
-_OF_THE_LOG = (
+OF_THE_LOG = (
     "USER_ID",
     "TIMESTAMP",
     "EVENT_TYPE",
@@ -116,7 +116,7 @@ def event_table(schema: DatasetSchema, batch: pa.RecordBatch) -> pa.Table:
     for name, check in column_checks(schema).items():
         if name == item_column:
             columns[name] = batch["ITEM_ID"]
-        elif name in _OF_THE_LOG:
+        elif name in OF_THE_LOG:
             columns[name] = batch[name]
         else:
             columns[name] = pa.array([row.get(name) for row in properties], check.arrow_type)

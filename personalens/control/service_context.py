@@ -12,6 +12,7 @@ from personalens.control.catalogue import Catalogue
 from personalens.control.event_log import EventLog
 from personalens.control.job_queue import JobQueue
 from personalens.control.job_runner import run_job
+from personalens.control.recommendation_memory import RecommendationMemory
 from personalens.control.resource_states import is_in_transition, unfinished_update
 from personalens.control.resource_store import Resource, ResourceStore
 from personalens.control.worker_launch import ensure_worker
@@ -35,8 +36,8 @@ class ServiceContext:
         The resources of this region and account.
     jobs
         The home's job queue.
-    events
-        The home's event log.
+    events, recommendations
+        The home's event log, and the lists that were served lately.
     region, account
         What new ARNs carry.
     """
@@ -45,6 +46,7 @@ class ServiceContext:
     store: ResourceStore
     jobs: JobQueue
     events: EventLog
+    recommendations: RecommendationMemory
     region: str
     account: str
 
@@ -82,7 +84,8 @@ class ServiceContext:
             ResourceStore(home, catalogue=catalogue),
             on_work=lambda: context.run_jobs() if inline_jobs else ensure_worker(home, jobs),
         )
-        context = cls(home, store, jobs, EventLog(home, create=create), region, account)
+        log, memory = EventLog(home, create=create), RecommendationMemory(home)
+        context = cls(home, store, jobs, log, memory, region, account)
         return context
 
     def for_arn(self, arn: str) -> ServiceContext:

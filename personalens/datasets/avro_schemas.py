@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import fastavro
@@ -111,6 +112,7 @@ class DatasetSchema:
         raise KeyError(name)
 
 
+@lru_cache(maxsize=256)  # every live event is held against its dataset's schema
 def parse_schema(text: str, *, domain: str | None = None) -> DatasetSchema:
     """Check an Avro schema and return what it declares.
 

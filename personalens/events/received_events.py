@@ -1,0 +1,156 @@
+"""Events as PutEvents and PutActionInteractions bring them, as the log keeps them.
+
+Amazon Personalize: Event and ActionInteraction. What the service allows in two places (``itemId``,
+``eventValue``: a member, or a key of ``properties``) is one thing here; the member wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from personalens.control.dataset_rows import OF_THE_LOG
+from personalens.control.event_log import Event
+from personalens.control.recommendation_memory import Recommendation
+from personalens.datasets.avro_schemas import DatasetSchema
+from personalens.datasets.column_checks import MAX_EPOCH_SECONDS, MAX_ID_CHARACTERS
+from personalens.events.properties import parse_properties, plain, read_columns
+from personalens.service_errors import InvalidInputException
+
+MAX_EVENT_BYTES = 10 * 1024
+RESERVED_KEYS = ("userId", "sessionId", "eventType", "timestamp", "recommendationId", "impression")
+"""Keys that ``properties`` of an event may not have, in whatever case."""
+ACTION_EVENTS = ("Taken", "Not Taken", "Viewed")
+MAX_FLOAT = 3.4e38
+_RESERVED = {plain(key): key for key in RESERVED_KEYS}
+
+
+def read_event(
+    schema: DatasetSchema,
+    event: Mapping[str, Any],
+    where: str,
+    *,
+    recommendation: Recommendation | None = None,
+) -> Event:
+    """Return one event of PutEvents.
+
+    Parameters
+    ----------
+    schema
+        Of the Interactions dataset.
+    event
+        Members as boto3 names them.
+    where
+        The event's place in the request, for messages.
+    recommendation
+        What its recommendationId names, if that is known: the list that was served is the event's
+        impression, unless it brings one.
+
+    Raises
+    ------
+    InvalidInputException
+        If the event is larger than 10 KB, its time is none, or its properties do not fit the schema
+        or have a reserved key.
+    """
+    if len(json.dumps(event, default=str, ensure_ascii=False).encode()) > MAX_EVENT_BYTES:
+        raise InvalidInputException(f"{where} is larger than {MAX_EVENT_BYTES} bytes.")
+    properties = _event_properties(event, f"{where}.properties")
+    attribution = event.get("metricAttribution") or {}
+    item_id = event.get("itemId", _item_id(properties.pop("itemid", None), where))
+    value = event.get("eventValue", _value(properties.pop("eventvalue", None), where))
+    if value is not None and abs(value) > MAX_FLOAT:
+        raise InvalidInputException(f"{where}.eventValue is {value}, which is no 32-bit float.")
+    impression = event.get("impression") or (recommendation and recommendation.item_ids)
+    return Event(
+        item_id=item_id,
+        sent_at=_seconds(event["sentAt"], f"{where}.sentAt"),
+        event_type=event["eventType"],
+        event_value=value,
+        event_id=event.get("eventId"),
+        properties=_further_columns(schema, properties, f"{where}.properties"),
+        impression="|".join(impression) if impression else None,
+        recommendation_id=event.get("recommendationId"),
+        recommended_by=recommendation.source_arn if recommendation else None,
+        attribution_source=attribution.get("eventAttributionSource"),
+    )
+
+
+def read_action_interaction(
+    schema: DatasetSchema, interaction: Mapping[str, Any], where: str
+) -> Event:
+    """Return one event of PutActionInteractions; an action stands for the item.
+
+    Raises
+    ------
+    InvalidInputException
+        If its eventType is none of Taken, Not Taken and Viewed, or as in :func:`read_event`.
+    """
+    if interaction["eventType"] not in ACTION_EVENTS:
+        raise InvalidInputException(
+            f"{where}.eventType is {interaction['eventType']!r}; allowed: "
+            f"{', '.join(ACTION_EVENTS)}."
+        )
+    properties = _event_properties(interaction, f"{where}.properties")
+    impression = interaction.get("impression")
+    return Event(
+        item_id=interaction["actionId"],
+        sent_at=_seconds(interaction["timestamp"], f"{where}.timestamp"),
+        event_type=interaction["eventType"],
+        event_id=interaction.get("eventId"),
+        properties=_further_columns(schema, properties, f"{where}.properties"),
+        impression="|".join(impression) if impression else None,
+        recommendation_id=interaction.get("recommendationId"),
+    )
+
+
+def _event_properties(event: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return an event's properties under plain keys."""
+    properties = parse_properties(event.get("properties"), where)
+    for key in properties:
+        if plain(key) in _RESERVED:
+            raise InvalidInputException(
+                f"{where} has the key {key!r}. {', '.join(RESERVED_KEYS)} are members of the "
+                "request: give it there."
+            )
+    return {plain(key): value for key, value in properties.items()}
+
+
+def _further_columns(
+    schema: DatasetSchema, properties: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    elsewhere = (*OF_THE_LOG, "ITEM_ID", "ACTION_ID")
+    return read_columns(schema, properties, where, elsewhere=elsewhere, ignores_unknown=True)
+
+
+def _item_id(value: Any, where: str) -> str | None:
+    if value is None or (isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise InvalidInputException(
+        f"{where}.properties.itemId must be a string of 1 to {MAX_ID_CHARACTERS} characters, not "
+        f"{json.dumps(value)[:80]}."
+    )
+
+
+def _value(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidInputException(
+        f"{where}.properties.eventValue must be a number, not {json.dumps(value)[:80]}."
+    )
+
+
+def _seconds(moment: datetime | float, where: str) -> int:
+    seconds = moment.timestamp() if isinstance(moment, datetime) else moment
+    if 0 <= seconds <= MAX_EPOCH_SECONDS:
+        return int(seconds)
+    advice = "; it looks like milliseconds, so divide by 1,000" if seconds > 0 else ""
+    raise InvalidInputException(f"{where} is {moment}, not a time in epoch seconds{advice}.")
