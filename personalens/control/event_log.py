@@ -184,9 +184,13 @@ class EventLog:
         row = self._one("SELECT revision FROM streams WHERE dataset_arn = ?", (dataset_arn,))
         return 0 if row is None else int(row[0])
 
-    def newest(self) -> int:
-        """Return the highest sequence number given so far."""
-        return int(self._one("SELECT next_sequence FROM log_state", ())[0]) - 1
+    def newest(self, dataset_arn: str | None = None) -> int:
+        """Return the highest sequence number given so far; of a dataset, that of the newest event
+        whose user is known (0: none)."""
+        if dataset_arn is None:
+            return int(self._one("SELECT next_sequence FROM log_state", ())[0]) - 1
+        query = "SELECT coalesce(max(sequence), 0) FROM events WHERE stream = ? AND is_known = 1"
+        return int(self._one(query, (self._stream(dataset_arn),))[0])
 
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
         """Return the mark of a user's events after a sequence number, and of all of a session

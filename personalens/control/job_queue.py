@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +89,7 @@ class JobQueue:
         self.home = home
         self.store = ResourceStore(home) if store is None else store
         self._on_work = on_work
+        self.looked_at = -math.inf  # when automatic trainings were looked for
 
     # -- for operations ----------------------------------------------------------------------
 

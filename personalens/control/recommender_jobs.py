@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RECOMMENDER, TRAIN_RECOMMENDER = "recommender", "train-recommender"
-NEXT_UNTIL = "_nextEventsUntil"
+NEXT_UNTIL, TRAINED_AT = "_nextEventsUntil", "_trainedAt"
 _NOTHING_IN_TRAINING = {NEXT_MODEL: None, NEXT_UNTIL: None}
 UPDATE = "latestRecommenderUpdate"
 CREATING, UPDATING, RETRAINING, STOPPING, STARTING = "create", "update", "retrain", "stop", "start"
@@ -80,6 +80,7 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
             "modelMetrics": read_outcome(folder).metrics,
             MODEL: model,
             EVENTS_UNTIL: recommender.body[NEXT_UNTIL],
+            TRAINED_AT: time.time(),
             **_NOTHING_IN_TRAINING,
         }
     elif purpose == STARTING:
@@ -135,7 +136,8 @@ def _fail(tx: Transaction, job: Job, reason: str) -> None:
     logger.warning("%s of %s failed: %s", job.payload["purpose"], job.arn, reason)
     _set_status(tx, job, 2, reason)
     if job.kind == TRAIN_RECOMMENDER:
-        tx.update(job.arn, **_NOTHING_IN_TRAINING)
+        # A training that failed is not tried again at once: it would fail for ever.
+        tx.update(job.arn, **_NOTHING_IN_TRAINING, **{TRAINED_AT: time.time()})
 
 
 def _stop(tx: Transaction, job: Job) -> None:

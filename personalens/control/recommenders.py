@@ -106,6 +106,7 @@ class RecommenderOperations:
         maxResults: int | None = None,
     ) -> dict[str, Any]:
         """List recommenders, oldest first; of one dataset group if asked."""
+        self.context.begin_due_trainings()
         found = self.context.store.page(
             RECOMMENDER, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
         )

@@ -110,14 +110,22 @@ class ServiceContext:
             done += 1
         return done
 
+    def begin_due_trainings(self) -> None:
+        """Ask for the automatic trainings whose time has come."""
+        from personalens.control import automatic_training  # it stands on this module's users
+
+        automatic_training.begin_due_trainings(self)
+
     def describe(self, arn: str, kind: str) -> Resource:
-        """Return a resource for a Describe, and see to it that its job is being worked on.
+        """Return a resource for a Describe, and see to it that its job is being worked on, and
+        automatic trainings too.
 
         Raises
         ------
         ResourceNotFoundException
             If there is no such resource.
         """
+        self.begin_due_trainings()
         resource = self.store.require(arn, kind)
         if is_in_transition(resource) or unfinished_update(resource):
             self.jobs.wake()

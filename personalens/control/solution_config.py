@@ -21,7 +21,7 @@ DATASET_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 ALWAYS_TRAINED = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE")
 """Interactions columns that trainingDataConfig cannot leave out."""
 
-MAX_TRAINING_DAYS = 30
+DEFAULT_TRAINING_DAYS, MAX_TRAINING_DAYS = 7, 30
 _RATE = re.compile(r"rate\((\d+) days?\)")
 INCREMENTAL = "aws-semantic-similarity"
 EVENTS_RECIPES = ("aws-user-personalization-v2", "aws-personalized-ranking-v2")
@@ -121,7 +121,7 @@ def check_solution_config(
         _check_events(entry, events, event_type or config.get("eventValueThreshold"))
     if objective := config.get("optimizationObjective"):
         _check_objective(entry, objective, schemas.get("ITEMS"))
-    _check_schedule(config.get("autoTrainingConfig", {}).get("schedulingExpression"))
+    training_days(config)
     check_columns(config.get("trainingDataConfig", {}), schemas)
 
 
@@ -222,15 +222,31 @@ def _check_objective(
         )
 
 
-def _check_schedule(expression: str | None) -> None:
+def training_days(config: Mapping[str, Any]) -> int:
+    """Return how many days lie between the automatic trainings of a solution.
+
+    Raises
+    ------
+    InvalidInputException
+        If ``autoTrainingConfig.schedulingExpression`` is not a rate of 1 to 30 days.
+
+    Examples
+    --------
+    >>> training_days({"autoTrainingConfig": {"schedulingExpression": "rate(1 day)"}})
+    1
+    >>> training_days({})
+    7
+    """
+    expression = config.get("autoTrainingConfig", {}).get("schedulingExpression")
     if expression is None:
-        return
+        return DEFAULT_TRAINING_DAYS
     match = _RATE.fullmatch(expression)
     if match is None or not 1 <= int(match[1]) <= MAX_TRAINING_DAYS:
         raise InvalidInputException(
             f"autoTrainingConfig.schedulingExpression is {expression!r}; give rate(1 day) to "
             f"rate({MAX_TRAINING_DAYS} days)."
         )
+    return int(match[1])
 
 
 def check_columns(

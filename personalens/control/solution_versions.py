@@ -6,11 +6,13 @@ StopSolutionVersionCreation, GetSolutionMetrics.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from personalens import arns
 from personalens.control.datasets import LATER_COLUMNS
 from personalens.control.descriptions import describe_resource
+from personalens.control.job_queue import JobQueue
 from personalens.control.model_artifacts import read_outcome, version_folder
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, UNFINISHED, require_active
@@ -26,6 +28,8 @@ from personalens.service_errors import (
 
 SOLUTION, SOLUTION_VERSION = "solution", "solution-version"
 TRAIN_JOB = "train"
+AUTOMATIC_SINCE = "_automaticSince"
+"""Member of a solution: when automatic training was turned on by UpdateSolution."""
 CREATE_STOPPING, CREATE_STOPPED = "CREATE STOPPING", "CREATE STOPPED"
 _COPIED = (
     "recipeArn",
@@ -73,12 +77,8 @@ class SolutionVersionOperations:
         ResourceAlreadyExistsException
             If the solution has a version of this name.
         """
-        arn = arns.solution_version_arn(solutionArn)
         if trainingMode == "AUTOTRAIN":
-            raise InvalidInputException(
-                "trainingMode AUTOTRAIN is what automatic training reports, and cannot be asked "
-                "for. Use FULL."
-            )
+            raise InvalidInputException("trainingMode AUTOTRAIN cannot be asked for. Use FULL.")
         with self.context.store.transaction() as tx:
             solution = require_active(tx.require(solutionArn, SOLUTION))
             check_quota(tx, SOLUTION_VERSION)
@@ -87,15 +87,11 @@ class SolutionVersionOperations:
                 base = self._updatable_version(tx, solution)
             _require_interactions(tx, solution.body["datasetGroupArn"])
             _require_new_name(tx, solutionArn, name)
-            body = {member: solution.body[member] for member in _COPIED if member in solution.body}
-            body |= {"trainingMode": trainingMode, "trainingType": "MANUAL"}
+            members = {"trainingMode": trainingMode, "trainingType": "MANUAL"}
             if base is not None:
-                body["_baseVersionArn"] = base.arn
-            tx.insert(
-                Resource(arn, SOLUTION_VERSION, name or "", solutionArn, CREATE_PENDING, body=body)
-            )
+                members["_baseVersionArn"] = base.arn
+            arn = begin_training(tx, self.context.jobs, solution, members, name=name or "")
             put_tags(tx, arn, tags)
-            self.context.jobs.enqueue(tx, TRAIN_JOB, arn)
         return {"solutionVersionArn": arn}
 
     def describe_solution_version(
@@ -125,6 +121,7 @@ class SolutionVersionOperations:
         ResourceNotFoundException
             If that solution does not exist.
         """
+        self.context.begin_due_trainings()
         store = self.context.store
         if solutionArn is not None:
             store.require(solutionArn, SOLUTION)
@@ -187,6 +184,24 @@ class SolutionVersionOperations:
                 "none that is ACTIVE. Create one with trainingMode FULL first."
             )
         return versions[-1]
+
+
+def begin_training(
+    tx: Transaction,
+    jobs: JobQueue,
+    solution: Resource,
+    members: Mapping[str, str],
+    *,
+    name: str = "",
+) -> str:
+    """Add a version with these members beside those of the solution, ask for its training, and
+    return its ARN."""
+    arn = arns.solution_version_arn(solution.arn)
+    copied = {member: solution.body[member] for member in _COPIED if member in solution.body}
+    body = {**copied, **members}
+    tx.insert(Resource(arn, SOLUTION_VERSION, name, solution.arn, CREATE_PENDING, body=body))
+    jobs.enqueue(tx, TRAIN_JOB, arn)
+    return arn
 
 
 def solution_of(solution_version_arn: str) -> str:

@@ -1,17 +1,12 @@
 """Solutions: which recipe learns from which dataset group, and how.
 
 A solution is a configuration; its versions are the models. Amazon Personalize: CreateSolution,
-DescribeSolution, ListSolutions, DeleteSolution.
-
-Notes
------
-``performAutoTraining`` is true by default, as in AWS; it and its schedule are stored and reported.
-PersonaLens has no clock that trains by itself: a version is trained when CreateSolutionVersion asks
-for it, and only then.
+DescribeSolution, ListSolutions, UpdateSolution, DeleteSolution.
 """
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
@@ -31,8 +26,13 @@ from personalens.control.resource_states import (
 )
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
 from personalens.control.service_context import ServiceContext
-from personalens.control.solution_config import check_solution_config, check_way_of_training
+from personalens.control.solution_config import (
+    check_solution_config,
+    check_way_of_training,
+    training_days,
+)
 from personalens.control.solution_versions import (
+    AUTOMATIC_SINCE,
     SOLUTION,
     SOLUTION_VERSION,
     solution_of,
@@ -63,31 +63,22 @@ class SolutionOperations:
         tags: list[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
         """Store a configuration; it is ACTIVE at once."""
-        entry = None if recipeArn is None else require_recipe(self.context, recipeArn)
-        check_way_of_training(
-            entry, perform_automl=performAutoML, incremental=performIncrementalUpdate
-        )
-        config = solutionConfig or {}
-        body = {
+        asked = {
             "datasetGroupArn": datasetGroupArn,
+            "recipeArn": recipeArn,
             "performHPO": performHPO,
             "performAutoML": performAutoML,
             "performAutoTraining": performAutoTraining,
             "performIncrementalUpdate": performIncrementalUpdate,
-            "solutionConfig": config,
-        } | ({} if eventType is None else {"eventType": eventType})
+            "eventType": eventType,
+            "solutionConfig": solutionConfig or {},
+        }
+        body = {name: value for name, value in asked.items() if value is not None}
         arn = arns.build(SOLUTION, name, region=self.context.region, account=self.context.account)
         with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             check_quota(tx, SOLUTION, existing=len(tx.list(SOLUTION, parent_arn=datasetGroupArn)))
-            schemas = dataset_schemas(tx, datasetGroupArn)
-            if entry is None:
-                body["_automlRecipes"] = automl_recipes(config, self.context.recipes(), schemas)
-            else:
-                check_solution_config(
-                    entry, config, schemas, perform_hpo=performHPO, event_type=eventType
-                )
-                body["recipeArn"] = arns.recipe_arn(entry.name)
+            body |= self._checked(tx, body)
             tx.insert(Resource(arn, SOLUTION, name, datasetGroupArn, ACTIVE, body=body))
             put_tags(tx, arn, tags)
         return {"solutionArn": arn}
@@ -108,10 +99,48 @@ class SolutionOperations:
         maxResults: int | None = None,
     ) -> dict[str, Any]:
         """List solutions, oldest first; of one dataset group if asked."""
+        self.context.begin_due_trainings()
         found = self.context.store.page(
             SOLUTION, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
         )
         return summarize_page(found, "solutions", "solutionArn", ["status", "recipeArn"])
+
+    def update_solution(
+        self,
+        *,
+        solutionArn: str,
+        performAutoTraining: bool | None = None,
+        performIncrementalUpdate: bool | None = None,
+        solutionUpdateConfig: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Change what later versions learn from and when they are trained; the rest stays.
+
+        It counts at once; ``latestSolutionUpdate`` tells of it.
+        """
+        asked = {
+            "performAutoTraining": performAutoTraining,
+            "performIncrementalUpdate": performIncrementalUpdate,
+        }
+        asked = {name: value for name, value in asked.items() if value is not None}
+        with self.context.store.transaction() as tx:
+            before = require_settled(tx.require(solutionArn, SOLUTION))
+            body = {**before.body, **asked}
+            body["solutionConfig"] = {**body["solutionConfig"], **(solutionUpdateConfig or {})}
+            body |= self._checked(tx, body)
+            now = time.time()
+            update = {
+                "solutionUpdateConfig": solutionUpdateConfig,
+                "performAutoTraining": body["performAutoTraining"],
+                "performIncrementalUpdate": body["performIncrementalUpdate"],
+                "status": ACTIVE,
+                "creationDateTime": now,
+                "lastUpdatedDateTime": now,
+            }
+            body["latestSolutionUpdate"] = {k: v for k, v in update.items() if v is not None}
+            if body["performAutoTraining"] and not before.body["performAutoTraining"]:
+                body[AUTOMATIC_SINCE] = now
+            tx.update(solutionArn, **body)
+        return {"solutionArn": solutionArn}
 
     def delete_solution(self, *, solutionArn: str) -> dict[str, Any]:
         """Delete a solution with all its versions and their models.
@@ -131,6 +160,28 @@ class SolutionOperations:
                 tx.after_commit.append(partial(remove_artifact, folder))
             tx.delete(solutionArn)
         return {}
+
+    def _checked(self, tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
+        """Check the members of a solution, and return which recipe, or recipes, they stand for."""
+        arn, config = body.get("recipeArn"), body["solutionConfig"]
+        entry = None if arn is None else require_recipe(self.context, arn)
+        check_way_of_training(
+            entry,
+            perform_automl=body["performAutoML"],
+            incremental=body["performIncrementalUpdate"],
+        )
+        schemas = dataset_schemas(tx, body["datasetGroupArn"])
+        if entry is None:
+            training_days(config)
+            return {"_automlRecipes": automl_recipes(config, self.context.recipes(), schemas)}
+        check_solution_config(
+            entry,
+            config,
+            schemas,
+            perform_hpo=body["performHPO"],
+            event_type=body.get("eventType"),
+        )
+        return {"recipeArn": arns.recipe_arn(entry.name)}
 
 
 def dataset_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, DatasetSchema]:

@@ -77,6 +77,7 @@ class Worker:
         done = 0
         idle_since = renewed = time.monotonic()
         while True:
+            self._context.begin_due_trainings()
             job = self._jobs.claim()
             if job is not None:
                 run_job(self._context.for_arn(job.arn), job)
