@@ -63,8 +63,11 @@ HANDLERS: dict[str, JobHandler | str] = {
     "campaign": "personalens.control.campaigns:CAMPAIGN_HANDLER",
     "recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
     "train-recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
+    "batch-inference-job": "personalens.runtime.batch_inference:BATCH_INFERENCE_HANDLER",
+    "batch-segment-job": "personalens.runtime.batch_segments:BATCH_SEGMENT_HANDLER",
 }
-"""Kind to handler, or to "module:name" of one."""
+"""Kind to handler, or to "module:name" of one. The one place that names what lies above: a worker
+does the jobs of every layer, as the router answers the operations of every one."""
 
 
 def handler_of(kind: str) -> JobHandler:

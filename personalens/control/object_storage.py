@@ -1,7 +1,9 @@
-"""Where imports read from: ``s3://`` as in AWS, and ``file://`` or an absolute path beside it.
+"""Where jobs read from: ``s3://`` as in AWS, and ``file://`` or an absolute path beside it.
 
 Amazon Personalize: ``dataSource.dataLocation`` of CreateDatasetImportJob, a CSV file, or a folder
-that ends in ``/`` and holds CSV files with the same header (files in its subfolders are not read).
+that ends in ``/`` and holds CSV files with the same header (files in its subfolders are not read);
+``jobInput`` of the batch jobs; ``dataSource`` of CreateDataDeletionJob. Where jobs write to is in
+``output_folders``.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from personalens.control import s3_objects
@@ -23,8 +27,10 @@ class DataLocationError(Exception):
     """The location cannot be read; the message is the job's ``failureReason``."""
 
 
-def find_sources(location: str, *, region: str) -> list[CsvSource]:
-    """Return the CSV files at a location, by name.
+def find_sources(
+    location: str, *, region: str, suffix: str = ".csv", recursive: bool = False
+) -> list[CsvSource]:
+    """Return the files at a location, by name.
 
     Parameters
     ----------
@@ -32,6 +38,10 @@ def find_sources(location: str, *, region: str) -> list[CsvSource]:
         A file, or a folder that ends in ``/``.
     region
         The S3 region where the environment names none.
+    suffix
+        How the names of a folder's files end, in whatever case.
+    recursive
+        Whether the files in a folder's subfolders count too.
 
     Raises
     ------
@@ -39,27 +49,69 @@ def find_sources(location: str, *, region: str) -> list[CsvSource]:
         If there is nothing that can be read, with the reason in the service's words and ours.
     """
     if location.startswith("s3://"):
-        sources = _find_in_s3(location, region)
-    elif location.startswith("file://") or os.path.isabs(location):
-        sources = _find_in_files(location)
+        sources = _find_in_s3(location, region, suffix, recursive)
+    elif is_local(location):
+        sources = _find_in_files(location, suffix, recursive)
     else:
         raise _invalid(location, f"it is none of these forms: {FORMS}")
-    if not sources:
+    if not sources and suffix == ".csv":
         raise _invalid(location, "the folder holds no CSV file (a name that ends in .csv)")
+    if not sources:
+        raise _invalid(location, "the folder holds no file")
     return sources
 
 
-def _find_in_s3(location: str, region: str) -> list[CsvSource]:
+def check_location(location: str) -> None:
+    """Refuse a location of a form that no job could read or write, before there is a job.
+
+    Raises
+    ------
+    DataLocationError
+        If it is none of the forms, or a path that climbs with ``..``.
+    """
+    if location.startswith("s3://"):
+        split_key(location)
+    elif is_local(location):
+        local_path(location)
+    else:
+        raise _invalid(location, f"it is none of these forms: {FORMS}")
+
+
+def is_local(location: str) -> bool:
+    """Whether a location is a file or folder of this machine."""
+    return location.startswith("file://") or os.path.isabs(location)
+
+
+def split_key(location: str, *, is_folder: bool = False) -> tuple[str, str]:
+    """Return bucket and key of an ``s3://`` location; only a folder's key may be empty."""
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    if not bucket or not (key or is_folder):
+        raise _invalid(location, f"a bucket and a key are needed: {FORMS}")
+    return bucket, key
+
+
+def _find_in_s3(location: str, region: str, suffix: str, recursive: bool) -> list[CsvSource]:
+    bucket, key = split_key(location)
+    with s3_client(location, region) as client:
+        if key.endswith("/"):
+            return s3_objects.folder_sources(
+                client, bucket, key, suffix=suffix, recursive=recursive
+            )
+        return [s3_objects.object_source(client, bucket, key)]
+
+
+@contextmanager
+def s3_client(location: str, region: str) -> Iterator[Any]:
+    """An S3 client for the work inside, whose errors become a DataLocationError that names the
+    location."""
+    from boto3.exceptions import S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-    bucket, _, key = location.removeprefix("s3://").partition("/")
-    if not bucket or not key:
-        raise _invalid(location, f"a bucket and a key are needed: {FORMS}")
+    bucket, key = split_key(location, is_folder=True)
+    client = None
     try:
         client = s3_objects.open_client(region)
-        if key.endswith("/"):
-            return s3_objects.folder_sources(client, bucket, key)
-        return [s3_objects.object_source(client, bucket, key)]
+        yield client
     except NoCredentialsError as error:
         raise _forbidden(location, "no AWS credentials are configured (run `aws configure`)") from (
             error
@@ -69,6 +121,8 @@ def _find_in_s3(location: str, region: str) -> list[CsvSource]:
         if code in ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
             raise _forbidden(location, f"S3 answered {code}") from error
         raise _invalid(location, _s3_fault(client, bucket, key, code)) from error
+    except S3UploadFailedError as error:
+        raise _invalid(location, f"S3 did not take it ({error})") from error
     except BotoCoreError as error:
         raise _invalid(location, f"S3 cannot be reached ({error})") from error
 
@@ -85,8 +139,8 @@ def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
     return _FOLDER_HINT if is_folder else f"there is no object {key} in the bucket {bucket}"
 
 
-def _find_in_files(location: str) -> list[CsvSource]:
-    path = _local_path(location)
+def _find_in_files(location: str, suffix: str, recursive: bool) -> list[CsvSource]:
+    path = local_path(location)
     is_folder = str(location).endswith("/")
     try:
         mode = path.stat().st_mode  # follows links; a loop of links is an OSError
@@ -96,20 +150,34 @@ def _find_in_files(location: str) -> list[CsvSource]:
             raise _invalid(location, _FOLDER_HINT)
         if not is_folder:
             return [_file_source(location, path)]
-        names = sorted(entry.name for entry in path.iterdir())
-        files = [path / name for name in names if name.lower().endswith(".csv")]
+        entries = sorted(path.rglob("*") if recursive else path.iterdir())
+        files = [file for file in entries if file.name.lower().endswith(suffix)]
         return [_file_source(location, file) for file in files if not file.is_dir()]
     except OSError as error:
-        raise _unreadable(location, error) from error
+        raise unreadable(location, error) from error
 
 
-def _local_path(location: str) -> Path:
-    if not location.startswith("file://"):
-        return Path(location)
-    parts = urlsplit(location)
-    if parts.netloc not in ("", "localhost"):
-        raise _invalid(location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER")
-    return Path(unquote(parts.path))
+def local_path(location: str) -> Path:
+    """Return the path of a ``file://`` location or an absolute path.
+
+    Raises
+    ------
+    DataLocationError
+        If it names another machine, or climbs: what ``..`` leads to depends on links.
+    """
+    path = Path(location)
+    if location.startswith("file://"):
+        parts = urlsplit(location)
+        if parts.netloc not in ("", "localhost"):
+            raise _invalid(
+                location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER"
+            )
+        path = Path(unquote(parts.path))
+    if ".." in path.parts:
+        raise _invalid(location, "it climbs with '..'; write the path that is meant")
+    if "\0" in str(path):
+        raise _invalid(location, "no path has a null character")
+    return path
 
 
 def _file_source(location: str, path: Path) -> CsvSource:
@@ -134,7 +202,8 @@ def _open_regular(path: Path) -> BinaryIO:
 _FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it"
 
 
-def _unreadable(location: str, error: OSError) -> DataLocationError:
+def unreadable(location: str, error: OSError) -> DataLocationError:
+    """Return what to say of a local file or folder that cannot be read or written."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return DataLocationError(
             f"Insufficient privileges to access data at {location}: {error.strerror}. Make the file"
@@ -150,5 +219,5 @@ def _invalid(location: str, why: str) -> DataLocationError:
 def _forbidden(location: str, why: str) -> DataLocationError:
     return DataLocationError(
         f"Insufficient privileges to access data in S3: {location}: {why}. Check that the"
-        " credentials may list the bucket and read its objects."
+        " credentials may list the bucket, read its objects and write where a job writes."
     )

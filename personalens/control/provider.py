@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from personalens.control.batch_jobs import BatchJobOperations
 from personalens.control.campaigns import CampaignOperations
 from personalens.control.dataset_groups import DatasetGroupOperations
 from personalens.control.datasets import DatasetOperations
@@ -29,6 +30,7 @@ class PersonalizeProvider(
     RecommenderOperations,
     FilterOperations,
     EventTrackerOperations,
+    BatchJobOperations,
     TagOperations,
 ):
     """Answers the control plane's operations from one home, region and account.

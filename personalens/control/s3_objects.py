@@ -1,4 +1,4 @@
-"""CSV files in S3, streamed: nothing is loaded whole, and a broken connection is taken up again.
+"""Files in S3, streamed: nothing is loaded whole, and a broken connection is taken up again.
 
 The client is boto3's own, so credentials, profiles, proxies and ``AWS_ENDPOINT_URL_S3`` (a local S3
 server) work as in every other program.
@@ -39,22 +39,29 @@ def object_source(client: Any, bucket: str, key: str) -> CsvSource:
     return _source(client, bucket, key, head["ContentLength"], head["ETag"])
 
 
-def folder_sources(client: Any, bucket: str, prefix: str) -> list[CsvSource]:
-    """Return the objects directly below a prefix that are named ``.csv``, by name."""
-    pages = client.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, Delimiter="/"
-    )
+def folder_sources(
+    client: Any, bucket: str, prefix: str, *, suffix: str = ".csv", recursive: bool = False
+) -> list[CsvSource]:
+    """Return the objects below a prefix whose names end so, by name; directly below it, unless
+    ``recursive``."""
+    deep = {} if recursive else {"Delimiter": "/"}
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **deep)
     return [
         _source(client, bucket, found["Key"], found["Size"], found["ETag"])
         for page in pages
         for found in page.get("Contents", ())
-        if found["Key"].lower().endswith(".csv")
+        if found["Key"].lower().endswith(suffix) and not found["Key"].endswith("/")
     ]
 
 
 def has_objects_below(client: Any, bucket: str, prefix: str) -> bool:
     """Whether any object's key starts with this."""
     return client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount", 0) > 0
+
+
+def upload(client: Any, stream: BinaryIO, bucket: str, key: str) -> None:
+    """Write an object, in parts where it is long; it is there whole or not at all."""
+    client.upload_fileobj(stream, bucket, key)
 
 
 def _source(client: Any, bucket: str, key: str, size: int, etag: str) -> CsvSource:

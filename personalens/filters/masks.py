@@ -38,7 +38,7 @@ class Circumstances:
     ----------
     event_codes, event_types
         (n,) the user's events, oldest first: codes in the catalogue and types, or None without
-        types.
+        types. To choose users, whoever has had an event, with its type.
     user, item
         Metadata rows of the user who asks and of the item that related ones are asked for.
     parameters
@@ -194,6 +194,8 @@ class CompiledFilter:
         found = np.zeros(self._catalogue.size, bool)
         codes, event_types = circumstances.event_codes, circumstances.event_types
         limit = NEWEST_EVENTS if condition.field.dataset == "Interactions" else NEWEST_ACTION_EVENTS
+        if self.filter.target == "UserID":  # of all users together, each named once for a type
+            limit = len(codes)
         if event_types is None:
             if condition.takes_anything:
                 found[codes[-limit:]] = True

@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from personalens.control.exploration_settings import ExplorationSettings
+from personalens.datasets.histories import History
 from personalens.datasets.id_maps import UNKNOWN
 from personalens.evaluation.top_k import top_k
 from personalens.recipes.base import Recipe
+from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.filtering import Allowed
+from personalens.runtime.request_randomness import RequestRandomness
 
 
 def best_codes(scores: np.ndarray, num_results: int, allowed: np.ndarray | None) -> np.ndarray:
@@ -34,6 +38,34 @@ def best_codes(scores: np.ndarray, num_results: int, allowed: np.ndarray | None)
     if allowed is not None:
         scores = np.where(allowed, scores, -np.inf)
     return top_k(scores[np.newaxis], num_results)[0]
+
+
+def offered_scores(
+    model: Recipe,
+    scores: np.ndarray,
+    histories: Sequence[History],
+    exploration: ExplorationSettings,
+    chance: RequestRandomness,
+) -> np.ndarray:
+    """Return (B, items) scores of users as recommendations show them: explored where the recipe
+    explores, and -inf for what is hidden from a user. Do not write to them."""
+    explores = isinstance(model, ColdItemRecipe)
+    own = None
+    for row, history in enumerate(histories):
+        hidden = model.hidden_items(history)
+        if explores or len(hidden):
+            own = np.array(scores) if own is None else own
+        if explores:
+            own[row] = model.explore(
+                own[row],
+                history,
+                weight=exploration.weight,
+                cutoff_days=exploration.cutoff_days,
+                rng=chance.generator(),
+            )
+        if len(hidden):
+            own[row, hidden] = -np.inf
+    return scores if own is None else own
 
 
 def listed_items(model: Recipe, scores: np.ndarray, codes: np.ndarray) -> list[dict[str, Any]]:

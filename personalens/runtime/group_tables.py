@@ -101,6 +101,20 @@ class GroupTables:
             return kept[1]
 
 
+class GroupSnapshot(GroupTables):
+    """The tables as they are when first asked for: a batch job sees one state to its end."""
+
+    def __init__(self, context: ServiceContext):
+        super().__init__(context)
+        self._seen: dict[tuple[str, str], Any] = {}
+
+    def _read(self, group_arn: str, dataset_type: str, read: Any) -> Any:
+        key = (group_arn, dataset_type)
+        if key not in self._seen:
+            self._seen[key] = super()._read(group_arn, dataset_type, read)
+        return self._seen[key]
+
+
 def user_events(events: Interactions | None, user_id: str | None) -> tuple[np.ndarray, Any]:
     """Return a user's item ids, (n,) object, and event types, (n,) object or None; oldest first."""
     code = -1 if events is None or user_id is None else events.users.code(user_id)

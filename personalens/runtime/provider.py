@@ -16,8 +16,12 @@ import numpy as np
 from personalens.control.exploration_settings import ExplorationSettings
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
-from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items
+from personalens.runtime.candidate_ranking import (
+    best_codes,
+    listed_items,
+    offered_scores,
+    ranked_items,
+)
 from personalens.runtime.deployments import CAMPAIGN, RECOMMENDER, Deployment, Deployments
 from personalens.runtime.filtering import ItemFilters
 from personalens.runtime.group_tables import GroupTables
@@ -266,16 +270,8 @@ class PersonalizeRuntimeProvider:
         scores = self._scores.of(model, deployment.solution_version_arn, state)
         if not recommends:
             return scores
-        if isinstance(model, ColdItemRecipe):
-            settings = ExplorationSettings.from_campaign(deployment.config)
-            scores = model.explore(
-                scores,
-                state.history,
-                weight=settings.weight,
-                cutoff_days=settings.cutoff_days,
-                rng=self._chance.generator(),
-            )
-        return _without_hidden(model, scores, state.history)
+        settings = ExplorationSettings.from_campaign(deployment.config)
+        return offered_scores(model, scores[np.newaxis], [state.history], settings, self._chance)[0]
 
 
 def _without_hidden(model: Recipe, scores: np.ndarray, history: History) -> np.ndarray:

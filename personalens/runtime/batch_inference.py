@@ -1,0 +1,230 @@
+"""Batch inference: a list of items for each line, as GetRecommendations would give it.
+
+Amazon Personalize: CreateBatchInferenceJob. The lines are ``{"userId": "1"}``; for a recipe of
+related items ``{"itemId": "1"}``; to rank ``{"userId": "1", "itemList": ["2", "3"]}``; each with
+``filterValues`` if the job's filter has placeholders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from personalens.control.exploration_settings import ExplorationSettings
+from personalens.control.job_handlers import JobHandler
+from personalens.control.job_queue import Job
+from personalens.control.model_artifacts import load_model, version_folder
+from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS
+from personalens.control.resource_store import Resource
+from personalens.evaluation.top_k import NOTHING, top_k_matrix
+from personalens.recipes.base import Recipe
+from personalens.runtime.batch_lines import LineFault, answer_files, filter_values, required_text
+from personalens.runtime.candidate_ranking import offered_scores, ranked_items
+from personalens.runtime.deployments import Deployment
+from personalens.runtime.filtering import Allowed, ItemFilters
+from personalens.runtime.group_tables import GroupSnapshot
+from personalens.runtime.request_randomness import RequestRandomness
+from personalens.runtime.user_histories import UserHistories
+from personalens.service_errors import ServiceError
+from personalens.training.progress import Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+RANKING, RELATED = "PERSONALIZED_RANKING", "RELATED_ITEMS"
+SCORES_AT_ONCE, LINES_AT_ONCE = 2_000_000, 256
+MOST_RANKED = 500
+
+
+class Question(NamedTuple):
+    """What a line asks."""
+
+    user_id: str | None
+    item_id: str | None
+    item_list: Sequence[str]
+    filter_values: Mapping[str, str]
+
+
+class BatchRecommender:
+    """Answers blocks of lines. Safe to share between threads.
+
+    Parameters
+    ----------
+    deployment
+        The model, with the job's ``batchInferenceJobConfig``.
+    filters, filter_arn
+        What may be listed.
+    num_results
+        Length of the lists; a ranking has the length of what is ranked.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        filters: ItemFilters,
+        filter_arn: str | None,
+        num_results: int,
+    ):
+        self._deployment, self._filters, self._filter_arn = deployment, filters, filter_arn
+        self._num_results = num_results
+        self._histories, self._chance = UserHistories(), RequestRandomness()
+        self._names = json_names(deployment.model.items_.ids)
+        self._exploration = ExplorationSettings.from_campaign(deployment.config)
+
+    @property
+    def block_size(self) -> int:
+        """How many lines to answer at once: as many as keep the scores in the cache."""
+        items = max(1, len(self._deployment.model.items_))
+        return max(1, min(LINES_AT_ONCE, SCORES_AT_ONCE // items))
+
+    def answer(self, lines: Sequence[dict[str, Any]]) -> list[str | LineFault]:
+        """Return the JSON of each line's output, or what is wrong with it."""
+        answers: list[str | LineFault] = [LineFault("")] * len(lines)
+        good: list[tuple[int, Question, Allowed | None]] = []
+        for place, asked in enumerate(lines):
+            try:
+                question = self._question(asked)
+                good.append((place, question, self._allowed(question)))
+            except (LineFault, ServiceError) as error:
+                answers[place] = LineFault(str(error))
+        if good:
+            questions, allowed = [each[1] for each in good], [each[2] for each in good]
+            scores = self._scores(questions)
+            listed = self._rank if self._recipe_type == RANKING else self._recommend
+            for (place, _, _), text in zip(good, listed(questions, scores, allowed), strict=True):
+                answers[place] = text
+        return answers
+
+    @property
+    def _recipe_type(self) -> str:
+        return self._deployment.model.recipe_type
+
+    def _question(self, asked: dict[str, Any]) -> Question:
+        user_id = item_id = None
+        item_list: Sequence[str] = ()
+        if self._recipe_type == RELATED:
+            item_id = required_text(asked, "itemId")
+        else:
+            user_id = required_text(asked, "userId")
+        if self._recipe_type == RANKING:
+            item_list = asked.get("itemList") or ()
+            is_list = isinstance(item_list, list) and all(isinstance(i, str) for i in item_list)
+            if not is_list or not 1 <= len(item_list) <= MOST_RANKED:
+                raise LineFault(f"itemList must be a list of 1 to {MOST_RANKED} strings.")
+        return Question(user_id, item_id, item_list, filter_values(asked))
+
+    def _allowed(self, question: Question) -> Allowed | None:
+        if self._filter_arn is None:
+            return None
+        return self._filters.allowed(
+            self._deployment,
+            self._filter_arn,
+            question.filter_values,
+            user_id=question.user_id,
+            item_id=question.item_id,
+        )
+
+    def _scores(self, questions: Sequence[Question]) -> np.ndarray:
+        """Return (B, items) scores, as the runtime shows and ranks them."""
+        model = self._deployment.model
+        if self._recipe_type == RELATED:
+            codes = model.items_.encode([question.item_id for question in questions])
+            if influence := self._deployment.config.get("rankingInfluence"):
+                return np.stack([model.influenced(code, influence) for code in codes.tolist()])
+            return model.score_related(codes)
+        histories = [
+            self._histories.state(model, question.user_id).history for question in questions
+        ]
+        scores = model.score(histories)
+        if self._recipe_type == RANKING:
+            return scores
+        return offered_scores(model, scores, histories, self._exploration, self._chance)
+
+    def _recommend(
+        self,
+        questions: Sequence[Question],
+        scores: np.ndarray,
+        allowed: Sequence[Allowed | None],
+    ) -> list[str]:
+        model = self._deployment.model
+        candidates = scores
+        if self._filter_arn is not None:
+            masks = np.stack([each.of_model(model.items_) for each in allowed])
+            candidates = np.where(masks, scores, -np.inf)
+        codes = top_k_matrix(candidates, self._num_results)  # (B, k)
+        shares = shares_of(scores, codes) if model.has_scores else None
+        texts = []
+        for row, length in enumerate((codes != NOTHING).sum(axis=1).tolist()):
+            names = self._names[codes[row, :length]].tolist()
+            numbers = None if shares is None else shares[row, :length].tolist()
+            texts.append(_output(names, numbers))
+        return texts
+
+    def _rank(
+        self,
+        questions: Sequence[Question],
+        scores: np.ndarray,
+        allowed: Sequence[Allowed | None],
+    ) -> list[str]:
+        model, texts = self._deployment.model, []
+        for question, row, mask in zip(questions, scores, allowed, strict=True):
+            ranked = ranked_items(model, row, question.item_list, mask)
+            numbers = [item["score"] for item in ranked if "score" in item]
+            names = [json.dumps(item["itemId"], ensure_ascii=False) for item in ranked]
+            texts.append(_output(names, numbers if model.has_scores else None))
+        return texts
+
+
+def shares_of(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the softmax over the whole catalogue at some items: (B, n) scores at (B, k) codes.
+
+    The exponentials are those of the scores' own precision, the sums are of float64: seven decimals
+    are shown.
+    """
+    highest = scores.max(axis=1, keepdims=True)
+    highest = np.where(np.isfinite(highest), highest, 0)
+    shares = np.exp(scores - highest)
+    total = np.maximum(shares.sum(axis=1, dtype=np.float64, keepdims=True), np.finfo(float).tiny)
+    return np.take_along_axis(shares, np.maximum(codes, 0), axis=1) / total
+
+
+def json_names(ids: np.ndarray) -> np.ndarray:
+    """Return (n,) identifiers as JSON strings, so that each is turned into JSON once."""
+    return np.array([json.dumps(identifier, ensure_ascii=False) for identifier in ids], object)
+
+
+def _output(names: Sequence[str], scores: Sequence[float] | None) -> str:
+    items = f'{{"recommendedItems":[{",".join(names)}]'
+    if scores is None:
+        return items + "}"
+    numbers = ",".join(["%.7f"] * len(scores)) % tuple(scores)
+    return f'{items},"scores":[{numbers}]}}'
+
+
+def open_deployment(context: ServiceContext, job: Resource, config: str = "") -> Deployment:
+    """Return the model of a batch job as if a campaign served it."""
+    version = context.store.require(job.body["solutionVersionArn"])
+    model: Recipe = load_model(version_folder(context.home, version.arn), context.recipes())
+    group_arn = version.body["datasetGroupArn"]
+    return Deployment(job.arn, version.arn, group_arn, model, job.body.get(config) or {})
+
+
+def recommend_in_batch(context: ServiceContext, job: Job, report: Progress) -> None:
+    """The job. Done again after a crash, it writes the same files once more."""
+    with context.jobs.holding(job) as tx:
+        asked = tx.update(job.arn, status=CREATE_IN_PROGRESS)
+    report(ProgressEvent("loading the model", 0.0))
+    deployment = open_deployment(context, asked, "batchInferenceJobConfig")
+    filters = ItemFilters(context, GroupSnapshot(context))
+    recommender = BatchRecommender(
+        deployment, filters, asked.body.get("filterArn"), asked.body["numResults"]
+    )
+    answer_files(context, asked, report, recommender.answer, block_size=recommender.block_size)
+    with context.jobs.finishing(job) as tx:
+        tx.update(job.arn, status=ACTIVE)
+
+
+BATCH_INFERENCE_HANDLER = JobHandler(recommend_in_batch)

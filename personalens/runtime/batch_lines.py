@@ -1,0 +1,179 @@
+"""Files of JSON lines: read, answered block by block, written; never a whole file in memory.
+
+Amazon Personalize: the input and output files of batch inference jobs and batch segment jobs. Every
+line of ``users.json`` has its line in ``users.json.out``; an empty ``_CHECK`` says that all is
+written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from threadpoolctl import threadpool_limits
+
+from personalens.control.job_handlers import JobFailed
+from personalens.control.object_storage import DataLocationError, find_sources
+from personalens.control.output_folders import OutputFolder
+from personalens.control.resource_store import Resource
+from personalens.datasets.csv_blocks import CsvSource
+from personalens.training.progress import Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+LONGEST_LINE = 1 << 20
+CHECK_FILE = "_CHECK"
+
+
+class LineFault(Exception):
+    """One line cannot be answered; the message becomes its ``error``."""
+
+
+class Line(NamedTuple):
+    """One line of input: its JSON as it is repeated in the output, what it asks, or what is wrong
+    with it."""
+
+    text: str
+    asked: dict[str, Any] | None
+    fault: LineFault | None = None
+
+
+Answer = Callable[[Sequence[dict[str, Any]]], Sequence[str | LineFault]]
+"""Answers a block of lines: for each the JSON of its ``output``, or why there is none. It may be
+called from several threads at once."""
+
+
+def answer_files(
+    context: ServiceContext, job: Resource, report: Progress, answer: Answer, *, block_size: int
+) -> None:
+    """Answer all lines of a job's input into its output folder.
+
+    Raises
+    ------
+    JobFailed
+        If the input cannot be read or the output not be written. What is wrong with a line does not
+        fail the job.
+    """
+    places = job.body["jobInput"]["s3DataSource"], job.body["jobOutput"]["s3DataDestination"]
+    source, target = (place["path"] for place in places)
+    try:
+        output = OutputFolder(target, region=context.region, home=context.home)
+        files = [
+            file
+            for file in find_sources(source, region=context.region, suffix="")
+            if not file.name.startswith((".", "_"))
+        ]
+        total, done = max(1, sum(file.size for file in files)), 0
+        for file in files:
+            with output.writing(f"{file.name}.out") as written:
+                for lines, position in _answered(file, answer, block_size):
+                    written.write(lines)
+                    report(ProgressEvent("answering", min(1.0, (done + position) / total)))
+            done += file.size
+        with output.writing(CHECK_FILE):
+            pass
+    except DataLocationError as error:
+        raise JobFailed(str(error)) from error
+
+
+def _answered(file: CsvSource, answer: Answer, block_size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the output of block after block, and how far the file was read by then.
+
+    Blocks are answered side by side, a core each, and as many are read ahead: what is in memory
+    does not depend on the length of the file. They leave in their order.
+    """
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    waiting: deque[Future[tuple[bytes, int]]] = deque()
+    with (
+        file.open() as stream,
+        threadpool_limits(1, user_api="blas"),  # the blocks use the cores
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        for block, position in _blocks(stream, block_size):
+            waiting.append(pool.submit(_answer_block, block, answer, position))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _blocks(stream: BinaryIO, size: int) -> Iterator[tuple[list[bytes], int]]:
+    """Yield lists of ``size`` lines and the position after them."""
+    block, position = [], 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        block.append(line)
+        position += len(line)
+        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):  # its rest is passed over
+            line = stream.readline(LONGEST_LINE + 1)
+            position += len(line)
+        if len(block) == size:
+            yield block, position
+            block = []
+    if block:
+        yield block, position
+
+
+def _answer_block(block: list[bytes], answer: Answer, position: int) -> tuple[bytes, int]:
+    lines = [read_line(raw) for raw in block if raw.strip()]
+    answers = iter(answer([line.asked for line in lines if line.fault is None]))
+    written = []
+    for line in lines:
+        found = next(answers) if line.fault is None else line.fault
+        if isinstance(found, LineFault):
+            error = json.dumps(str(found), ensure_ascii=False)
+            written.append(f'{{"input":{line.text},"output":null,"error":{error}}}\n')
+        else:
+            written.append(f'{{"input":{line.text},"output":{found},"error":null}}\n')
+    return "".join(written).encode(), position
+
+
+def read_line(raw: bytes) -> Line:
+    """Read one line. What is not JSON is repeated in the output as a string.
+
+    Examples
+    --------
+    >>> read_line(b'{"userId": "1"}').asked
+    {'userId': '1'}
+    >>> read_line(b"userId: 1").text
+    '"userId: 1"'
+    """
+    if len(raw) > LONGEST_LINE:
+        start = json.dumps(raw[:80].decode("utf-8", "replace"))
+        return Line(start, None, LineFault(f"The line is longer than {LONGEST_LINE} bytes."))
+    try:
+        text = raw.decode("utf-8-sig").strip()
+        asked = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
+        text = json.dumps(raw.decode("utf-8", "replace").strip(), ensure_ascii=False)
+        return Line(text, None, LineFault(f"The line is not JSON: {error}."))
+    if not isinstance(asked, dict):
+        return Line(text, None, LineFault('The line is no JSON object, such as {"userId": "1"}.'))
+    return Line(text, asked)
+
+
+def required_text(asked: dict[str, Any], name: str) -> str:
+    """Return a member of a line that must be a string with something in it."""
+    value = asked.get(name)
+    if not isinstance(value, str) or not value:
+        what = "is missing" if value in (None, "") else f"is {json.dumps(value)}, not a string"
+        raise LineFault(f"{name} {what}.")
+    return value
+
+
+def filter_values(asked: dict[str, Any]) -> dict[str, str]:
+    """Return a line's ``filterValues``."""
+    values = asked.get("filterValues") or {}
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise LineFault(
+            'filterValues is not an object of strings, such as {"GENRES": "\\"war\\""}.'
+        )
+    return values
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
