@@ -14,6 +14,7 @@ from personalens.notebook.plots.data_plots import (
     viewer_timelines,
 )
 from personalens.notebook.plots.exploration_plots import regret_curves
+from personalens.notebook.plots.filter_plots import seen_in_lists
 from personalens.notebook.plots.model_plots import (
     ladder,
     metric_comparison,
@@ -42,6 +43,7 @@ __all__ = [
     "rank_curve",
     "regret_curves",
     "search_history",
+    "seen_in_lists",
     "share_histogram",
     "training_curve",
     "tried_values",
