@@ -23,6 +23,7 @@ KIND = "dataset-group"
 
 DELETE_BLOCKERS = ("dataset", "solution", "recommender", "event-tracker")
 """Kinds that must be deleted before their group."""
+DELETED_WITH_IT = ("filter", "metric-attribution")
 
 
 class DatasetGroupOperations:
@@ -73,7 +74,7 @@ class DatasetGroupOperations:
         return summarize_page(page, "datasetGroups", "datasetGroupArn", members)
 
     def delete_dataset_group(self, *, datasetGroupArn: str) -> dict[str, Any]:
-        """Delete a group, with its filters; nothing of :data:`DELETE_BLOCKERS` may be left."""
+        """Delete a group of which no :data:`DELETE_BLOCKERS` are left."""
         with self.context.store.transaction() as tx:
             require_settled(tx.require(datasetGroupArn, KIND))
             left = [
@@ -87,7 +88,8 @@ class DatasetGroupOperations:
                     f"Dataset group {datasetGroupArn} still has {', '.join(left)}. Delete these"
                     " first."
                 )
-            for each in tx.list("filter", parent_arn=datasetGroupArn):
-                tx.delete(each.arn)
+            for kind in DELETED_WITH_IT:
+                for each in tx.list(kind, parent_arn=datasetGroupArn):
+                    tx.delete(each.arn)
             tx.delete(datasetGroupArn)
         return {}

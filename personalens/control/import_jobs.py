@@ -7,6 +7,7 @@ jobs cannot be deleted; their records go with their dataset.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from personalens.control.datasets import dataset_folder
 from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
+from personalens.control.metric_attributions import attribution_of
 from personalens.control.object_storage import DataLocationError, find_sources
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import (
@@ -75,7 +77,9 @@ class ImportJobOperations:
         if roleArn is not None:
             body["roleArn"] = roleArn
         with context.store.transaction() as tx:
-            require_active(tx.require(datasetArn, "dataset"))
+            dataset = require_active(tx.require(datasetArn, "dataset"))
+            if publishAttributionMetricsToS3:
+                _require_attribution(tx, dataset)
             if importMode == INCREMENTAL:
                 _require_full_import(tx, datasetArn)
             check_quota(tx, KIND)
@@ -127,11 +131,19 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
     try:
         sources = find_sources(import_job.body["dataSource"]["dataLocation"], region=context.region)
         imported = import_csv(sources, parsed, staged, progress=report)
+        reported_until, attribution = time.time(), None
+        if import_job.body["publishAttributionMetricsToS3"]:
+            from personalens.control.attribution_reports import write_reports  # it reads datasets
+
+            stamp = int(1000 * import_job.created_at)
+            attribution = write_reports(context, dataset, staged, stamp=stamp, now=reported_until)
         report(ProgressEvent("putting the rows in place", 1.0, rows=imported.rows))
         done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
             staged.parent.rmdir()  # empty now; whoever sees ACTIVE finds nothing of the work left
+            if attribution is not None and tx.get(attribution.arn) is not None:
+                tx.update(attribution.arn, _reportedUntil=reported_until)
             tx.update(job.arn, status=ACTIVE)
     except (DataLocationError, CsvImportError, NoBulkData) as error:
         raise JobFailed(str(error)) from error
@@ -155,6 +167,14 @@ def _make_staging(folder: Path, job: Job) -> Path:
     staging = folder / f"{_STAGING_PREFIX}{job.token}"
     staging.mkdir(parents=True)
     return staging
+
+
+def _require_attribution(tx: Transaction, dataset: Resource) -> None:
+    if attribution_of(tx, dataset.body["datasetGroupArn"]) is None:
+        raise InvalidInputException(
+            "publishAttributionMetricsToS3 needs a metric attribution with an s3DataDestination in "
+            "the dataset group: make one with CreateMetricAttribution, or leave it out."
+        )
 
 
 def _require_full_import(tx: Transaction, dataset_arn: str) -> None:

@@ -9,6 +9,7 @@ from personalens.control.datasets import DatasetOperations
 from personalens.control.event_trackers import EventTrackerOperations
 from personalens.control.filters import FilterOperations
 from personalens.control.import_jobs import ImportJobOperations
+from personalens.control.metric_attributions import MetricAttributionOperations
 from personalens.control.recipes import RecipeOperations
 from personalens.control.recommenders import RecommenderOperations
 from personalens.control.schemas import SchemaOperations
@@ -29,6 +30,7 @@ class PersonalizeProvider(
     CampaignOperations,
     RecommenderOperations,
     FilterOperations,
+    MetricAttributionOperations,
     EventTrackerOperations,
     BatchJobOperations,
     TagOperations,
