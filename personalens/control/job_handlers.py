@@ -63,6 +63,8 @@ HANDLERS: dict[str, JobHandler | str] = {
     "campaign": "personalens.control.campaigns:CAMPAIGN_HANDLER",
     "recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
     "train-recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
+    "dataset-export-job": "personalens.control.dataset_export_jobs:EXPORT_HANDLER",
+    "data-deletion-job": "personalens.control.data_deletion_jobs:DELETION_HANDLER",
     "batch-inference-job": "personalens.runtime.batch_inference:BATCH_INFERENCE_HANDLER",
     "batch-segment-job": "personalens.runtime.batch_segments:BATCH_SEGMENT_HANDLER",
 }

@@ -4,7 +4,8 @@
 ``home.models/recommender.<name>/<eight hex digits>/``, holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
 and ``trials.json``. The folder appears in one rename, so whoever sees it sees all of it. An
-artifact never changes. While it is being trained, its checkpoints lie beside its place.
+artifact never changes, but for users that it has to forget. While it is being trained, its
+checkpoints lie beside its place.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from personalens.control.resource_states import UNFINISHED
 from personalens.control.resource_store import ResourceReader
 from personalens.home import Home
 from personalens.recipes import catalog
+from personalens.recipes.artifact_files import IDS_FILE, WEIGHTS_FILE
 from personalens.recipes.base import Recipe
 from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
@@ -94,6 +96,35 @@ def owned_folders(home: Home, store: ResourceReader, *, in_training: bool = Fals
         models = [recommender.body[member] for member in members if member in recommender.body]
         folders |= {recommender_folder(home, recommender.arn, model) for model in models}
     return folders
+
+
+def group_folders(home: Home, store: ResourceReader, dataset_group_arn: str) -> list[Path]:
+    """Return the folders of the models that were trained from a dataset group."""
+    folders = [
+        version_folder(home, version.arn)
+        for version in store.list("solution-version")
+        if version.body["datasetGroupArn"] == dataset_group_arn
+    ]
+    for recommender in store.list("recommender", parent_arn=dataset_group_arn):
+        if MODEL in recommender.body:
+            folders.append(recommender_folder(home, recommender.arn, recommender.body[MODEL]))
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def replace_memory(folder: Path, model: Recipe) -> None:
+    """Write the arrays and identifiers of a model that has forgotten users over those on disk.
+
+    The arrays go first. With the old identifiers they are right, too: users without events are as
+    good as unknown. A process that serves the model sees by the identifiers' file, which goes last,
+    that it has to read it again (:class:`~personalens.runtime.model_cache.ModelCache`).
+    """
+    staged = folder.with_name(f".{folder.name}-forgetting")
+    shutil.rmtree(staged, ignore_errors=True)
+    model.save(staged)
+    for name in (WEIGHTS_FILE, IDS_FILE):
+        os.replace(staged / name, folder / name)
+        _flush_folder(folder)
+    shutil.rmtree(staged)
 
 
 def checkpoint_folder(folder: Path) -> Path:

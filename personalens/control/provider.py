@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from personalens.control.batch_jobs import BatchJobOperations
 from personalens.control.campaigns import CampaignOperations
+from personalens.control.data_deletion_jobs import DeletionJobOperations
+from personalens.control.dataset_export_jobs import ExportJobOperations
 from personalens.control.dataset_groups import DatasetGroupOperations
 from personalens.control.datasets import DatasetOperations
 from personalens.control.event_trackers import EventTrackerOperations
@@ -33,6 +35,8 @@ class PersonalizeProvider(
     MetricAttributionOperations,
     EventTrackerOperations,
     BatchJobOperations,
+    ExportJobOperations,
+    DeletionJobOperations,
     TagOperations,
 ):
     """Answers the control plane's operations from one home, region and account.

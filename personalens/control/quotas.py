@@ -24,8 +24,9 @@ EXISTING = {
     "recommender": 5,
     "event-tracker": 1,
     "filter": 30,
+    "data-deletion-job": 5,
 }
-"""How many there may be, per region or per parent."""
+"""How many there may be, per region or per parent; of data deletion jobs, that are pending."""
 
 IN_PROGRESS = {
     "dataset-import-job": 5,

@@ -16,7 +16,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from personalens.datasets.csv_import import METADATA_KEY
@@ -35,6 +36,7 @@ from personalens.datasets.schema_rules import (
     ITEMS,
     USERS,
 )
+from personalens.datasets.user_rows import count_rows, write_without
 
 _ID_COLUMNS = {ITEMS: "ITEM_ID", USERS: "USER_ID", ACTIONS: "ACTION_ID"}
 _DUPLICATE_KEYS = {
@@ -158,11 +160,7 @@ class DatasetFiles:
         ``put`` take their place among the imports by time.
         """
         table = self._on_current(lambda manifest: self._load(manifest, columns, put))
-        plain = [
-            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-            for field in table.schema
-        ]
-        return table.cast(pa.schema(plain))
+        return _plain(table)
 
     def read_interactions(self, *, tie_seed: int = 0, put: PutRows | None = None) -> Interactions:
         """Return the events of an Interactions dataset, ready for a recipe.
@@ -172,6 +170,40 @@ class DatasetFiles:
         """
         table = self._on_current(lambda manifest: self._load(manifest, None, put))
         return Interactions.from_table(table, tie_seed=tie_seed)
+
+    def read_delivered(self, *, put: PutRows | None = None, imported: bool = True) -> pa.Table:
+        """Return all records as they were delivered, those that are equal in everything once."""
+
+        def load(manifest: Manifest) -> pa.Table:
+            tables = [self._read_part(part, None) for part in manifest.parts if imported]
+            tables += [] if put is None else [put.table]
+            if not tables:
+                return pa.table({})
+            table = pa.concat_tables([_plain(t) for t in tables], promote_options="default")
+            coded = [pc.dictionary_encode(column).unify_dictionaries() for column in table.columns]
+            return table.filter(pa.array(_is_last(pa.table(coded, table.column_names))))
+
+        return self._on_current(load)
+
+    def count_rows_of(self, users: Sequence[str]) -> int:
+        """Return how many delivered records belong to these users."""
+        return sum(count_rows(self._path(part), users) for part in self.manifest.parts)
+
+    def remove_rows_of(self, users: Sequence[str]) -> None:
+        """Leave these users' records out of all parts, in one step."""
+        with self._locked():
+            before = self.manifest
+            parts, generation = [], before.generation + 1
+            for part in before.parts:
+                if count_rows(self._path(part), users):
+                    file = f"{generation:06d}-{uuid.uuid4().hex[:12]}.parquet"
+                    changed = replace(part, file=file)
+                    rows = write_without(self._path(part), self._path(changed), users)
+                    part = replace(changed, rows=rows)
+                parts.append(part)
+            if tuple(parts) != before.parts:
+                count = self._count(before.dataset_type, tuple(parts))
+                self._publish(Manifest(generation, before.dataset_type, tuple(parts), count))
 
     def delete(self) -> None:
         """Remove everything. The manifest goes first, so that no reader sees half a data set."""
@@ -196,9 +228,12 @@ class DatasetFiles:
             kept = [old for old in before.parts if keep_parts and old.name != part.name]
             parts = (*kept, part)
             manifest = Manifest(generation, dataset_type, parts, self._count(dataset_type, parts))
-            _write_durably(self.folder / "current.json", manifest.to_json())
-            self._sweep(manifest)
+            self._publish(manifest)
         return manifest
+
+    def _publish(self, manifest: Manifest) -> None:
+        _write_durably(self.folder / "current.json", manifest.to_json())
+        self._sweep(manifest)
 
     def _count(self, dataset_type: str, parts: tuple[Part, ...]) -> int:
         if dataset_type not in _ID_COLUMNS:
@@ -278,6 +313,15 @@ def _interleave(
     for table, piece in zip(tables, pieces[1:], strict=True):
         mixed += [table, piece]
     return mixed
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Return the table without dictionaries."""
+    plain = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(plain))
 
 
 def _is_last(keys: pa.Table) -> np.ndarray:

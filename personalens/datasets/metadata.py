@@ -5,7 +5,7 @@ Amazon Personalize: the Items and Users datasets, as a recipe reads them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
@@ -126,6 +126,11 @@ class Metadata:
         return Metadata(
             ids, {name: replace(f, values=_take(f, rows)) for name, f in self.fields.items()}
         )
+
+    def without(self, identifiers: Collection[str]) -> Metadata:
+        """Return the table without the rows of these ids."""
+        kept = ~pd.Series(self.ids.ids).isin(set(identifiers)).to_numpy()
+        return self.align(IdMap(self.ids.ids[kept]))
 
     def select(self, names: Sequence[str]) -> Metadata:
         """Return the table with these fields only."""

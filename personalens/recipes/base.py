@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -28,7 +28,7 @@ from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
 from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
 from personalens.recipes.registry import RecipeType
-from personalens.recipes.saved_histories import newest_events
+from personalens.recipes.saved_histories import newest_events, without_users
 from personalens.recipes.saved_models import from_artifact, to_artifact
 from personalens.recipes.training_tables import training_tables
 from personalens.training.options import TrainingOptions
@@ -283,6 +283,21 @@ class Recipe(ABC):
         code = self.interactions_.users.code(user_id)
         past = History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
         return past if self.users_ is None else replace(past, user=self.users_.row(user_id))
+
+    def forget_users(self, user_ids: Collection[str]) -> bool:
+        """Forget these users' histories and metadata; return whether any of them was known.
+
+        From now on they are unknown users. A recipe that keeps more of a user extends this.
+
+        Amazon Personalize: CreateDataDeletionJob.
+        """
+        self._check_fitted()
+        known = (self.interactions_.users.encode(user_ids) >= 0).any()
+        if known:
+            self.interactions_ = without_users(self.interactions_, user_ids)
+        if self.users_ is not None and (self.users_.ids.encode(user_ids) >= 0).any():
+            self.users_, known = self.users_.without(user_ids), True
+        return bool(known)
 
     def hidden_items(self, history: History) -> np.ndarray:
         """Return the codes of items that are never recommended to a user with this past: none,

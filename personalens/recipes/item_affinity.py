@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from scipy import sparse
 
@@ -112,6 +114,14 @@ class ItemAffinity(SegmentationRecipe):
             products[had.coords] *= np.exp(self.repeat_log_odds_)
             drawn += products.sum(axis=1)
         return drawn * np.sqrt(np.diff(self.interactions_.offsets)).astype(np.float32)
+
+    def forget_users(self, user_ids: Collection[str]) -> bool:
+        """Forget the users' vectors too."""
+        codes = self.interactions_.users.encode(user_ids)
+        self.user_vectors_ = np.array(self.user_vectors_)
+        self.user_vectors_[codes[codes >= 0]] = 0.0
+        self._users_of_item = None
+        return super().forget_users(user_ids)
 
     def _questions(self, holdout: WithinUserHoldout) -> list[Question]:
         return self._users_who_came(holdout)

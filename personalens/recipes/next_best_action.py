@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -106,6 +106,14 @@ class NextBestAction(ActionRecipe):
         past = super().history(user_id)
         code = self._behaviour_of.code(user_id)
         return past if code < 0 else _with_behaviour(past, self._behaviours[code])
+
+    def forget_users(self, user_ids: Collection[str]) -> bool:
+        """Forget what the users do with items too."""
+        kept = ~np.isin(self._behaviour_of.ids, list(user_ids))
+        known = not kept.all()
+        self._behaviour_of = IdMap(self._behaviour_of.ids[kept])
+        self._behaviours, self._watched = self._behaviours[kept], None
+        return super().forget_users(user_ids) or known
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
         size = len(self.items_)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from personalens.datasets import column_arrays
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
+
+FORGOTTEN = "\x00forgotten "
+"""How the names of forgotten users begin."""
 
 
 def newest_events(interactions: Interactions, limit: int) -> Interactions:
@@ -17,6 +23,18 @@ def newest_events(interactions: Interactions, limit: int) -> Interactions:
         return interactions
     place = interactions.offsets[1:][interactions.user_codes] - np.arange(len(interactions))
     return interactions.select(place <= limit)
+
+
+def without_users(interactions: Interactions, user_ids: Collection[str]) -> Interactions:
+    """Return the events without those of these users, whose places in the vocabulary have names
+    that say nothing: a model's own arrays, which have a row for each user, keep their order."""
+    codes = interactions.users.encode(user_ids)
+    codes = codes[codes >= 0]
+    names = interactions.users.ids.copy()
+    names[codes] = [f"{FORGOTTEN}{code}" for code in codes.tolist()]
+    is_theirs = np.zeros(len(names), bool)
+    is_theirs[codes] = True
+    return replace(interactions.select(~is_theirs[interactions.user_codes]), users=IdMap(names))
 
 
 def history_arrays(interactions: Interactions) -> dict[str, np.ndarray]:

@@ -78,11 +78,16 @@ class SegmentationRecipe(Recipe):
         return ranked_table(QUERY, queries, scores_of, users, k, answer=USER_ID)
 
     def score_users(self, item_sets: Sequence[np.ndarray]) -> np.ndarray:
-        """Return (len(item_sets), users): how much each user is drawn to each set of items."""
+        """Return (len(item_sets), users): how much each user is drawn to each set of items.
+
+        -inf for a user without events, whom the model had to forget.
+        """
         self._check_fitted()
-        users = len(self.interactions_.users)
+        has_events = np.diff(self.interactions_.offsets) > 0
         scores = [self._score_users(item_codes) for item_codes in item_sets]
-        return np.stack(scores) if scores else np.zeros((0, users), np.float32)
+        if not scores:
+            return np.zeros((0, len(has_events)), np.float32)
+        return np.where(has_events, np.stack(scores), np.float32(-np.inf))
 
     @classmethod
     def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> WithinUserHoldout:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from personalens.recipes.artifact_files import IDS_FILE
 from personalens.recipes.base import Recipe
 
 DEFAULT_CAPACITY = 8
@@ -17,6 +18,7 @@ DEFAULT_CAPACITY = 8
 class _Slot:
     """One artifact's place. The lock lets one thread read it while the others wait for that."""
 
+    revision: Hashable
     lock: threading.Lock = field(default_factory=threading.Lock)
     model: Recipe | None = None
 
@@ -24,9 +26,9 @@ class _Slot:
 class ModelCache:
     """The models that this process serves, by artifact folder.
 
-    A folder's content never changes (a solution version is immutable), so a model stays right for
-    as long as it is kept. Threads that ask for one artifact at the same time share one load; other
-    artifacts are not held up by it.
+    A folder's content changes only when its model has to forget users, and then it is read again;
+    otherwise a model stays right for as long as it is kept. Threads that ask for one artifact at
+    the same time share one load; other artifacts are not held up by it.
 
     Parameters
     ----------
@@ -64,8 +66,11 @@ class ModelCache:
         return slot.model
 
     def _slot(self, folder: Path) -> _Slot:
+        revision = _revision(folder)
         with self._lock:
-            slot = self._slots.setdefault(folder, _Slot())
+            slot = self._slots.setdefault(folder, _Slot(revision))
+            if slot.revision != revision:
+                slot = self._slots[folder] = _Slot(revision)
             self._slots.move_to_end(folder)
             while len(self._slots) > self._capacity:
                 self._slots.popitem(last=False)
@@ -75,3 +80,12 @@ class ModelCache:
         with self._lock:
             if self._slots.get(folder) is slot:
                 del self._slots[folder]
+
+
+def _revision(folder: Path) -> Hashable:
+    """Return what differs after the file that is written last was replaced."""
+    try:
+        status = (folder / IDS_FILE).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino

@@ -1,0 +1,189 @@
+"""Data deletion jobs: users leave a dataset group, its datasets and its models.
+
+Amazon Personalize: CreateDataDeletionJob, DescribeDataDeletionJob, ListDataDeletionJobs: "deletes
+all references to specific users from an Amazon Personalize dataset group". The only job that ends
+COMPLETED.
+
+What is gone when it has: the users' rows of the Interactions, Users and Action_Interactions
+datasets, imported and put; their histories and metadata in every trained model of the group, so
+that no campaign, recommender or batch job answers from them, and no segment names them. What the
+users have taught a model's shared weights stays until the next training. What earlier jobs have
+written elsewhere is not touched.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personalens.arns import build
+from personalens.control.datasets import dataset_folder
+from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.job_handlers import JobFailed, JobHandler
+from personalens.control.job_queue import DEFAULT_LANES, Job
+from personalens.control.model_artifacts import group_folders, load_model, replace_memory
+from personalens.control.object_storage import DataLocationError, check_location, find_sources
+from personalens.control.quotas import check_quota
+from personalens.control.resource_states import require_active
+from personalens.control.resource_store import Resource, Transaction
+from personalens.control.tags import put_tags
+from personalens.datasets.dataset_files import DatasetFiles
+from personalens.service_errors import InvalidInputException
+from personalens.training.progress import Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+KIND = "data-deletion-job"
+PENDING, IN_PROGRESS, COMPLETED, FAILED = "PENDING", "IN_PROGRESS", "COMPLETED", "FAILED"
+MOST_BYTES = 100_000_000
+OF_USERS = ("INTERACTIONS", "USERS", "ACTION_INTERACTIONS")
+_COUNTED = "_rowsCounted"
+
+
+class DeletionJobOperations:
+    """The data deletion job operations of the control plane."""
+
+    context: ServiceContext
+
+    def create_data_deletion_job(
+        self,
+        *,
+        jobName: str,
+        datasetGroupArn: str,
+        dataSource: Mapping[str, str],
+        roleArn: str,
+        tags: Sequence[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Ask for the deletion of the users that CSV files name, one in each row of their only
+        column, USER_ID."""
+        context = self.context
+        arn = build(KIND, jobName, region=context.region, account=context.account)
+        if "dataLocation" not in dataSource:
+            raise InvalidInputException("dataSource needs a dataLocation: a CSV file of USER_IDs.")
+        try:
+            check_location(dataSource["dataLocation"])
+        except DataLocationError as error:
+            raise InvalidInputException(str(error)) from None
+        body = {"datasetGroupArn": datasetGroupArn, "dataSource": dataSource, "roleArn": roleArn}
+        with context.store.transaction() as tx:
+            require_active(tx.require(datasetGroupArn, "dataset-group"))
+            waiting = tx.list(KIND, parent_arn=datasetGroupArn, status_in=[PENDING])
+            check_quota(tx, KIND, existing=len(waiting))
+            tx.insert(Resource(arn, KIND, jobName, datasetGroupArn, PENDING, body=body))
+            put_tags(tx, arn, tags)
+            # Never beside a training: that would bring the users back with its model.
+            context.jobs.enqueue(tx, KIND, arn, lane=DEFAULT_LANES["train"])
+        return {"dataDeletionJobArn": arn}
+
+    def describe_data_deletion_job(self, *, dataDeletionJobArn: str) -> dict[str, Any]:
+        """Return a deletion job; once COMPLETED, ``numDeleted`` says how many records went."""
+        job = self.context.describe(dataDeletionJobArn, KIND)
+        members = describe_resource(job, "dataDeletionJobArn", name_key="jobName")
+        return {"dataDeletionJob": members}
+
+    def list_data_deletion_jobs(
+        self,
+        *,
+        datasetGroupArn: str | None = None,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
+    ) -> dict[str, Any]:
+        """List the deletion jobs of a dataset group, or of the region, oldest first."""
+        page = self.context.store.page(
+            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
+        )
+        return summarize_page(
+            page,
+            "dataDeletionJobs",
+            "dataDeletionJobArn",
+            ["datasetGroupArn", "status", "failureReason"],
+            name_key="jobName",
+        )
+
+
+def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
+    """The job. Each step may be done again: it finds then that nothing is left to be done."""
+    with context.jobs.holding(job) as tx:
+        asked = tx.update(job.arn, status=IN_PROGRESS)
+        group = asked.body["datasetGroupArn"]
+        datasets = [
+            dataset
+            for dataset in tx.list("dataset", parent_arn=group)
+            if dataset.body["datasetType"] in OF_USERS
+        ]
+    users = read_user_ids(asked.body["dataSource"]["dataLocation"], region=context.region)
+    files = [DatasetFiles(dataset_folder(context, dataset)) for dataset in datasets]
+    if _COUNTED not in asked.body:  # before anything goes, so that a second attempt reports it all
+        with context.jobs.holding(job) as tx:
+            counted = sum(each.count_rows_of(users) for each in files)
+            asked = tx.update(job.arn, **{_COUNTED: counted})
+    report(ProgressEvent("removing the rows", 0.1))
+    for each in files:
+        each.remove_rows_of(users)
+    folders = group_folders(context.home, context.store, group)
+    for number, folder in enumerate(folders):
+        report(ProgressEvent("removing the users from models", 0.3 + 0.6 * number / len(folders)))
+        _forget_in_model(context, folder, users)
+    put = context.events.delete_users([dataset.arn for dataset in datasets], users)
+    with context.jobs.finishing(job) as tx:
+        tx.update(job.arn, status=COMPLETED, numDeleted=asked.body[_COUNTED] + put)
+
+
+def read_user_ids(location: str, *, region: str) -> list[str]:
+    """Return the distinct ids of the CSV files at a location, in their order.
+
+    Raises
+    ------
+    JobFailed
+        If they cannot be read, are larger than 100 MB together, or have other columns.
+    """
+    found: dict[str, None] = {}
+    try:
+        sources = find_sources(location, region=region, recursive=True)
+        if (size := sum(source.size for source in sources)) > MOST_BYTES:
+            raise JobFailed(f"The files have {size} bytes together; {MOST_BYTES} are allowed.")
+        for source in sources:
+            with source.open() as stream:
+                text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+                rows = csv.reader(text, escapechar="\\")
+                header = [name.strip() for name in next(rows, [])]
+                if "USER_ID" not in header:
+                    raise JobFailed("Input CSV is missing the following columns: [USER_ID]")
+                if len(header) > 1:
+                    raise JobFailed(f"{source.name} has the columns {header}; only USER_ID may be.")
+                found.update((row[0], None) for row in rows if row and row[0])
+    except DataLocationError as error:
+        raise JobFailed(str(error)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise JobFailed(f"The file is not CSV in UTF-8: {error}.") from error
+    if not found:
+        raise JobFailed("The file names no user: write one id a line below the header USER_ID.")
+    return list(found)
+
+
+def _forget_in_model(context: ServiceContext, folder: Path, users: Sequence[str]) -> None:
+    try:
+        model = load_model(folder, context.recipes())
+    except FileNotFoundError:
+        return  # its solution was deleted meanwhile
+    except (ImportError, KeyError) as error:
+        raise JobFailed(
+            f"The model in {folder} cannot be opened to remove the users: {error}"
+        ) from error
+    if model.forget_users(users):
+        replace_memory(folder, model)
+
+
+def _fail(tx: Transaction, job: Job, reason: str) -> None:
+    tx.update(job.arn, status=FAILED, failure_reason=reason)
+
+
+def _stop(tx: Transaction, job: Job) -> None:
+    _fail(tx, job, "It was stopped.")
+
+
+DELETION_HANDLER = JobHandler(delete_users, on_failure=_fail, on_stopped=_stop)

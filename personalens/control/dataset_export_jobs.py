@@ -1,0 +1,177 @@
+"""Dataset export jobs: the rows of a dataset as a CSV file that can be imported again.
+
+Amazon Personalize: CreateDatasetExportJob, DescribeDatasetExportJob, ListDatasetExportJobs. How the
+service names its files is not documented; here it is one, ``<job name>.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from personalens.arns import build
+from personalens.control.dataset_rows import DatasetRows
+from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.job_handlers import JobFailed, JobHandler
+from personalens.control.job_queue import Job
+from personalens.control.object_storage import DataLocationError
+from personalens.control.output_folders import OutputFolder, check_output
+from personalens.control.quotas import check_quota
+from personalens.control.resource_states import (
+    ACTIVE,
+    CREATE_IN_PROGRESS,
+    CREATE_PENDING,
+    require_active,
+)
+from personalens.control.resource_store import Resource
+from personalens.control.tags import put_tags
+from personalens.datasets.schema_rules import INTERACTIONS
+from personalens.service_errors import InvalidInputException
+from personalens.training.progress import Progress, ProgressEvent
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+KIND = "dataset-export-job"
+BULK, PUT, ALL = "BULK", "PUT", "ALL"
+ROWS_AT_ONCE = 50_000
+_NEVER_EXPORTED = ("ACTIONS", "ACTION_INTERACTIONS")
+
+
+class ExportJobOperations:
+    """The export job operations of the control plane."""
+
+    context: ServiceContext
+
+    def create_dataset_export_job(
+        self,
+        *,
+        jobName: str,
+        datasetArn: str,
+        roleArn: str,
+        jobOutput: Mapping[str, Any],
+        ingestionMode: str = PUT,
+        tags: Sequence[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Ask for an export of what was imported (BULK), put one by one (PUT), or both (ALL).
+
+        Raises
+        ------
+        InvalidInputException
+            For a dataset of actions, which the service does not export either, or an output folder
+            that no job can write to.
+        """
+        context = self.context
+        arn = build(KIND, jobName, region=context.region, account=context.account)
+        try:
+            check_output(jobOutput["s3DataDestination"]["path"], context.home)
+        except DataLocationError as error:
+            raise InvalidInputException(str(error)) from None
+        body = {
+            "datasetArn": datasetArn,
+            "ingestionMode": ingestionMode,
+            "roleArn": roleArn,
+            "jobOutput": jobOutput,
+        }
+        with context.store.transaction() as tx:
+            dataset = require_active(tx.require(datasetArn, "dataset"))
+            if dataset.body["datasetType"] in _NEVER_EXPORTED:
+                raise InvalidInputException(
+                    f"{datasetArn} is a dataset of actions, and those cannot be exported."
+                )
+            check_quota(tx, KIND)
+            tx.insert(Resource(arn, KIND, jobName, datasetArn, CREATE_PENDING, body=body))
+            put_tags(tx, arn, tags)
+            context.jobs.enqueue(tx, KIND, arn)
+        return {"datasetExportJobArn": arn}
+
+    def describe_dataset_export_job(self, *, datasetExportJobArn: str) -> dict[str, Any]:
+        """Return an export job."""
+        job = self.context.describe(datasetExportJobArn, KIND)
+        members = describe_resource(job, "datasetExportJobArn", name_key="jobName")
+        return {"datasetExportJob": members}
+
+    def list_dataset_export_jobs(
+        self,
+        *,
+        datasetArn: str | None = None,
+        nextToken: str | None = None,
+        maxResults: int | None = None,
+    ) -> dict[str, Any]:
+        """List the export jobs of a dataset, or of the region, oldest first."""
+        page = self.context.store.page(
+            KIND, parent_arn=datasetArn, nextToken=nextToken, maxResults=maxResults
+        )
+        return summarize_page(
+            page,
+            "datasetExportJobs",
+            "datasetExportJobArn",
+            ["status", "failureReason"],
+            name_key="jobName",
+        )
+
+
+def export_rows(context: ServiceContext, job: Job, report: Progress) -> None:
+    """The job. Done again after a crash, it writes the same file once more."""
+    with context.jobs.holding(job) as tx:
+        asked = tx.update(job.arn, status=CREATE_IN_PROGRESS)
+        dataset = tx.require(asked.body["datasetArn"])
+    report(ProgressEvent("reading the rows", 0.0))
+    rows = DatasetRows(context, dataset)
+    names = rows.schema.names
+    table = exported_rows(rows, asked.body["ingestionMode"])
+    folder = asked.body["jobOutput"]["s3DataDestination"]["path"]
+    try:
+        output = OutputFolder(folder, region=context.region, home=context.home)
+        with output.writing(f"{asked.name}.csv") as file:
+            file.write(",".join(names).encode() + b"\n")
+            for start in range(0, table.num_rows, ROWS_AT_ONCE):
+                file.write(csv_lines(table.slice(start, ROWS_AT_ONCE), names))
+                done = min(1.0, (start + ROWS_AT_ONCE) / table.num_rows)
+                report(ProgressEvent("writing", done, rows=table.num_rows))
+    except DataLocationError as error:
+        raise JobFailed(str(error)) from error
+    with context.jobs.finishing(job) as tx:
+        tx.update(job.arn, status=ACTIVE)
+
+
+def exported_rows(rows: DatasetRows, mode: str) -> pa.Table:
+    """Return what an export of a mode holds.
+
+    Records that are equal in everything are there once; of the items and users of ALL only the
+    newest with their id.
+    """
+    if mode == ALL and rows.schema.dataset_type != INTERACTIONS:
+        return rows.read()
+    return rows.files.read_delivered(put=None if mode == BULK else rows.put, imported=mode != PUT)
+
+
+def csv_lines(table: pa.Table, names: Sequence[str]) -> bytes:
+    """Return the rows as CSV with these columns: what is missing is empty, and text in quotes has a
+    backslash before quotes and backslashes, as an import reads it.
+
+    Examples
+    --------
+    >>> table = pa.table({"ITEM_ID": ["a", 'say "b", c'], "YEAR": [1999, None]})
+    >>> print(csv_lines(table, ["ITEM_ID", "YEAR"]).decode(), end="")
+    a,1999
+    "say \\"b\\", c",
+    """
+    columns = [
+        pc.cast(table[name], pa.string()).to_pylist()
+        if name in table.column_names
+        else [None] * table.num_rows
+        for name in names
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, doublequote=False, escapechar="\\", lineterminator="\n")
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue().encode()
+
+
+EXPORT_HANDLER = JobHandler(export_rows)
