@@ -79,14 +79,23 @@ def doctor(
     port: Annotated[
         int, typer.Option(help="The port that personalens serve would use.")
     ] = examination.DEFAULT_PORT,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Examine what the home holds, file by file, and only that."),
+    ] = False,
 ) -> None:
     """Check that everything is in place, and say what to do where it is not.
 
     A line each for Python, packages, torch, memory, data, home, worker, kernel and port: OK, or
     PROBLEM with a remedy. Exit status 1 if there is a problem.
     """
-    problems = 0
-    for finding in examination.examine(home and Home(home.resolve()), port=port):
+    problems, chosen = 0, home and Home(home.resolve())
+    findings = examination.examine(chosen, port=port)
+    if deep:
+        from personalens.deep_examination import examine_home
+
+        findings = examine_home(chosen or default_home())
+    for finding in findings:
         typer.echo(str(finding))
         problems += not finding.is_ok
     raise typer.Exit(code=int(problems > 0))
