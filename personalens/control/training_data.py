@@ -23,6 +23,7 @@ from personalens.control.group_datasets import (
 )
 from personalens.control.job_handlers import JobFailed
 from personalens.control.solution_config import chosen_columns, parse_threshold
+from personalens.datasets.histories import History
 from personalens.datasets.interactions import EVENT_VALUE, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.recipes.registry import RecipeEntry
@@ -129,16 +130,9 @@ def select_interactions(
         least that; ``eventsConfig`` says the same of each event type, and how much it weighs, and
         leaves out the types that it does not list; ``trainingDataConfig`` says which columns stay.
     """
-    keep = np.ones(len(events), bool)
-    if event_type is not None:
-        keep &= False if events.event_types is None else events.event_types == event_type
-    threshold = parse_threshold(config.get("eventValueThreshold"))
-    if threshold is not None:
-        keep &= False if events.event_values is None else events.event_values >= threshold
-    if parameters := config.get("eventsConfig", {}).get("eventParametersList"):
-        weights = event_weights(events, parameters)
-        keep &= ~np.isnan(weights)
-        events = replace(events, event_weights=weights)
+    keep = takes(events, event_type, config)
+    if parameters := _event_parameters(config):
+        events = replace(events, event_weights=event_weights(events, parameters))
     selected = events if keep.all() else events.select(keep)
     optional = frozenset([*events.context, EVENT_VALUE])
     columns = chosen_columns(config.get("trainingDataConfig", {}), INTERACTIONS, optional)
@@ -149,7 +143,28 @@ def select_interactions(
     )
 
 
-def event_weights(events: Interactions, parameters: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def takes(
+    events: Interactions | History, event_type: str | None, config: Mapping[str, Any]
+) -> np.ndarray:
+    """Return (n,) bool: which events a solution learns from; see :func:`select_interactions`."""
+    keep = np.ones(len(events), bool)
+    if event_type is not None:
+        keep &= False if events.event_types is None else events.event_types == event_type
+    threshold = parse_threshold(config.get("eventValueThreshold"))
+    if threshold is not None:
+        keep &= False if events.event_values is None else events.event_values >= threshold
+    if parameters := _event_parameters(config):
+        keep &= ~np.isnan(event_weights(events, parameters))
+    return keep
+
+
+def _event_parameters(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return config.get("eventsConfig", {}).get("eventParametersList", [])
+
+
+def event_weights(
+    events: Interactions | History, parameters: Sequence[Mapping[str, Any]]
+) -> np.ndarray:
     """Return how much each event weighs by ``eventsConfig.eventParametersList``.
 
     Returns

@@ -21,7 +21,8 @@ class History:
     ``event_values`` (n,) float32 or None, ``event_types`` (n,) object or None; ``event_context``
     has the (n,) values of each context column, such as DEVICE. ``user`` is what is known of the
     user (metadata by field name), ``request_time`` the second of the request, ``context`` the
-    request's context by column name.
+    request's context by column name. ``reading`` is what a model keeps of having read it
+    (:meth:`~personalens.recipes.base.Recipe.read`), to be scored without reading it again.
     """
 
     item_codes: np.ndarray
@@ -32,6 +33,7 @@ class History:
     context: Mapping[str, str] = field(default_factory=dict)
     event_context: Mapping[str, np.ndarray] = field(default_factory=dict)
     user: Mapping[str, Any] = field(default_factory=dict)
+    reading: Any = None
 
     @classmethod
     def empty(cls) -> History:
@@ -40,6 +42,18 @@ class History:
 
     def __len__(self) -> int:
         return len(self.item_codes)
+
+    def select(self, rows: slice | np.ndarray) -> History:
+        """Return the events of a slice, under a boolean mask or at positions; unread."""
+        return replace(
+            self,
+            item_codes=self.item_codes[rows],
+            timestamps=self.timestamps[rows],
+            event_values=None if self.event_values is None else self.event_values[rows],
+            event_types=None if self.event_types is None else self.event_types[rows],
+            event_context={name: values[rows] for name, values in self.event_context.items()},
+            reading=None,
+        )
 
 
 def histories_of(

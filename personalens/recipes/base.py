@@ -284,6 +284,24 @@ class Recipe(ABC):
         past = History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
         return past if self.users_ is None else replace(past, user=self.users_.row(user_id))
 
+    def read(self, history: History, before: Any = None) -> Any:
+        """Return what the model keeps of reading a history, for ``History.reading``: such a history
+        is scored without being read again, and reading goes on from it when more has happened.
+
+        Parameters
+        ----------
+        history
+            A user's past, that was read before included.
+        before
+            What was kept when it was shorter; None: it is read for the first time.
+
+        Returns
+        -------
+        Any
+            None, the default, for a model that keeps nothing: ``score`` reads the whole each time.
+        """
+        return None
+
     def forget_users(self, user_ids: Collection[str]) -> bool:
         """Forget these users' histories and metadata; return whether any of them was known.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -19,10 +19,11 @@ from personalens.networks.dropout import Dropout
 from personalens.networks.feature_vectors import QueryVectors
 from personalens.networks.item_vectors import FieldValues, ItemVectors
 from personalens.networks.recurrent_encoder import RecurrentEncoder
-from personalens.networks.session_network import Encoder, SessionNetwork, seen_before
+from personalens.networks.session_network import Encoder, Events, SessionNetwork, seen_before
 from personalens.recipes.event_reader import EventReader
 from personalens.recipes.item_fields import ItemFields, ValueTable
 from personalens.training.batches import (
+    Sequences,
     bucketed_batches,
     cut_windows,
     make_batch,
@@ -111,6 +112,15 @@ class SideInformation:
     context: bool = False
 
 
+class Reading(NamedTuple):
+    """What is kept of reading a history: the encoder's state after it, the first of its events that
+    was read, and how many it had."""
+
+    state: Any
+    first: int
+    count: int
+
+
 @dataclass(frozen=True, eq=False)
 class SessionModel:
     """The shape of a network, a reader that turns events into numbers, the network that reads them,
@@ -180,6 +190,8 @@ class SessionModel:
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), items) float32: how well each item would come next."""
+        if len(histories) and all(history.reading is not None for history in histories):
+            return np.concatenate([self._score_read(history) for history in histories])
         network = self.network
         scores = np.empty((len(histories), network.catalogue_size), np.float32)
         sequences = self.reader.read(histories)
@@ -192,6 +204,45 @@ class SessionModel:
                 vectors = network(batch.events, batch.positions)
                 scores[batch.owners] = network.scores(vectors, seen).cpu().numpy()
         return scores
+
+    def read(self, history: History, before: Reading | None = None) -> Reading | None:
+        """Return the state after a history, or, from the one before, after its further events; None
+        if the encoder keeps no state.
+
+        A first reading begins where ``score`` begins, ``WINDOW`` rows before the end; what follows
+        is read on without an end.
+        """
+        if not hasattr(self.network.encoder, "step"):
+            return None
+        if before is None:
+            rows = self.reader.read([history])
+            start = max(0, len(rows.items) - WINDOW)
+            first, state = max(0, start - 1), self.network.start(1)
+        else:
+            # The event read last stands before the new ones, for their pauses.
+            rows = self.reader.read([history.select(slice(max(0, before.count - 1), None))])
+            start = 2 if before.count else 1
+            first, state = before.first, before.state
+        with torch.inference_mode():
+            for row in range(start, len(rows.items)):
+                state = self.network.step(state, self._row(rows, row))
+        return Reading(state, first, len(history))
+
+    def _score_read(self, history: History) -> np.ndarray:
+        """Return (1, items) scores of a history by its reading."""
+        reading, network = history.reading, self.network
+        newest = self.reader.read([history.select(slice(max(0, len(history) - 1), None))])
+        items = torch.from_numpy(history.item_codes[reading.first :].astype(np.int64))
+        items, position = items[:, None].to(network.device), torch.tensor([len(items) - 1])
+        with torch.inference_mode():
+            seen = seen_before(items, position.to(network.device), network.catalogue_size)
+            vector = network.decode(reading.state, self._row(newest, len(newest.items) - 1))
+            return network.scores(vector, seen).cpu().numpy()
+
+    def _row(self, rows: Sequences, row: int) -> Events:
+        """Return one row of sequences as the one event of a batch of one."""
+        parts = (part[row : row + 1] for part in (rows.items, rows.features, rows.queries))
+        return Events(*(torch.from_numpy(part).to(self.network.device) for part in parts))
 
     @property
     def item_vectors(self) -> np.ndarray:

@@ -16,7 +16,12 @@ from personalens.training.options import TrainingOptions
 from personalens.training.progress import Progress, ignore_progress
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
-    from personalens.recipes.session_model import SessionModel, SessionShape, SideInformation
+    from personalens.recipes.session_model import (
+        Reading,
+        SessionModel,
+        SessionShape,
+        SideInformation,
+    )
     from personalens.training.loop import Trainer
 
 
@@ -222,6 +227,12 @@ class SessionRecipe(Recipe):
         return type(self)(self.config, seed=self.seed, device=self.device, training=self.training)
 
     # -- serving and files -------------------------------------------------------------------
+
+    def read(self, history: History, before: Reading | None = None) -> Reading | None:
+        """Return the encoder's state after a history; see :meth:`Recipe.read`. One more event is
+        one more step of a recurrence, and attention to what was kept for a transformer."""
+        self._check_fitted()
+        return self.model_.read(history, before)
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
         scores = self.model_.score(histories)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from personalens.control.event_log import EventLog
 from personalens.control.exploration_settings import ExplorationSettings
 from personalens.control.job_handlers import JobHandler
 from personalens.control.job_queue import Job
@@ -59,6 +60,8 @@ class BatchRecommender:
         What may be listed.
     num_results
         Length of the lists; a ranking has the length of what is ranked.
+    events
+        Where the users' live events are; None: there are none.
     """
 
     def __init__(
@@ -67,10 +70,11 @@ class BatchRecommender:
         filters: ItemFilters,
         filter_arn: str | None,
         num_results: int,
+        events: EventLog | None = None,
     ):
         self._deployment, self._filters, self._filter_arn = deployment, filters, filter_arn
         self._num_results = num_results
-        self._histories, self._chance = UserHistories(), RequestRandomness()
+        self._histories, self._chance = UserHistories(events, reads=False), RequestRandomness()
         self._names = json_names(deployment.model.items_.ids)
         self._exploration = ExplorationSettings.from_campaign(deployment.config)
 
@@ -136,7 +140,8 @@ class BatchRecommender:
                 return np.stack([model.influenced(code, influence) for code in codes.tolist()])
             return model.score_related(codes)
         histories = [
-            self._histories.state(model, question.user_id).history for question in questions
+            self._histories.state(self._deployment, question.user_id).history
+            for question in questions
         ]
         scores = model.score(histories)
         if self._recipe_type == RANKING:
@@ -209,7 +214,8 @@ def open_deployment(context: ServiceContext, job: Resource, config: str = "") ->
     version = context.store.require(job.body["solutionVersionArn"])
     model: Recipe = load_model(version_folder(context.home, version.arn), context.recipes())
     group_arn = version.body["datasetGroupArn"]
-    return Deployment(job.arn, version.arn, group_arn, model, job.body.get(config) or {})
+    own = job.body.get(config) or {}
+    return Deployment(job.arn, version.arn, group_arn, model, own, version.body)
 
 
 def recommend_in_batch(context: ServiceContext, job: Job, report: Progress) -> None:
@@ -220,7 +226,11 @@ def recommend_in_batch(context: ServiceContext, job: Job, report: Progress) -> N
     deployment = open_deployment(context, asked, "batchInferenceJobConfig")
     filters = ItemFilters(context, GroupSnapshot(context))
     recommender = BatchRecommender(
-        deployment, filters, asked.body.get("filterArn"), asked.body["numResults"]
+        deployment,
+        filters,
+        asked.body.get("filterArn"),
+        asked.body["numResults"],
+        context.events if context.events.revision(deployment.stream) else None,
     )
     answer_files(context, asked, report, recommender.answer, block_size=recommender.block_size)
     with context.jobs.finishing(job) as tx:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personalens.arns import dataset_arn, parse
 from personalens.control.model_artifacts import (
     MODEL,
     load_model,
@@ -35,13 +37,25 @@ class Deployment:
         The trained recipe.
     config
         ``campaignConfig`` or ``recommenderConfig``.
+    trained
+        Members that tell what the model was trained on: ``eventType``, ``solutionConfig``, and up
+        to which event of the log.
     """
 
     campaign_arn: str
     solution_version_arn: str
     dataset_group_arn: str
     model: Recipe
-    config: dict[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    trained: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stream(self) -> str:
+        """The ARN of the dataset whose events this model reads, known to the event log by it."""
+        group = parse(self.dataset_group_arn)
+        of_actions = self.model.recipe_type == "PERSONALIZED_ACTIONS"
+        kind = "ACTION_INTERACTIONS" if of_actions else "INTERACTIONS"
+        return dataset_arn(group.name, kind, region=group.region, account=group.account)
 
 
 class Deployments:
@@ -64,6 +78,7 @@ class Deployments:
     def __init__(self, context: ServiceContext, models: ModelCache | None = None):
         self._context = context
         self._models = ModelCache() if models is None else models
+        self._trained: dict[str, Mapping[str, Any]] = {}
 
     def require(self, arn: str, kind: str = CAMPAIGN) -> Deployment:
         """Return the deployment behind a campaign or a recommender that is ACTIVE.
@@ -95,7 +110,14 @@ class Deployments:
             raise ResourceNotFoundException(
                 f"{kind.capitalize()} {arn} cannot serve: {error}"
             ) from error
-        return Deployment(arn, version_arn, group_arn, model, config)
+        trained = self._of_version(version_arn) if kind == CAMPAIGN else body
+        return Deployment(arn, version_arn, group_arn, model, config, trained)
+
+    def _of_version(self, arn: str) -> Mapping[str, Any]:
+        """Return the members of a solution version, which an ACTIVE one keeps for ever."""
+        if arn not in self._trained:
+            self._trained[arn] = self._context.store.require(arn).body
+        return self._trained[arn]
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())

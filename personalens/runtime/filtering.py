@@ -16,7 +16,7 @@ from personalens.filters.expressions import FilterError, parse_filter
 from personalens.filters.field_rules import EVENT_DATASETS
 from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
 from personalens.runtime.deployments import Deployment
-from personalens.runtime.group_tables import GroupTable, GroupTables, user_events
+from personalens.runtime.group_tables import GroupTable, GroupTables
 from personalens.service_errors import InvalidInputException
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class ItemFilters:
         conditions, group = list(compiled.filter.conditions), deployment.dataset_group_arn
         codes, types, user, item = np.zeros(0, np.int32), None, {}, {}
         if any(condition.field.dataset in EVENT_DATASETS for condition in conditions):
-            names, types = user_events(self._tables.interactions(group), user_id)
+            names, types = self._tables.user_events(group, user_id)
             codes = ids.encode(names)
             types = None if types is None else types[codes >= 0]
             codes = codes[codes >= 0]

@@ -1,28 +1,31 @@
 """A dataset group's tables as they are now: what filters look at and what answers show.
 
 A model knows what was there when it was trained; a filter and ``metadataColumns`` go by the present
-datasets. A table is read once and kept until an import replaces it.
+datasets, imported and put. A table is read once and kept until one of both changes it; a user's
+events are looked up at each request.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from personalens.control.datasets import dataset_folder
-from personalens.datasets.dataset_files import DatasetFiles
+from personalens.control.dataset_rows import DatasetRows
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 
 if TYPE_CHECKING:
+    from personalens.control.resource_store import Resource
     from personalens.control.service_context import ServiceContext
 
+MOST_LIVE = 1_000
+"""Live events of a user that are looked at; a filter goes by the newest 100 of each type."""
 ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID"}
 
 
@@ -39,7 +42,7 @@ class GroupTable:
     metadata
         The fields, for filters.
     rows
-        The records as they were imported, for answers.
+        The records as they came, for answers.
     """
 
     revision: Hashable
@@ -57,6 +60,14 @@ class GroupTable:
         return {name: _text(value) for name, value in values.items() if value is not None}
 
 
+class UserEvents(NamedTuple):
+    """A user's events, oldest first: item ids, (n,) object, and event types, (n,) object or None
+    where the dataset has none."""
+
+    item_ids: np.ndarray
+    types: np.ndarray | None
+
+
 class GroupTables:
     """The tables of the dataset groups of one region and account. Safe to share between threads.
 
@@ -72,32 +83,76 @@ class GroupTables:
         self._lock = threading.Lock()
 
     def metadata(self, group_arn: str, dataset_type: str) -> GroupTable | None:
-        """Return "ITEMS" or "USERS" of a group; None if nothing has been imported."""
+        """Return "ITEMS" or "USERS" of a group; None if there is nothing in it."""
 
-        def read(files: DatasetFiles, revision: Hashable) -> GroupTable:
-            rows, name = files.read(), ID_COLUMNS[dataset_type]
-            metadata = Metadata.from_frame(rows.to_pandas(), name)
-            return GroupTable(revision, metadata.ids, metadata, rows)
+        def read(rows: DatasetRows, revision: Hashable) -> GroupTable | None:
+            if rows.is_empty:
+                return None
+            table, name = rows.read(), ID_COLUMNS[dataset_type]
+            metadata = Metadata.from_frame(table.to_pandas(), name)
+            return GroupTable(revision, metadata.ids, metadata, table)
 
-        return self._read(group_arn, dataset_type, read)
+        return self._kept_read(group_arn, dataset_type, lambda rows: rows.revision, read)
+
+    def user_events(self, group_arn: str, user_id: str | None) -> UserEvents:
+        """Return a user's events, imported and live, oldest first; live ones of a session, too."""
+        imported = None if user_id is None else self.interactions(group_arn)
+        code = -1 if imported is None else imported.users.code(user_id)
+        rows = slice(0, 0) if code < 0 else imported.rows_of(code)
+        live = self._live(group_arn, user_id)
+        items, times, types = live["ITEM_ID"], live["TIMESTAMP"], live["EVENT_TYPE"]
+        if imported is None:
+            return UserEvents(np.array(items, object), np.array(types, object))
+        found = np.concatenate(
+            [imported.items.decode(imported.item_codes[rows]), np.array(items, object)]
+        )
+        order = np.argsort([*imported.timestamps[rows].tolist(), *times], kind="stable")
+        if imported.event_types is None:
+            return UserEvents(found[order], None)
+        types = np.concatenate([imported.event_types[rows], np.array(types, object)])
+        return UserEvents(found[order], types[order])
+
+    def _live(self, group_arn: str, user_id: str | None) -> dict[str, list[Any]]:
+        """Return what the event log has of somebody, oldest first, by column."""
+        log, dataset = self._context.events, self._dataset(group_arn, "INTERACTIONS")
+        if dataset is None or user_id is None:
+            return {"ITEM_ID": [], "TIMESTAMP": [], "EVENT_TYPE": []}
+        skip = max(0, log.live_mark(dataset.arn, user_id, 0).count - MOST_LIVE)
+        events = log.live_events(dataset.arn, user_id, 0, skip=skip)
+        return events.filter(events["ITEM_ID"].is_valid()).sort_by("TIMESTAMP").to_pydict()
 
     def interactions(self, group_arn: str) -> Interactions | None:
         """Return all imported events of a group; None if there are none."""
-        return self._read(group_arn, "INTERACTIONS", lambda files, _: files.read_interactions())
 
-    def _read(self, group_arn: str, dataset_type: str, read: Any) -> Any:
+        def revision(rows: DatasetRows) -> Hashable:
+            return str(rows.files.folder), rows.files.manifest.generation
+
+        def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
+            return None if rows.files.is_empty else rows.files.read_interactions()
+
+        return self._kept_read(group_arn, "INTERACTIONS", revision, read)
+
+    def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
         datasets = self._context.store.list("dataset", parent_arn=group_arn)
-        dataset = next((d for d in datasets if d.body["datasetType"] == dataset_type), None)
+        return next((d for d in datasets if d.body["datasetType"] == dataset_type), None)
+
+    def _kept_read(
+        self,
+        group_arn: str,
+        dataset_type: str,
+        revision_of: Callable[[DatasetRows], Hashable],
+        read: Callable[[DatasetRows, Hashable], Any],
+    ) -> Any:
+        """Return what ``read`` makes of a dataset, made once for each of its revisions."""
+        dataset = self._dataset(group_arn, dataset_type)
         if dataset is None:
             return None
-        files = DatasetFiles(dataset_folder(self._context, dataset))
-        if files.is_empty:
-            return None
-        revision = (str(files.folder), files.manifest.generation)
+        rows = DatasetRows(self._context, dataset)
+        revision = revision_of(rows)
         with self._lock:
             kept = self._kept.get(dataset.arn)
             if kept is None or kept[0] != revision:
-                kept = self._kept[dataset.arn] = (revision, read(files, revision))
+                kept = self._kept[dataset.arn] = (revision, read(rows, revision))
             return kept[1]
 
 
@@ -108,21 +163,11 @@ class GroupSnapshot(GroupTables):
         super().__init__(context)
         self._seen: dict[tuple[str, str], Any] = {}
 
-    def _read(self, group_arn: str, dataset_type: str, read: Any) -> Any:
+    def _kept_read(self, group_arn: str, dataset_type: str, *how: Any) -> Any:
         key = (group_arn, dataset_type)
         if key not in self._seen:
-            self._seen[key] = super()._read(group_arn, dataset_type, read)
+            self._seen[key] = super()._kept_read(group_arn, dataset_type, *how)
         return self._seen[key]
-
-
-def user_events(events: Interactions | None, user_id: str | None) -> tuple[np.ndarray, Any]:
-    """Return a user's item ids, (n,) object, and event types, (n,) object or None; oldest first."""
-    code = -1 if events is None or user_id is None else events.users.code(user_id)
-    if code < 0:
-        return np.zeros(0, object), None
-    rows = events.rows_of(code)
-    types = None if events.event_types is None else events.event_types[rows]
-    return events.items.decode(events.item_codes[rows]), types
 
 
 def _text(value: Any) -> str:

@@ -70,7 +70,8 @@ class PersonalizeRuntimeProvider:
 
     def __init__(self, context: ServiceContext):
         self._deployments = Deployments(context)
-        self._histories = UserHistories()
+        self._histories = UserHistories(context.events)
+        self._memory = context.recommendations
         self._scores = UserScores()
         self._chance = RequestRandomness()
         self._tables = GroupTables(context)
@@ -125,14 +126,14 @@ class PersonalizeRuntimeProvider:
                 scores = model.score_related(np.array([code]))[0]
             if model.needs_user:
                 scores = _without_hidden(
-                    model, scores, self._histories.state(model, userId).history
+                    model, scores, self._histories.state(deployment, userId).history
                 )
         else:
             scores = self._user_scores(deployment, userId, context, recommends=True)
         shaping = _Shaping(filterArn, filterValues, promotions, userId, itemId)
         listed = self._list(deployment, scores, numResults, shaping)
         add_metadata(listed, metadataColumns, deployment, self._tables, asked_for=numResults)
-        return _reply("itemList", listed)
+        return self._reply("itemList", listed, deployment)
 
     def get_personalized_ranking(
         self,
@@ -173,7 +174,7 @@ class PersonalizeRuntimeProvider:
         ranked = ranked_items(model, scores, inputList, allowed or None)
         count = len(inputList)
         add_metadata(ranked, metadataColumns, deployment, self._tables, asked_for=count)
-        return _reply("personalizedRanking", ranked)
+        return self._reply("personalizedRanking", ranked, deployment)
 
     def get_action_recommendations(
         self,
@@ -213,16 +214,28 @@ class PersonalizeRuntimeProvider:
             raise OperationNotImplemented(
                 "Filters of actions are not implemented in PersonaLens yet: leave out filterArn."
             )
-        state = self._histories.state(model, userId)
+        state = self._histories.state(deployment, userId)
         history = replace(state.history, request_time=int(time.time()))
         scores = model.score([history])[0]
-        return _reply(
-            "actionList",
-            [
-                {"actionId": model.items_.ids[code], "score": float(scores[code])}
-                for code in model.best_actions(scores, numResults)
-            ],
-        )
+        listed = [
+            {"actionId": model.items_.ids[code], "score": float(scores[code])}
+            for code in model.best_actions(scores, numResults)
+        ]
+        return self._reply("actionList", listed, deployment, id_key="actionId")
+
+    def _reply(
+        self,
+        member: str,
+        listed: list[dict[str, Any]],
+        deployment: Deployment,
+        *,
+        id_key: str = "itemId",
+    ) -> dict[str, Any]:
+        """Return the answer, with an id under which an event may name this list."""
+        recommendation_id = f"RID-{uuid.uuid4()}"
+        ids = [each[id_key] for each in listed]
+        self._memory.remember(recommendation_id, deployment.campaign_arn, ids)
+        return {member: listed, "recommendationId": recommendation_id}
 
     def _list(
         self, deployment: Deployment, scores: np.ndarray, num_results: int, shaping: _Shaping
@@ -266,7 +279,7 @@ class PersonalizeRuntimeProvider:
         """Return (items,) scores; to recommend, explored, and without what is hidden from this
         user."""
         model = deployment.model
-        state = self._histories.state(model, user_id, context=context)
+        state = self._histories.state(deployment, user_id, context=context)
         scores = self._scores.of(model, deployment.solution_version_arn, state)
         if not recommends:
             return scores
@@ -299,7 +312,3 @@ def _check_count(what: str, count: int, *, least: int, most: int = MAX_RESULTS) 
 
 def _missing_input(name: str, arn: str, recipe: str) -> InvalidInputException:
     return InvalidInputException(f"{name} is missing: {arn} uses {recipe}, which needs it.")
-
-
-def _reply(member: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    return {member: items, "recommendationId": f"RID-{uuid.uuid4()}"}

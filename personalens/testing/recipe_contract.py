@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -109,6 +110,20 @@ class RecipeContract:
         single = [self.scores(model, queries[row : row + 1])[0] for row in range(len(queries))]
         together = self.scores(model, queries)
         np.testing.assert_allclose(together, np.stack(single), rtol=1e-4, atol=1e-5)
+
+    def test_reading_on_equals_reading_the_whole(self, model):
+        """A live event need not be read with all that went before it (``Recipe.read``)."""
+        if model.recipe_type == "RELATED_ITEMS":
+            return
+        past = model.history(self.known)
+        whole = model.score([past])[0]
+        assert len(past) == 9
+        for places in ([0], [4], [8], [1, 2, 9]):
+            reading = None
+            for place in [*places, 9]:
+                reading = model.read(past.select(slice(place)), reading)
+            scores = model.score([replace(past, reading=reading)])[0]
+            np.testing.assert_allclose(scores, whole, rtol=1e-4, atol=1e-4)
 
     def test_same_seed_same_model(self, model):
         again = self.fitted(tiny_world().interactions)

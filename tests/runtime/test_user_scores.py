@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from personalens.recipes.base import Recipe
+from personalens.runtime.deployments import Deployment
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
 
@@ -41,21 +42,27 @@ def model():
     return CountingRecipe().fit(EVENTS)
 
 
+def deployed(model):
+    return Deployment("arn:campaign", "v1", "arn:group", model)
+
+
 def scores_of(cache, model, user, version="v1", **request):
-    return cache.of(model, version, UserHistories().state(model, user, **request)).tolist()
+    return cache.of(
+        model, version, UserHistories().state(deployed(model), user, **request)
+    ).tolist()
 
 
 def test_a_users_state_is_the_past_that_the_model_was_trained_on(model):
-    state = UserHistories().state(model, "u", context={"DEVICE": "tv"})
+    state = UserHistories().state(deployed(model), "u", context={"DEVICE": "tv"})
     assert model.items_.decode(state.history.item_codes).tolist() == ["a", "b"]
     assert state.history.context == {"DEVICE": "tv"}
 
 
 def test_users_without_a_past_share_one_state(model):
     histories = UserHistories()
-    revisions = {histories.state(model, user).revision for user in ("x", "y", None)}
+    revisions = {histories.state(deployed(model), user).revision for user in ("x", "y", None)}
     assert len(revisions) == 1
-    assert len(histories.state(model, "x").history) == 0
+    assert len(histories.state(deployed(model), "x").history) == 0
 
 
 def test_a_newcomer_of_whom_something_is_known_has_a_state_of_their_own():
@@ -65,7 +72,7 @@ def test_a_newcomer_of_whom_something_is_known_has_a_state_of_their_own():
         keeps_users = True
 
     model = KeepsUsers().fit(EVENTS, users=users)
-    known, nobody = (UserHistories().state(model, user) for user in ("x", "nobody"))
+    known, nobody = (UserHistories().state(deployed(model), user) for user in ("x", "nobody"))
     assert len(known.history) == len(nobody.history) == 0
     assert known.history.user == {"PLAN": "paid"}
     assert known.revision != nobody.revision

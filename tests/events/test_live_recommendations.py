@@ -1,0 +1,172 @@
+"""A click changes the next list of its user, everywhere on the home, and the next training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from personalens.control.service_context import ServiceContext
+from personalens.runtime.provider import PersonalizeRuntimeProvider
+
+RECIPE = "arn:aws:personalize:::recipe/"
+QUICK = {"algorithmHyperParameters": {"hidden_dimension": "32"}}
+
+
+@pytest.fixture
+def deploy(service, films, monkeypatch):
+    """Trains a recipe, hardly, and puts a campaign in front; returns its ARN."""
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
+
+    def deploy(recipe: str, **solution) -> str:
+        arn = service.create_solution(
+            name=recipe, datasetGroupArn=films.group, recipeArn=RECIPE + recipe, **solution
+        )["solutionArn"]
+        version = service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
+        described = service.describe_solution_version(solutionVersionArn=version)
+        assert described["solutionVersion"]["status"] == "ACTIVE", described
+        return service.create_campaign(name=recipe, solutionVersionArn=version)["campaignArn"]
+
+    return deploy
+
+
+def listed(service, campaign: str, user: str, **request) -> list[tuple]:
+    answer = service.get_recommendations(campaignArn=campaign, userId=user, **request)
+    return [(item["itemId"], item.get("score")) for item in answer["itemList"]]
+
+
+def test_a_click_changes_its_users_next_list_and_nobody_elses(service, deploy, put):
+    campaign = deploy("aws-hrnn", solutionConfig=QUICK)
+    before = {user: listed(service, campaign, user) for user in ("viewer-1", "viewer-2", "new")}
+    put(userId="viewer-1", itemId="film-3")
+    after = {user: listed(service, campaign, user) for user in before}
+    assert after["viewer-1"] != before["viewer-1"]
+    assert {u: after[u] for u in ("viewer-2", "new")} == {u: before[u] for u in ("viewer-2", "new")}
+    for second in range(3):
+        put(userId="new", itemId=f"film-{4 * second}", sentAt=1_700_000_000 + second)
+    assert listed(service, campaign, "new") != before["new"]
+
+
+def test_other_contexts_on_the_home_see_it_at_their_next_request(service, films, deploy, put):
+    campaign = deploy("aws-hrnn", solutionConfig=QUICK)
+    other = PersonalizeRuntimeProvider(ServiceContext.open(service.home))
+    for second in range(3):
+        seen = listed(other, campaign, "viewer-1")
+        put(userId="viewer-1", itemId="film-3", sentAt=1_700_000_000 + 90 * second)
+        now = listed(other, campaign, "viewer-1")
+        assert now != seen
+        here = listed(service, campaign, "viewer-1")
+        assert [item for item, _ in here] == [item for item, _ in now]
+        np.testing.assert_allclose([s for _, s in here], [s for _, s in now], atol=1e-6)
+
+
+def test_a_session_is_asked_for_until_it_names_its_user(service, deploy, put):
+    campaign = deploy("aws-hrnn", solutionConfig=QUICK)
+    nobody, known = listed(service, campaign, "s1"), listed(service, campaign, "viewer-1")
+    put(sessionId="s1", itemId="film-3")
+    assert listed(service, campaign, "s1") != nobody
+    assert listed(service, campaign, "viewer-1") == known
+    put(sessionId="s1", userId="viewer-1", eventType="SignIn")
+    assert listed(service, campaign, "s1") == nobody
+    assert listed(service, campaign, "viewer-1") != known
+
+
+def test_recipes_that_ignore_users_stay_as_they_are(service, deploy, put):
+    popular, related = deploy("aws-popularity-count"), deploy("aws-sims")
+    before = (
+        listed(service, popular, "viewer-1"),
+        listed(service, related, "viewer-1", itemId="film-1"),
+    )
+    for second in range(5):
+        put(userId="viewer-1", itemId="film-30", sentAt=1_700_000_000 + second)
+    assert before == (
+        listed(service, popular, "viewer-1"),
+        listed(service, related, "viewer-1", itemId="film-1"),
+    )
+
+
+def test_a_ranking_follows_the_events_too(service, deploy, put):
+    campaign = deploy("aws-personalized-ranking", solutionConfig=QUICK)
+
+    def ranked() -> list:
+        return service.get_personalized_ranking(
+            campaignArn=campaign, userId="viewer-1", inputList=["film-1", "film-2", "film-3"]
+        )["personalizedRanking"]
+
+    before = ranked()
+    put(userId="viewer-1", itemId="film-3")
+    assert ranked() != before
+
+
+def test_a_filter_sees_the_events(service, films, deploy, put):
+    campaign = deploy("aws-popularity-count")
+    expression = 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Like")'
+    arn = service.create_filter(
+        name="liked", datasetGroupArn=films.group, filterExpression=expression
+    )["filterArn"]
+
+    def shown(user: str) -> set[str]:
+        found = listed(service, campaign, user, filterArn=arn, numResults=100)
+        return {item for item, _ in found}
+
+    everything = shown("viewer-1")
+    put(userId="viewer-1", itemId="film-3", eventType="like")
+    put(sessionId="s1", itemId="film-4", eventType="Like")
+    assert everything - shown("viewer-1") == {"film-3"}
+    assert everything - shown("s1") == {"film-4"}
+    assert shown("viewer-2") == everything
+
+
+def test_filters_and_metadata_see_put_items(service, films, deploy, items):
+    campaign = deploy("aws-popularity-count")
+    arn = service.create_filter(
+        name="war",
+        datasetGroupArn=films.group,
+        filterExpression='INCLUDE ItemID WHERE Items.GENRES IN ("War")',
+    )["filterArn"]
+
+    def shown() -> list:
+        return [item for item, _ in listed(service, campaign, "viewer-1", filterArn=arn)]
+
+    assert shown() == []
+    put_item(service, items, "film-3", '{"genres": "War|Drama", "numRatings": 1}')
+    assert shown() == ["film-3"]
+    service.update_campaign(
+        campaignArn=campaign, campaignConfig={"enableMetadataWithRecommendations": True}
+    )
+    answer = service.get_recommendations(
+        campaignArn=campaign,
+        userId="viewer-1",
+        filterArn=arn,
+        metadataColumns={"ITEMS": ["NUM_RATINGS"]},
+    )
+    assert answer["itemList"][0]["metadata"] == {"NUM_RATINGS": "1"}
+    put_item(service, items, "film-3", '{"genres": "Drama", "numRatings": 1}')
+    assert shown() == []
+
+
+def put_item(service, dataset: str, item: str, properties: str) -> None:
+    service.put_items(datasetArn=dataset, items=[{"itemId": item, "properties": properties}])
+
+
+def test_the_next_version_learns_from_the_events(service, films, deploy, put, items):
+    campaign = deploy("aws-popularity-count")
+    for viewer in range(60):
+        put(userId=f"guest-{viewer}", sessionId=f"s{viewer}", itemId="premiere")
+    put(sessionId="nobody", itemId="unseen")
+    assert "premiere" not in [item for item, _ in listed(service, campaign, "viewer-1")]
+    version = service.create_solution_version(
+        solutionArn=service.list_solutions()["solutions"][0]["solutionArn"]
+    )["solutionVersionArn"]
+    service.update_campaign(campaignArn=campaign, solutionVersionArn=version)
+    found = [item for item, _ in listed(service, campaign, "viewer-1", numResults=100)]
+    assert found[0] == "premiere"
+    assert "unseen" not in found
+
+
+def test_a_list_served_becomes_the_impression_of_a_click(service, deploy, put, logged):
+    campaign = deploy("aws-popularity-count")
+    answer = service.get_recommendations(campaignArn=campaign, userId="viewer-1", numResults=3)
+    put(userId="viewer-1", itemId="film-1", recommendationId=answer["recommendationId"])
+    (event,) = logged()
+    assert event["IMPRESSION"].split("|") == [item["itemId"] for item in answer["itemList"]]
+    assert event["RECOMMENDED_BY"] == campaign
