@@ -286,19 +286,10 @@ class Recipe(ABC):
 
     def read(self, history: History, before: Any = None) -> Any:
         """Return what the model keeps of reading a history, for ``History.reading``: such a history
-        is scored without being read again, and reading goes on from it when more has happened.
+        is scored without being read again. ``before`` is what was kept when the history was
+        shorter: reading goes on from there.
 
-        Parameters
-        ----------
-        history
-            A user's past, that was read before included.
-        before
-            What was kept when it was shorter; None: it is read for the first time.
-
-        Returns
-        -------
-        Any
-            None, the default, for a model that keeps nothing: ``score`` reads the whole each time.
+        None, the default, for a model that keeps nothing: ``score`` reads the whole each time.
         """
         return None
 
