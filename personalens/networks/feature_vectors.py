@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from personalens.networks.dropout import Dropout
+
 _PRODUCT_VALUES = 512
 
 
@@ -60,8 +62,11 @@ class QueryVectors(FeatureVectors):
     withheld
         Share of the rows in which nothing is known, and, of the others, share of the features that
         are not, so that a request that says less, or nothing, is answered well too.
+    dropout
+        Share of the numbers of the vectors that are dropped in training. They are the same all
+        through a history: what is never dropped is learned by heart.
     rng
-        Of what is withheld.
+        Of what is withheld and dropped.
     """
 
     def __init__(
@@ -71,9 +76,11 @@ class QueryVectors(FeatureVectors):
         width: int,
         *,
         withheld: float,
+        dropout: float = 0.0,
         rng: np.random.Generator,
     ):
         super().__init__(values, width)
+        self.drop = Dropout(dropout, rng)
         first = torch.tensor(list(first_values), dtype=torch.long)
         self.register_buffer("_unknown", first, persistent=False)
         self._withheld, self._rng = withheld, rng
@@ -84,4 +91,4 @@ class QueryVectors(FeatureVectors):
             known = self._rng.random((len(codes), codes.shape[1] + 1)) >= self._withheld
             known = torch.from_numpy(known[:, 1:] & known[:, :1]).to(codes.device)
             codes = torch.where(known, codes, self._unknown)
-        return super().forward(codes)
+        return self.drop(super().forward(codes))

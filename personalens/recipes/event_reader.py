@@ -40,11 +40,13 @@ class EventReader:
     * session: how many levels of session it begins, 0 (none) to 3 (all);
     * value: EVENT_VALUE in buckets, such as a rating; 0 where it is missing;
     * type: EVENT_TYPE; 0 for one that training had not met;
-    * each context column, such as DEVICE, and each field of the user's metadata; 0 likewise.
+    * each context column, such as DEVICE; 0 likewise.
 
     Those after session exist only where the training data have different ones. What a row knows of
-    the request that follows it, its query, are the context of the next event and the user's fields
-    once more; in the last row they come from the request itself.
+    the request that follows it, its query, are the context of the next event (in the last row that
+    of the request itself) and the fields of the user's metadata; 0 likewise. These are no features
+    of events: read with every one of them, a few fields tell one user from nearly all others, and a
+    network learns the users by heart.
 
     Attributes
     ----------
@@ -104,15 +106,17 @@ class EventReader:
             "value": len(self.value_edges) + 2 if len(self.value_edges) else 0,
             "type": len(self.types) + 1 if self.types else 0,
         }
-        return {name: size for name, size in sizes.items() if size} | self.query_sizes
+        return {name: size for name, size in sizes.items() if size} | self._context_sizes
 
     @property
     def query_sizes(self) -> dict[str, int]:
         """Feature of a request -> number of its values; the first of each is "not known"."""
-        return {
-            **{f"context {name}": codes.size for name, codes in self.context.items()},
-            **{f"user {name}": codes.size for name, codes in self.user.items()},
-        }
+        of_user = {f"user {name}": codes.size for name, codes in self.user.items()}
+        return self._context_sizes | of_user
+
+    @property
+    def _context_sizes(self) -> dict[str, int]:
+        return {f"context {name}": codes.size for name, codes in self.context.items()}
 
     def read(self, histories: Sequence[History]) -> Sequences:
         """Return the rows of histories; the target of each row is the item of the next."""
@@ -137,14 +141,12 @@ class EventReader:
         for column, (name, codes) in enumerate(self.user.items(), start=len(self.context)):
             of_users = codes.encode([_named(history.user, name) for history in histories])
             queries[:, column] = np.repeat(of_users, counts + 1)
-        if self.user:
-            features[:, len(of_events) :] = queries[:, len(self.context) :]
         features += _first_numbers(self.sizes)
         queries += _first_numbers(self.query_sizes)
         return Sequences(items, features, targets, offsets, queries)
 
     def _event_features(self, histories: Sequence[History]) -> dict[str, np.ndarray]:
-        """Return name -> (all events,) codes, of all features but the user's."""
+        """Return name -> (all events,) codes of all features."""
         times = np.concatenate([history.timestamps for history in histories])
         lengths = np.array([len(history) for history in histories], np.int64)
         first = (np.cumsum(lengths) - lengths)[lengths > 0]

@@ -13,8 +13,7 @@ class HRNNMetadata(HRNN):
     * an item's vector is one of its own plus those of its fields' values
       (:class:`~personalens.recipes.item_fields.ItemFields`): categories such as GENRES, buckets of
       numbers such as YEAR;
-    * each context column of the Interactions (DEVICE, an hour) is a feature of each event, and so
-      is each field of the user's metadata;
+    * each context column of the Interactions (DEVICE, an hour) is a feature of each event;
     * at a request, the vectors of its context and of the user's fields are added to that of the
       history, before the product with the items: a factorisation machine between
       {history, user fields, context} and {item, item fields}.

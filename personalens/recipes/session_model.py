@@ -329,7 +329,12 @@ def _network(
     if sizes:
         first_values = np.cumsum([0, *sizes[:-1]]).tolist()
         query = QueryVectors(
-            first_values, sum(sizes), ITEM_VECTOR_SIZE, withheld=QUERY_WITHHELD, rng=rng
+            first_values,
+            sum(sizes),
+            ITEM_VECTOR_SIZE,
+            withheld=QUERY_WITHHELD,
+            dropout=DROPOUT,
+            rng=rng,
         )
     return shape.network(items, sum(reader.sizes.values()), query, rng)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from personalens.networks.feature_vectors import QueryVectors
 from personalens.networks.item_vectors import FieldValues
 from personalens.networks.session_network import Events, SessionNetwork, seen_before
 from personalens.testing.tiny_network import tiny_network
@@ -120,6 +121,16 @@ def test_what_is_withheld_in_training_is_the_request():
     nothing = torch.isclose(tokens, weight[0] + weight[3]).all(1).float().mean()
     assert told == pytest.approx(0.5**3, abs=0.06)
     assert nothing == pytest.approx(0.5 + 0.5**3, abs=0.08)
+
+
+def test_numbers_of_a_request_are_dropped_in_training_only():
+    query = QueryVectors([0], 2, 400, withheld=0.0, dropout=0.5, rng=np.random.default_rng(0))
+    torch.nn.init.ones_(query.weight)
+    codes = torch.tensor([[1]])
+    values = query.train()(codes)
+    assert set(values.unique().tolist()) == {0.0, 2.0}
+    assert values.mean().item() == pytest.approx(1.0, abs=0.2)
+    assert (query.eval()(codes) == 1.0).all()
 
 
 def test_seen_are_the_items_up_to_each_position_once():

@@ -6,6 +6,7 @@ import pytest
 
 from personalens.datasets.histories import History, histories_of
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.recipes.event_reader import GAP_EDGES, EventReader
 from personalens.training.batches import NO_TARGET
 
@@ -103,6 +104,19 @@ def test_what_never_varies_is_no_feature():
         EVENT_VALUE=[1.0] * 3,
     )
     assert set(EventReader.fit(events).sizes) == {"gap", "session"}
+
+
+def test_a_users_fields_belong_to_requests_and_not_to_events():
+    events = interactions(
+        USER_ID=list("aabbccddeeffgghhiijj"), ITEM_ID=list("xy") * 10, TIMESTAMP=range(20)
+    )
+    plans = pd.DataFrame({"USER_ID": list("abcdefghij"), "PLAN": ["free", "paid"] * 5})
+    users = Metadata.from_frame(plans, "USER_ID")
+    reader = EventReader.fit(events, users=users)
+    assert reader.query_sizes == {"user PLAN": 3}
+    assert "user PLAN" not in reader.sizes
+    asked = [*histories_of(events, [0, 1], users=users), History.empty()]
+    assert reader.read(asked).queries.ravel().tolist() == [1, 1, 1, 2, 2, 2, 0]
 
 
 def test_features_are_numbered_through(events):
