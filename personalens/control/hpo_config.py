@@ -20,6 +20,11 @@ DEFAULT_JOBS, DEFAULT_PARALLEL_JOBS = 10, 2
 """The same on every machine: what is found depends on how many trials run at a time."""
 
 
+OF_THE_DATA = ("recency_mask",)
+"""What the service tunes in preparing the data, and not in training."""
+_TRAINING, _DATA = "training.", "data."
+
+
 @dataclass(frozen=True)
 class SearchPlan:
     """How a solution's hyperparameters are searched for.
@@ -86,6 +91,30 @@ def plan_search(entry: RecipeEntry, config: Mapping[str, Any]) -> SearchPlan:
     return SearchPlan(tuple(space), jobs, min(parallel, jobs))
 
 
+def shown_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a ``solutionConfig`` as the Describe operations show it: what may be tuned has the
+    name of its stage in front.
+
+    Amazon Personalize: the guide's example of DescribeSolution, after an HPO.
+
+    Examples
+    --------
+    >>> ranges = {"categoricalHyperParameterRanges": [{"name": "recency_mask", "values": ["true"]}]}
+    >>> shown_config({"hpoConfig": {"algorithmHyperParameterRanges": ranges}})["hpoConfig"]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'algorithmHyperParameterRanges': {'categoricalHyperParameterRanges':
+     [{'name': 'data.recency_mask', 'values': ['true']}]}}
+    """
+    if "algorithmHyperParameterRanges" not in config.get("hpoConfig", {}):
+        return dict(config)
+    hpo = dict(config["hpoConfig"])
+    hpo["algorithmHyperParameterRanges"] = {
+        kind: [{**one, "name": _shown_name(one["name"])} if "name" in one else one for one in given]
+        for kind, given in hpo["algorithmHyperParameterRanges"].items()
+    }
+    return {**config, "hpoConfig": hpo}
+
+
 def default_range(row: Hyperparameter) -> Range:
     """Return a tunable hyperparameter's own range."""
     if row.kind == "categorical":
@@ -102,8 +131,8 @@ def _asked_range(
     recipe: str, tunable: Mapping[str, Hyperparameter], kind: str, asked: Mapping[str, Any]
 ) -> Range:
     where = f"hpoConfig.algorithmHyperParameterRanges.{kind}HyperParameterRanges"
-    name = asked.get("name")
-    row = tunable.get(name or "")
+    name = asked.get("name", "")
+    row = tunable.get(_plain_name(name))
     if row is None or row.group != ALGORITHM:
         raise InvalidInputException(
             f"{where} names {name!r}; {recipe} can tune {', '.join(tunable)}."
@@ -138,6 +167,16 @@ def _bounds(where: str, row: Hyperparameter, asked: Mapping[str, Any]) -> tuple[
             f"between {row.minimum} and {row.maximum}."
         )
     return low, high
+
+
+def _plain_name(name: str) -> str:
+    """Return a name without its stage: what was shown may be asked for again."""
+    return name.removeprefix(_TRAINING).removeprefix(_DATA)
+
+
+def _shown_name(name: str) -> str:
+    plain = _plain_name(name)
+    return (_DATA if plain in OF_THE_DATA else _TRAINING) + plain
 
 
 def _count(resources: Mapping[str, str], member: str, default: int, most: int) -> int:

@@ -22,7 +22,6 @@ EXISTING = {
     "solution": 10,
     "campaign": 5,
     "recommender": 5,
-    "event-tracker": 1,
     "filter": 30,
     "data-deletion-job": 5,
 }
@@ -32,7 +31,6 @@ IN_PROGRESS = {
     "dataset-import-job": 5,
     "batch-inference-job": 5,
     "batch-segment-job": 5,
-    "data-deletion-job": 5,
     "solution-version": 20,
 }
 """How many may be pending or in progress at once."""

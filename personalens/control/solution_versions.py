@@ -12,6 +12,7 @@ from typing import Any
 from personalens import arns
 from personalens.control.datasets import LATER_COLUMNS
 from personalens.control.descriptions import describe_resource
+from personalens.control.hpo_config import shown_config
 from personalens.control.job_queue import JobQueue
 from personalens.control.model_artifacts import read_outcome, version_folder
 from personalens.control.quotas import check_quota
@@ -103,6 +104,7 @@ class SolutionVersionOperations:
         version = self.context.describe(solutionVersionArn, SOLUTION_VERSION)
         described = describe_resource(version, "solutionVersionArn")
         described["solutionArn"] = version.parent_arn
+        described["solutionConfig"] = shown_config(described["solutionConfig"])
         if not version.name:
             del described["name"]
         return {"solutionVersion": described}

@@ -15,6 +15,7 @@ from personalens.control.automl_config import automl_recipes
 from personalens.control.campaign_deployment import CAMPAIGN
 from personalens.control.datasets import dataset_schema
 from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.hpo_config import shown_config
 from personalens.control.model_artifacts import remove_artifact, version_folder
 from personalens.control.quotas import check_quota
 from personalens.control.recipes import require_recipe
@@ -87,6 +88,7 @@ class SolutionOperations:
         """Describe a solution, with a summary of its newest version."""
         solution = self.context.describe(solutionArn, SOLUTION)
         described = describe_resource(solution, "solutionArn")
+        described["solutionConfig"] = shown_config(described["solutionConfig"])
         if versions := self.context.store.list(SOLUTION_VERSION, parent_arn=solutionArn):
             described["latestSolutionVersion"] = version_summary(versions[-1])
         return {"solution": described}

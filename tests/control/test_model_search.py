@@ -360,3 +360,23 @@ def test_automl_and_a_recipe_contradict_each_other(create):
         create(None)
     with pytest.raises(InvalidInputException, match="autoMLConfig is for solutions with"):
         create("aws-sims", config={"autoMLConfig": {"metricName": "precision_at_25"}})
+
+
+def test_the_ranges_are_shown_with_their_stage_and_may_be_asked_for_so(service, films):
+    given = {
+        "integerHyperParameterRanges": [{"name": "bptt", "minValue": 2, "maxValue": 8}],
+        "categoricalHyperParameterRanges": [{"name": "recency_mask", "values": ["true"]}],
+    }
+    shown = given
+    for name in ("first", "again"):
+        arn = service.create_solution(
+            name=name,
+            datasetGroupArn=films.group,
+            recipeArn="arn:aws:personalize:::recipe/aws-hrnn",
+            performHPO=True,
+            solutionConfig={"hpoConfig": {"algorithmHyperParameterRanges": shown}},
+        )["solutionArn"]
+        described = service.describe_solution(solutionArn=arn)["solution"]["solutionConfig"]
+        shown = described["hpoConfig"]["algorithmHyperParameterRanges"]
+        names = [one["name"] for ranges in shown.values() for one in ranges]
+        assert names == ["training.bptt", "data.recency_mask"]
