@@ -27,6 +27,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 
 from personalens.service_errors import InvalidInputException
 
@@ -180,6 +181,7 @@ def feature_transformation_arn(name: str) -> str:
     return build("feature-transformation", name)
 
 
+@lru_cache(maxsize=1024)
 def parse(arn: str) -> Arn:
     """Take an ARN apart.
 

@@ -16,6 +16,7 @@ operation, and routing it twice would cost more than answering it. Needs the ``s
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -23,9 +24,9 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import anyio.to_thread
 import uvicorn
 
 import personalens
@@ -34,10 +35,11 @@ from personalens.aws import access_log
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter
-from personalens.aws.service_models import SERVICES
+from personalens.aws.service_models import RUNTIME, SERVICES, operations
 from personalens.aws.signatures import SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.home import Home
+from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -46,8 +48,11 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 
 HEALTH_PATH = "/_personalens/health"
 _JSON_TYPES = ("application/json", "application/x-amz-json-1.1", "application/x-amz-json-1.0")
+_RUNTIME_PATHS = {each.model.http["requestUri"] for each in operations(RUNTIME).values()}
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[a-z0-9-]+)/")
 _SHUTDOWN_SECONDS = 10
+_THREADS = 40
+"""As many requests wait for the disk or for a computation at the same time; the others queue."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -93,6 +98,7 @@ class ServiceApplication:
         self._origins = origins or OriginRule()
         self._verifier = verifier
         self._max_body_bytes = max_body_bytes
+        self._threads = ThreadPoolExecutor(_THREADS, "personalens-request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Every response has a request id, and every request a log line."""
@@ -143,7 +149,22 @@ class ServiceApplication:
             query = scope["query_string"].decode("latin-1")
             self._verifier.verify(method, raw_path, query, headers, body)
         request = WireRequest(method, path, headers, body, _region(headers))
-        return await anyio.to_thread.run_sync(answer, self._router, request, request_id)
+        return await self._answer(request, request_id)
+
+    async def _answer(self, request: WireRequest, request_id: str) -> WireResponse:
+        """Answer at once what the runtime has in memory, and in a thread what has to wait.
+
+        A thread costs a request as much as half of a recommendation, but nothing that waits for the
+        disk, or computes for long, may hold up the others.
+        """
+        if request.path in _RUNTIME_PATHS:
+            try:
+                with without_waiting():
+                    return answer(self._router, request, request_id)
+            except WouldWait:
+                pass
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, answer, self._router, request, request_id)
 
     def _check_sender(self, headers: Mapping[str, str]) -> None:
         """Refuse what comes by a foreign name, or from a foreign page."""

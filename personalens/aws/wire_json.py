@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NoReturn
 
+import orjson
 from botocore.model import Shape
 
 from personalens.aws.service_models import Operation
@@ -52,14 +53,10 @@ def parse_params(operation: Operation, body: bytes) -> dict[str, Any]:
     if shape is None or not body.strip():
         return {}
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        document = orjson.loads(body)
+    except ValueError as error:
         raise SerializationException(f"The request body is not valid JSON: {error}") from error
     return _parse(shape, document, "the request")
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _parse(shape: Shape, value: Any, place: str) -> Any:
@@ -96,11 +93,6 @@ def _parse_map(shape: Shape, value: Any, place: str) -> dict[str, Any]:
 def _parse_string(shape: Shape, value: Any, place: str) -> str:
     if not isinstance(value, str):
         _refuse(value, place, "a String")
-    if not value.isascii():
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            _refuse("half of a surrogate pair", place, "a String")
     return value
 
 
@@ -167,7 +159,7 @@ _PARSERS: dict[str, Callable[[Shape, Any, str], Any]] = {
 
 
 def _refuse(value: Any, place: str, expected: str) -> NoReturn:
-    shown = json.dumps(value, default=str)[:100]
+    shown = orjson.dumps(value, default=str).decode()[:100]
     raise SerializationException(f"{shown} can not be converted to {expected} (at {place}).")
 
 
@@ -180,7 +172,7 @@ def render_result(operation: Operation, result: Mapping[str, Any], request_id: s
     """
     body = b""
     if operation.model.output_shape:
-        body = json.dumps(_renderer(operation)(result), allow_nan=False).encode()
+        body = orjson.dumps(_renderer(operation)(result))
     return WireResponse(200, _headers(request_id, body, operation.is_control), body)
 
 
@@ -196,10 +188,10 @@ def render_error(error: ServiceError, request_id: str, *, is_control: bool) -> W
     the caller has status 400, also one of a resource that is not there.
     """
     if is_control:
-        body = json.dumps({"__type": error.code, "message": error.message}).encode()
+        body = orjson.dumps({"__type": error.code, "message": error.message})
         status = error.http_status if error.http_status >= 500 else 400
         return WireResponse(status, _headers(request_id, body, is_control), body)
-    body = json.dumps({"message": error.message}).encode()
+    body = orjson.dumps({"message": error.message})
     headers = _headers(request_id, body, is_control) | {"x-amzn-ErrorType": error.code}
     return WireResponse(error.http_status, headers, body)
 
@@ -209,8 +201,13 @@ def _headers(request_id: str, body: bytes, is_control: bool) -> dict[str, str]:
         "x-amzn-RequestId": request_id,
         "Content-Type": JSON_1_1 if is_control else REST_JSON,
         "Content-Length": str(len(body)),
-        "Date": formatdate(usegmt=True),
+        "Date": _http_date(int(time.time())),
     }
+
+
+@lru_cache(maxsize=1)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _compile_renderer(shape: Shape) -> Callable[[Any], Any]:
@@ -232,16 +229,16 @@ def _compile_renderer(shape: Shape) -> Callable[[Any], Any]:
 
 
 def _structure_renderer(shape: Shape) -> Callable[[Any], dict[str, Any]]:
-    members = [
-        (name, member.serialization.get("name", name), _compile_renderer(member))
+    members = {
+        name: (member.serialization.get("name", name), _compile_renderer(member))
         for name, member in shape.members.items()
-    ]
+    }
 
     def render(value: Mapping[str, Any]) -> dict[str, Any]:
         rendered = {}
-        for name, wire_name, render_member in members:
-            member = value.get(name)
-            if member is not None:
+        for name, member in value.items():
+            if member is not None and name in members:
+                wire_name, render_member = members[name]
                 rendered[wire_name] = render_member(member)
         return rendered
 
@@ -264,11 +261,17 @@ def _epoch_seconds(moment: datetime | float) -> float:
     return round(float(moment), 3)
 
 
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"The result holds {number}, which is not a JSON number.")
+    return float(number)
+
+
 _SCALAR_RENDERERS: dict[str, Callable[[Any], Any]] = {
     "timestamp": _epoch_seconds,
     "integer": int,
     "long": int,
-    "float": float,
-    "double": float,
+    "float": _finite,
+    "double": _finite,
     "boolean": bool,
 }

@@ -57,6 +57,23 @@ def top_k_matrix(scores: np.ndarray, k: int) -> np.ndarray:
     return np.where(np.take_along_axis(values, order, axis=1) > -np.inf, codes, NOTHING)
 
 
+def top_k_row(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return what ``top_k`` returns for one row, (n,) scores, in a fraction of the time.
+
+    Examples
+    --------
+    >>> top_k_row(np.array([1.0, 3.0, 3.0, 2.0, -np.inf]), 3).tolist()
+    [1, 2, 3]
+    """
+    if not 0 < k < len(scores):
+        return top_k(scores[np.newaxis], k)[0]
+    border = np.partition(scores, len(scores) - k)[len(scores) - k]
+    codes = np.flatnonzero(scores >= border)
+    if len(codes) != k or border == -np.inf:  # ties at the border, NaN, or too few items
+        return top_k(scores[np.newaxis], k)[0]
+    return codes[np.argsort(-scores[codes], kind="stable")]
+
+
 def _drop_late_ties(scores: np.ndarray, border: np.ndarray, k: int) -> np.ndarray:
     above = scores > border
     tied = scores == border

@@ -14,7 +14,7 @@ import numpy as np
 from personalens.control.exploration_settings import ExplorationSettings
 from personalens.datasets.histories import History
 from personalens.datasets.id_maps import UNKNOWN
-from personalens.evaluation.top_k import top_k
+from personalens.evaluation.top_k import top_k_row
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.filtering import Allowed
@@ -37,7 +37,7 @@ def best_codes(scores: np.ndarray, num_results: int, allowed: np.ndarray | None)
     """
     if allowed is not None:
         scores = np.where(allowed, scores, -np.inf)
-    return top_k(scores[np.newaxis], num_results)[0]
+    return top_k_row(scores, num_results)
 
 
 def offered_scores(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from personalens.recipes.artifact_files import IDS_FILE
 from personalens.recipes.base import Recipe
+from personalens.runtime.waiting import about_to_wait
 
 DEFAULT_CAPACITY = 8
 
@@ -56,6 +57,7 @@ class ModelCache:
         """
         slot = self._slot(folder)
         if slot.model is None:
+            about_to_wait()
             with slot.lock:
                 if slot.model is None:
                     try:

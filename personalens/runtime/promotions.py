@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personalens.evaluation.top_k import top_k
+from personalens.evaluation.top_k import top_k_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,4 +70,4 @@ def place_promoted(
 
 
 def _best(scores: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
-    return top_k(np.where(allowed, scores, -np.inf)[np.newaxis], count)[0]
+    return top_k_row(np.where(allowed, scores, -np.inf), count)

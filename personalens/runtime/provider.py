@@ -30,6 +30,7 @@ from personalens.runtime.promotions import Promotion, place_promoted
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
+from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import InvalidInputException, OperationNotImplemented
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class PersonalizeRuntimeProvider:
         """
         arn, kind = _one_source(campaignArn, recommenderArn)
         _check_count("numResults", numResults, least=0)
+        if filterArn or promotions or metadataColumns:
+            about_to_wait()  # for tables, which may have changed
         deployment = self._deployments.require(arn, kind)
         model = deployment.model
         if other := OTHER_OPERATIONS.get(model.recipe_type):
@@ -158,6 +161,8 @@ class PersonalizeRuntimeProvider:
             If the campaign or the filter does not exist, or the campaign is not ACTIVE.
         """
         _check_count("The number of items in inputList", len(inputList), least=1)
+        if filterArn or metadataColumns:
+            about_to_wait()
         deployment = self._deployments.require(campaignArn)
         model = deployment.model
         if model.recipe_type != RANKING:
@@ -201,6 +206,7 @@ class PersonalizeRuntimeProvider:
             For a filter: there are none of actions yet.
         """
         _check_count("numResults", numResults, least=0, most=MAX_ACTIONS)
+        about_to_wait()
         deployment = self._deployments.require(campaignArn)
         model = deployment.model
         if model.recipe_type != ACTIONS:

@@ -13,7 +13,9 @@ from collections.abc import Hashable
 import numpy as np
 
 from personalens.recipes.base import Recipe
+from personalens.runtime.joint_scoring import JointScoring
 from personalens.runtime.user_histories import UserState
+from personalens.runtime.waiting import about_to_wait
 
 DEFAULT_BYTES = 64_000_000
 
@@ -33,6 +35,7 @@ class UserScores:
         self._vectors: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self._scoring = JointScoring()
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -44,7 +47,8 @@ class UserScores:
             if key in self._vectors:
                 self._vectors.move_to_end(key)
                 return self._vectors[key]
-        scores = model.score([state.history])[0]
+        about_to_wait()
+        scores = self._scoring.score(model, state.history)
         with self._lock:
             self._keep(key, scores)
         return scores
