@@ -16,7 +16,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 10 ms
 if TYPE_CHECKING:
-    from personalens import datasets
+    from personalens import datasets, ingest
     from personalens.activation import activate, deactivate
     from personalens.home import Home, default_home
     from personalens.notebook.lab_session import LabSession
@@ -42,6 +42,7 @@ __all__ = [
     "datasets",
     "deactivate",
     "default_home",
+    "ingest",
     "register",
     "search_log",
     "stage",
@@ -68,9 +69,9 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name, or the subpackage ``datasets``, on first use."""
-    if name == "datasets":
-        return import_module("personalens.datasets")
+    """Import a public name, or one of the modules that are named so, on first use."""
+    if name in ("datasets", "ingest"):
+        return import_module(f"personalens.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULES[name]), name)
