@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ from personalens.control.job_queue import JobQueue
 from personalens.control.resource_store import ResourceStore
 from personalens.control.service_context import ServiceContext
 from personalens.home import Home
+
+if TYPE_CHECKING:
+    from tests.contract.account import Account
 
 INTERACTIONS_SCHEMA = {
     "type": "record",
@@ -175,6 +179,23 @@ def waiting(service: Service) -> ServiceContext:
     context = replace(service.context, jobs=patient)
     service.use(context)
     return context
+
+
+@pytest.fixture(scope="session")
+def built_account(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """An account with one resource of every kind, built once; change nothing of it."""
+    from tests.contract.account import Account
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
+        return Account.build(tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture
+def account(built_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """A copy of that account for one test, which may do to it what it likes."""
+    monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
+    return built_account.copy(tmp_path / "account")
 
 
 @pytest.fixture(scope="session")
