@@ -13,7 +13,7 @@ from typing import Any
 
 from personalens.arns import event_tracker_arn
 from personalens.control.descriptions import describe_resource, summarize_page
-from personalens.control.resource_states import ACTIVE, require_active
+from personalens.control.resource_states import ACTIVE, require_active, require_settled
 from personalens.control.resource_store import Resource
 from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
@@ -76,7 +76,7 @@ class EventTrackerOperations:
     def delete_event_tracker(self, *, eventTrackerArn: str) -> dict[str, Any]:
         """Delete a tracker: its tracking id is refused from now on."""
         with self.context.store.transaction() as tx:
-            tx.require(eventTrackerArn, KIND)
+            require_settled(tx.require(eventTrackerArn, KIND))
             tx.delete(eventTrackerArn)
         return {}
 

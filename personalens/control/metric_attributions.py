@@ -16,7 +16,7 @@ from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.object_storage import DataLocationError
 from personalens.control.output_folders import check_output
 from personalens.control.page_tokens import make_token, read_token
-from personalens.control.resource_states import ACTIVE, require_active
+from personalens.control.resource_states import ACTIVE, require_active, require_settled
 from personalens.control.resource_store import Resource, ResourceReader
 from personalens.control.service_context import ServiceContext
 from personalens.control.solution_config import NUMBERS
@@ -140,7 +140,7 @@ class MetricAttributionOperations:
         if metricAttributionArn is None:
             raise InvalidInputException("Give the metricAttributionArn of what is to be updated.")
         with self.context.store.transaction() as tx:
-            before = tx.require(metricAttributionArn, KIND)
+            before = require_settled(tx.require(metricAttributionArn, KIND))
             names = [metric["metricName"] for metric in _metrics(before)]
             if unknown := [name for name in removeMetrics if name not in names]:
                 raise InvalidInputException(
@@ -164,7 +164,7 @@ class MetricAttributionOperations:
     def delete_metric_attribution(self, *, metricAttributionArn: str) -> dict[str, Any]:
         """Delete a metric attribution; reports that were written stay."""
         with self.context.store.transaction() as tx:
-            tx.require(metricAttributionArn, KIND)
+            require_settled(tx.require(metricAttributionArn, KIND))
             tx.delete(metricAttributionArn)
         return {}
 

@@ -210,7 +210,7 @@ class Account:
             self.arns[key] = arns.build("filter" if kind == "event-tracker" else kind, "first")
             request = {**valid_requests(self)[f"Create{name}"]}
             request["jobName" if "jobName" in request else "name"] = "first"
-            if kind == "event-tracker":  # a group has one
+            if kind in ("event-tracker", "metric-attribution"):  # a group has one
                 request["datasetGroupArn"] = self.films_group
             try:
                 made = getattr(self.service, f"create_{kind.replace('-', '_')}")(**request)
@@ -340,7 +340,7 @@ def valid_requests(account: Account) -> dict[str, dict[str, Any]]:
             "recipeArn": RECIPE + "aws-vod-most-popular",
         },
         "CreateMetricAttribution": {
-            **{"name": "second", **group, "metrics": [METRIC]},
+            **{"name": "second", "datasetGroupArn": a.cinema_group, "metrics": [METRIC]},
             "metricsOutputConfig": {"roleArn": ROLE, **output},
         },
         "CreateBatchInferenceJob": {**batch, **version, "jobInput": inputs["users"]},

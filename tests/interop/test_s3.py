@@ -1,4 +1,4 @@
-"""Imports from, batch output to and exports to S3, over HTTP with boto3; moto's server is the S3."""
+"""Jobs read from and write to S3, over HTTP with boto3; moto's server is the S3."""
 
 from __future__ import annotations
 
