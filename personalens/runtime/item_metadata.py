@@ -59,8 +59,8 @@ def add_metadata(
     enabled = deployment.config.get("enableMetadataWithRecommendations", False)
     if not enabled and deployment.model.name not in ALWAYS_ENABLED:
         raise InvalidInputException(
-            f"Campaign {deployment.campaign_arn} does not answer with metadata. Set "
-            "enableMetadataWithRecommendations in its campaignConfig with UpdateCampaign."
+            f"{deployment.campaign_arn} does not answer with metadata. Set "
+            "enableMetadataWithRecommendations in its configuration by an update."
         )
     items = tables.metadata(deployment.dataset_group_arn, "ITEMS")
     known = {} if items is None else {name.upper(): name for name in items.rows.column_names}
