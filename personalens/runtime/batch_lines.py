@@ -147,7 +147,7 @@ def read_line(raw: bytes) -> Line:
         return Line(start, None, LineFault(f"The line is longer than {LONGEST_LINE} bytes."))
     try:
         text = raw.decode("utf-8-sig").strip()
-        asked = json.loads(text, parse_constant=_refuse_constant)
+        asked = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
         text = json.dumps(raw.decode("utf-8", "replace").strip(), ensure_ascii=False)
         return Line(text, None, LineFault(f"The line is not JSON: {error}."))
@@ -177,3 +177,6 @@ def filter_values(asked: dict[str, Any]) -> dict[str, str]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,0 +1,245 @@
+"""Batch inference for 100,000 users over 10,000 items, beside implicit's recommend.
+
+    python benchmarks/batch_inference.py
+
+implicit and a batch job of ours get the same factors of users and items, and rank by the products.
+implicit's ``recommend`` names codes; the job does all that a batch job does: it reads JSON lines,
+looks up every user, adds scores (the softmax over the catalogue), and writes JSON lines. Timed are
+also the job without scores, the ranking alone, and the job with an HRNN of the recipe's default size,
+whose users have ``EVENTS`` events each. Every step runs ``--repeats`` times, interleaved, in a
+process of its own; the fastest run counts. The job also runs for a tenth of the users, to see that
+memory does not grow with them: what is shown was added after the model had been loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contestants import ENVIRONMENTS, HERE
+from machine import RESULTS, describe_run, write_result
+
+FACTORS, LIST_LENGTH, EVENTS = 64, 25, 20
+HRNN_USERS = 2_000
+IMPLICIT = "implicit recommend"
+STEPS = ("ranking alone", "job", "job without scores", "job, a tenth", "job with HRNN")
+
+
+def draw_factors(folder: Path, users: int, items: int) -> None:
+    """Write factors.npz, and users.json with a line for each user."""
+    rng = np.random.default_rng(0)
+    shapes = {"users": (users, FACTORS), "items": (items, FACTORS)}
+    factors = {name: rng.normal(0, 0.35, shape) for name, shape in shapes.items()}
+    np.savez(folder / "factors.npz", **{n: f.astype(np.float32) for n, f in factors.items()})
+    write_lines(folder / "users.json", [f"user-{code}" for code in range(users)])
+    write_lines(folder / "tenth.json", [f"user-{code}" for code in range(users // 10)])
+
+
+def write_lines(path: Path, users: Sequence[str]) -> None:
+    """Write the input file of a batch job."""
+    with path.open("w") as file:
+        file.writelines(f'{{"userId": "{user}"}}\n' for user in users)
+
+
+def factor_model(folder: Path, *, has_scores: bool) -> Any:
+    """Return a recipe that ranks by the products of given factors, a user a row."""
+    from personalens.datasets.histories import History
+    from personalens.datasets.id_maps import IdMap
+    from personalens.datasets.interactions import Interactions
+    from personalens.recipes.base import Recipe
+
+    with np.load(folder / "factors.npz") as arrays:
+        user_factors, item_factors = arrays["users"], np.ascontiguousarray(arrays["items"].T)
+
+    class FactorModel(Recipe):
+        name = "factors"
+        recipe_type = "USER_PERSONALIZATION"
+
+        def _fit(self, *arguments: Any) -> None:
+            raise NotImplementedError("the factors are given")
+
+        def history(self, user_id: str) -> History:
+            past = super().history(user_id)
+            past.user["row"] = self.interactions_.users.code(user_id)
+            return past
+
+        def _score(self, histories: Sequence[History]) -> np.ndarray:
+            return user_factors[[past.user["row"] for past in histories]] @ item_factors
+
+        def _tensors(self) -> dict[str, np.ndarray]:
+            return {}
+
+        def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+            raise NotImplementedError("it is never saved")
+
+    FactorModel.has_scores = has_scores
+    model = FactorModel()
+    codes = np.arange(len(user_factors), dtype=np.int32)
+    items = item_factors.shape[1]
+    model.items_ = IdMap([f"item-{code}" for code in range(items)])
+    model.interactions_ = Interactions(
+        users=IdMap([f"user-{code}" for code in codes]),
+        items=model.items_,
+        user_codes=codes,
+        item_codes=codes % items,
+        timestamps=codes.astype(np.int64),
+    )
+    return model
+
+
+def hrnn_model(folder: Path, items: int) -> Any:
+    """Return an HRNN after one epoch on a few users; write hrnn.json, which asks for them."""
+    from personalens.datasets.id_maps import IdMap
+    from personalens.datasets.interactions import Interactions
+    from personalens.recipes.hrnn import HRNN
+    from personalens.training.options import TrainingOptions
+
+    rng = np.random.default_rng(0)
+    size = HRNN_USERS * EVENTS
+    codes = rng.integers(items, size=size)
+    codes[: min(items, size)] = np.arange(min(items, size))
+    events = Interactions(
+        users=IdMap([f"user-{code}" for code in range(HRNN_USERS)]),
+        items=IdMap([f"item-{code}" for code in range(items)]),
+        user_codes=np.repeat(np.arange(HRNN_USERS, dtype=np.int32), EVENTS),
+        item_codes=codes.astype(np.int32),
+        timestamps=np.arange(size, dtype=np.int64),
+    )
+    model = HRNN()
+    model.training = TrainingOptions(max_epochs=1)
+    model.fit(events, refit=False)
+    with (folder / "users.json").open() as file:
+        lines = sum(1 for _ in file)
+    write_lines(folder / "hrnn.json", [f"user-{line % HRNN_USERS}" for line in range(lines)])
+    return model
+
+
+def do_step(step: str, folder: Path) -> None:
+    """Do one step here and print what it took."""
+    from personalens.evaluation.top_k import top_k_matrix
+
+    with np.load(folder / "factors.npz") as arrays:
+        users, items = arrays["users"], np.ascontiguousarray(arrays["items"].T)
+    if step == "ranking alone":
+        rows = range(0, len(users), 200)
+        peak, began, worked = peak_mb(), time.perf_counter(), time.process_time()
+        for row in rows:
+            top_k_matrix(users[row : row + 200] @ items, LIST_LENGTH)
+    else:
+        if step == "job with HRNN":
+            model, source = hrnn_model(folder, items.shape[1]), "hrnn.json"
+        else:
+            model = factor_model(folder, has_scores=step != "job without scores")
+            source = "tenth.json" if step == "job, a tenth" else "users.json"
+        del users, items
+        peak, began, worked = peak_mb(), time.perf_counter(), time.process_time()
+        run_job(model, folder, source)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - worked
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "added_mb": peak_mb() - peak}))
+
+
+def run_job(model: Any, folder: Path, source: str) -> None:
+    """Do what a batch inference job does once its model is loaded."""
+    from personalens.control.resource_store import Resource
+    from personalens.control.service_context import ServiceContext
+    from personalens.home import Home
+    from personalens.runtime.batch_inference import BatchRecommender
+    from personalens.runtime.batch_lines import answer_files
+    from personalens.runtime.deployments import Deployment
+
+    home = Home(folder / "home")
+    context = ServiceContext.open(home, inline_jobs=True)
+    target = folder / "out"
+    job = Resource(
+        "arn:aws:personalize:us-east-1:123456789012:batch-inference-job/bench",
+        "batch-inference-job",
+        "bench",
+        body={
+            "jobInput": {"s3DataSource": {"path": str(folder / source)}},
+            "jobOutput": {"s3DataDestination": {"path": f"{target}/"}},
+        },
+    )
+    recommender = BatchRecommender(Deployment(job.arn, "", "", model), None, None, LIST_LENGTH)
+    answer_files(
+        context, job, lambda event: None, recommender.answer, block_size=recommender.block_size
+    )
+    asked, answered = (path.open("rb") for path in (folder / source, target / f"{source}.out"))
+    with asked, answered:
+        if sum(1 for _ in asked) != sum(b'"error":null' in line for line in answered):
+            raise SystemExit("not every line was answered")
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def run_step(step: str, folder: Path) -> dict[str, Any] | None:
+    """Run one step in a process of its own; None where the peer's environment is not there."""
+    if step == IMPLICIT:
+        python = ENVIRONMENTS / "peers" / "bin" / "python"
+        if not python.exists():
+            return None
+        arguments = [folder / "factors.npz", str(LIST_LENGTH)]
+        command = [python, HERE / "peers" / "bulk_tools.py", IMPLICIT, *arguments]
+    else:
+        command = [sys.executable, __file__, "--step", step, "--folder", folder]
+    # Every tool chooses its threads itself.
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    load = round(os.getloadavg()[0], 1)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    return json.loads(done.stdout) | {"load": load}
+
+
+def measure(steps: Sequence[str], folder: Path, repeats: int) -> list[dict[str, Any]]:
+    """Return what the fastest run of each step took, with the seconds of all its runs."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(repeats):
+        for step in steps:
+            measured = run_step(step, folder)
+            if measured is not None:
+                runs.setdefault(step, []).append(measured)
+                print(f"{step:<20} {measured['seconds']:>8.2f} s", end="")
+                print(f"{measured['cpu_seconds']:>8.2f} s of processor", flush=True)
+    return [
+        {"step": step}
+        | min(each, key=lambda run: run["seconds"])
+        | {"all_seconds": [round(run["seconds"], 2) for run in each]}
+        for step, each in runs.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        do_step(options.step, options.folder)
+        return
+    result = describe_run("batch inference")
+    result |= {"users": options.users, "items": options.items, "factors": FACTORS}
+    with tempfile.TemporaryDirectory(prefix="personalens-batch-") as name:
+        folder = Path(name)
+        draw_factors(folder, options.users, options.items)
+        result["steps"] = measure([IMPLICIT, *STEPS], folder, options.repeats)
+    write_result(result, "batch-inference", options.results)
+
+
+if __name__ == "__main__":
+    main()
