@@ -5,8 +5,8 @@
 implicit and a batch job of ours get the same factors of users and items, and rank by the products.
 implicit's ``recommend`` names codes; the job does all that a batch job does: it reads JSON lines,
 looks up every user, adds scores (the softmax over the catalogue), and writes JSON lines. Timed are
-also the job without scores, the ranking alone, and the job with an HRNN of the recipe's default size,
-whose users have ``EVENTS`` events each. Every step runs ``--repeats`` times, interleaved, in a
+also the job without scores, the ranking alone, and the job with an HRNN of default size, whose
+users have ``EVENTS`` events each. Every step runs ``--repeats`` times, interleaved, in a
 process of its own; the fastest run counts. The job also runs for a tenth of the users, to see that
 memory does not grow with them: what is shown was added after the model had been loaded.
 """

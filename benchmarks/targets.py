@@ -239,6 +239,26 @@ def bulk(result: Result) -> Iterator[Outcome]:
     )
 
 
+def batch(result: Result) -> Iterator[Outcome]:
+    """A batch job with scores beside implicit, and its memory beside that for a tenth."""
+    steps = {each["step"]: each for each in result["steps"]}
+    job, peer = steps["job"], steps.get("implicit recommend")
+    if peer:
+        yield Outcome(
+            f"batch inference, {result['users']:,} users, {result['items']:,} items",
+            "no slower than implicit",
+            f"{job['seconds']:.1f} s, implicit {peer['seconds']:.1f} s",
+            verdict(job["seconds"] <= peer["seconds"]),
+        )
+    tenth = steps["job, a tenth"]["added_mb"]
+    yield Outcome(
+        "memory of batch inference",
+        "no more for ten times the users",
+        f"{job['added_mb']:.0f} MB, for a tenth {tenth:.0f} MB",
+        verdict(job["added_mb"] <= 1.1 * tenth + 10),
+    )
+
+
 CHECKS: list[tuple[Callable[[Result], bool], Callable[[Result], Iterator[Outcome]]]] = [
     (is_accuracy("ml-100k", "next-item"), next_item),
     (is_accuracy("ml-latest-small", "next-item"), thin_next_item),
@@ -251,4 +271,5 @@ CHECKS: list[tuple[Callable[[Result], bool], Callable[[Result], Iterator[Outcome
     (is_about("deepfm ratings", "ml-100k"), deepfm),
     (is_about("training", "ml-100k"), speed),
     (is_about("import and sims"), bulk),
+    (is_about("batch inference"), batch),
 ]

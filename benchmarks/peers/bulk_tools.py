@@ -93,6 +93,12 @@ def header(csv: str) -> list[str]:
         return file.readline().strip().split(",")
 
 
+def peak_mb() -> float:
+    """Return the most memory that this process had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 TOOLS = {
     "polars": convert_by_polars,
     "duckdb": convert_by_duckdb,
@@ -103,15 +109,16 @@ TOOLS = {
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     work = TOOLS[name](*arguments)
+    before = peak_mb()
     began, worked = time.perf_counter(), time.process_time()
     work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         json.dumps(
             {
                 "seconds": time.perf_counter() - began,
                 "cpu_seconds": time.process_time() - worked,
-                "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+                "peak_mb": peak_mb(),
+                "added_mb": peak_mb() - before,
                 "version": version(name.split()[0]),
             }
         )

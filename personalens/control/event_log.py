@@ -201,6 +201,16 @@ class EventLog:
         )
         return LiveMark(*found)
 
+    def live_users(self, dataset_arn: str, after: int) -> set[str]:
+        """Return the users of whom there are events after a sequence number."""
+        with self._catalogue.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT who FROM events WHERE stream = ? AND is_known = 1 AND"
+                " sequence > ?",
+                (self._stream(dataset_arn), after),
+            ).fetchall()
+        return {who for (who,) in rows}
+
     def live_events(
         self, dataset_arn: str, who: str, after: int, *, skip: int = 0
     ) -> pa.RecordBatch:

@@ -20,6 +20,8 @@ from personalens.control.job_queue import Job
 from personalens.control.model_artifacts import load_model, version_folder
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS
 from personalens.control.resource_store import Resource
+from personalens.control.training_data import EVENTS_UNTIL
+from personalens.datasets.histories import History
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
 from personalens.recipes.base import Recipe
 from personalens.runtime.batch_lines import LineFault, answer_files, filter_values, required_text
@@ -62,7 +64,8 @@ class BatchRecommender:
     num_results
         Length of the lists; a ranking has the length of what is ranked.
     events
-        Where the users' live events are; None: there are none.
+        Where the live events of known users are; None: there are none. Whom it knows is asked once,
+        at the beginning.
     """
 
     def __init__(
@@ -76,6 +79,10 @@ class BatchRecommender:
         self._deployment, self._filters, self._filter_arn = deployment, filters, filter_arn
         self._num_results = num_results
         self._histories, self._chance = UserHistories(events, reads=False), RequestRandomness()
+        self._past, self._live = UserHistories(), set[str]()
+        if events is not None:
+            after = deployment.trained.get(EVENTS_UNTIL, 0)
+            self._live = events.live_users(deployment.stream, after)
         self._names = json_names(deployment.model.items_.ids)
         self._exploration = ExplorationSettings.from_campaign(deployment.config)
 
@@ -140,14 +147,16 @@ class BatchRecommender:
             if influence := self._deployment.config.get("rankingInfluence"):
                 return np.stack([model.influenced(code, influence) for code in codes.tolist()])
             return model.score_related(codes)
-        histories = [
-            self._histories.state(self._deployment, question.user_id).history
-            for question in questions
-        ]
+        histories = [self._history(question.user_id) for question in questions]
         scores = model.score(histories)
         if self._recipe_type == RANKING:
             return scores
         return offered_scores(model, scores, histories, self._exploration, self._chance)
+
+    def _history(self, user_id: str) -> History:
+        """Return a user's past; the event log is asked only about users whom it knows."""
+        histories = self._histories if user_id in self._live else self._past
+        return histories.state(self._deployment, user_id).history
 
     def _recommend(
         self,

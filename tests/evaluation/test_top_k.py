@@ -51,3 +51,35 @@ def test_rank_is_the_place_in_the_list():
 def test_what_is_in_no_list_ranks_infinitely_low():
     scores = np.array([[1.0, -np.inf], [1.0, 2.0]])
     assert rank_of(scores, np.array([1, -1])).tolist() == [np.inf, np.inf]
+
+
+@pytest.mark.parametrize("k", [1, 5, 25])
+@pytest.mark.parametrize("width", [128, 3200, 3217, 6411])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wide_rows_too(k, width, dtype):
+    rng = np.random.default_rng(width)
+    rows = [
+        rng.normal(size=(20, width)),
+        rng.integers(0, 40, (20, width)),  # many ties
+        np.where(rng.random((20, width)) < 0.995, -np.inf, rng.normal(size=(20, width))),
+        np.sort(rng.normal(size=(5, width)), axis=1),
+        np.zeros((3, width)),
+        np.full((1, width), -np.inf),
+        np.full((1, width), np.inf),
+    ]
+    scores = np.concatenate(rows).astype(dtype)
+    listed = [
+        row[: np.isfinite(s).sum() if s.min() == -np.inf else k]
+        for row, s in zip(by_sorting(scores, k), scores, strict=True)
+    ]
+    assert [row.tolist() for row in top_k(scores, k)] == listed
+    alone = np.concatenate([top_k_matrix(row[None], k) for row in scores])
+    assert (alone == top_k_matrix(scores, k)).all()
+
+
+@pytest.mark.parametrize("place", [0, 3000, 3216])
+def test_nan_is_refused_in_wide_rows_too(place):
+    scores = np.zeros((2, 3217))
+    scores[1, place] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        top_k_matrix(scores, 3)

@@ -169,6 +169,20 @@ def test_a_filter_and_its_values_come_with_the_lines(service, train, batch, make
     same_lists(service, version, outputs, filterArn=arn, filterValues=values)
 
 
+def test_live_events_of_known_users_count(service, films, train, batch):
+    version = train("test-taste")
+    (before,) = batch(version, [{"userId": "viewer-0"}])
+    last = before["output"]["recommendedItems"][-1]
+    tracker = service.create_event_tracker(name="clicks", datasetGroupArn=films.group)["trackingId"]
+    clicks = [
+        {"eventType": "click", "itemId": last, "sentAt": 1_700_000_000 + n} for n in range(10)
+    ]
+    service.put_events(trackingId=tracker, sessionId="s", userId="viewer-0", eventList=clicks)
+    outputs = batch(version, [{"userId": user} for user in USERS], name="after")
+    assert outputs[0]["output"]["recommendedItems"][0] == last
+    same_lists(service, version, outputs)
+
+
 def test_one_missing_filter_value_is_that_line_s_error(train, batch, make_filter):
     version = train("test-taste")
     arn = make_filter("INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ($TYPE)")
