@@ -9,7 +9,6 @@ Amazon Personalize: CreateCampaign, UpdateCampaign, ``syncWithLatestSolutionVers
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from personalens.control.job_handlers import JobFailed, JobHandler
@@ -20,6 +19,8 @@ from personalens.control.resource_states import (
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     CREATE_PENDING,
+    moved_update,
+    new_update,
     unfinished_update,
 )
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
@@ -40,14 +41,7 @@ def begin_update(
 ) -> None:
     """Ask for an update of a campaign; members that are not in ``changes`` stay as they are."""
     wanted = {name: campaign.body[name] for name in DEPLOYED if name in campaign.body} | changes
-    now = time.time()
-    update = {
-        **wanted,
-        "status": CREATE_PENDING,
-        "creationDateTime": now,
-        "lastUpdatedDateTime": now,
-    }
-    tx.update(campaign.arn, latestCampaignUpdate=update)
+    tx.update(campaign.arn, latestCampaignUpdate=new_update(CREATE_PENDING, **wanted))
     jobs.enqueue(tx, CAMPAIGN_JOB, campaign.arn, {"update": True})
 
 
@@ -114,10 +108,7 @@ def _set_status(
     if not is_update:
         return tx.update(arn, status=status, failure_reason=reason)
     update = tx.require(arn).body["latestCampaignUpdate"]
-    update |= {"status": status, "lastUpdatedDateTime": time.time()}
-    if reason is not None:
-        update["failureReason"] = reason
-    return tx.update(arn, latestCampaignUpdate=update)
+    return tx.update(arn, latestCampaignUpdate=moved_update(update, status, reason))
 
 
 CAMPAIGN_HANDLER = JobHandler(deploy, on_failure=fail_deployment, on_stopped=_stop_deployment)

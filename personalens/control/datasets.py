@@ -10,7 +10,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from personalens.control.resource_states import (
     ACTIVE,
     UNFINISHED,
     is_in_transition,
+    new_update,
     require_active,
     require_settled,
 )
@@ -130,13 +130,7 @@ class DatasetOperations:
             except SchemaError as error:
                 raise InvalidInputException(str(error)) from None
             _refuse_while_in_use(tx, dataset)
-            now = time.time()
-            update = {
-                "schemaArn": schemaArn,
-                "status": ACTIVE,
-                "creationDateTime": now,
-                "lastUpdatedDateTime": now,
-            }
+            update = new_update(ACTIVE, schemaArn=schemaArn)
             tx.update(datasetArn, schemaArn=schemaArn, latestDatasetUpdate=update)
             _exclude_from_training(tx, dataset, set(after.names) - set(before.names))
         return {"datasetArn": datasetArn}

@@ -28,6 +28,7 @@ from personalens.control.resource_states import (
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     INACTIVE,
+    moved_update,
 )
 from personalens.control.resource_store import Resource, Transaction
 from personalens.control.training_data import EVENTS_UNTIL
@@ -122,11 +123,8 @@ def _set_status(tx: Transaction, job: Job, stage: int, reason: str | None = None
     recommender = tx.require(job.arn)
     if purpose == RETRAINING:
         return recommender
-    update = recommender.body[UPDATE]
-    update["status"] = (CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED)[stage]
-    update["lastUpdatedDateTime"] = time.time()
-    if reason:
-        update["failureReason"] = reason
+    status = (CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED)[stage]
+    update = moved_update(recommender.body[UPDATE], status, reason)
     # A recommender whose creation failed is repaired by an update.
     repaired = stage == 1 and recommender.status == CREATE_FAILED
     return tx.update(job.arn, status=ACTIVE if repaired else None, **{UPDATE: update})

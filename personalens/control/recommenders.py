@@ -6,7 +6,6 @@ StopRecommender, StartRecommender, DeleteRecommender.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -36,6 +35,7 @@ from personalens.control.resource_states import (
     CREATE_FAILED,
     CREATE_PENDING,
     INACTIVE,
+    new_update,
     require_active,
     require_settled,
 )
@@ -133,13 +133,7 @@ class RecommenderOperations:
                 raise ResourceInUseException(
                     f"{recommenderArn} is being trained. Wait until that is over, then try again."
                 )
-            now = time.time()
-            update = {
-                "recommenderConfig": config,
-                "status": CREATE_PENDING,
-                "creationDateTime": now,
-                "lastUpdatedDateTime": now,
-            }
+            update = new_update(CREATE_PENDING, recommenderConfig=config)
             tx.update(recommenderArn, **{UPDATE: update})
             begin(tx, self.context.jobs, recommender, UPDATING, trains=trains)
         return {"recommenderArn": recommenderArn}

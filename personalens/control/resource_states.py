@@ -6,6 +6,9 @@ Amazon Personalize: ``status`` of the Describe operations. Its words mix space a
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from personalens.control.resource_store import Resource
 from personalens.service_errors import InvalidInputException, ResourceInUseException
@@ -26,6 +29,22 @@ def is_in_transition(resource: Resource) -> bool:
     True
     """
     return (resource.status or "").endswith(_IN_TRANSITION)
+
+
+def new_update(status: str, **members: Any) -> dict[str, Any]:
+    """Return the member that tells of an update, such as "latestCampaignUpdate"; None is left
+    out."""
+    now = time.time()
+    told = {**members, "status": status, "creationDateTime": now, "lastUpdatedDateTime": now}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def moved_update(
+    update: Mapping[str, Any], status: str, reason: str | None = None
+) -> dict[str, Any]:
+    """Return an update that has got as far as this status."""
+    moved = {**update, "status": status, "lastUpdatedDateTime": time.time()}
+    return moved if reason is None else {**moved, "failureReason": reason}
 
 
 def unfinished_update(resource: Resource) -> str | None:

@@ -21,6 +21,7 @@ from personalens.control.quotas import check_quota
 from personalens.control.recipes import require_recipe
 from personalens.control.resource_states import (
     ACTIVE,
+    new_update,
     require_active,
     require_settled,
     unfinished_update,
@@ -129,18 +130,14 @@ class SolutionOperations:
             body = {**before.body, **asked}
             body["solutionConfig"] = {**body["solutionConfig"], **(solutionUpdateConfig or {})}
             body |= self._checked(tx, body)
-            now = time.time()
-            update = {
-                "solutionUpdateConfig": solutionUpdateConfig,
-                "performAutoTraining": body["performAutoTraining"],
-                "performIncrementalUpdate": body["performIncrementalUpdate"],
-                "status": ACTIVE,
-                "creationDateTime": now,
-                "lastUpdatedDateTime": now,
-            }
-            body["latestSolutionUpdate"] = {k: v for k, v in update.items() if v is not None}
+            body["latestSolutionUpdate"] = new_update(
+                ACTIVE,
+                solutionUpdateConfig=solutionUpdateConfig,
+                performAutoTraining=body["performAutoTraining"],
+                performIncrementalUpdate=body["performIncrementalUpdate"],
+            )
             if body["performAutoTraining"] and not before.body["performAutoTraining"]:
-                body[AUTOMATIC_SINCE] = now
+                body[AUTOMATIC_SINCE] = time.time()
             tx.update(solutionArn, **body)
         return {"solutionArn": solutionArn}
 

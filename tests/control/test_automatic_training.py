@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from personalens.control import automatic_training
 from personalens.control.event_log import Event
+from personalens.control.job_queue import JobQueue
+from personalens.control.service_context import ServiceContext
 from personalens.control.worker import Worker
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 from tests.control.test_recommenders import Cinema
@@ -238,6 +241,28 @@ def test_an_update_that_does_not_fit_changes_nothing(service, make_solution, mem
     with pytest.raises(InvalidInputException, match=reason):
         service.update_solution(solutionArn=solution, **members)
     assert describe(service, solution) == before
+
+
+def test_automl_takes_a_schedule_too(service, films):
+    def rate(days):
+        return {"autoTrainingConfig": {"schedulingExpression": f"rate({days} days)"}}
+
+    asked = {"datasetGroupArn": films.group, "performAutoML": True}
+    with pytest.raises(InvalidInputException, match="schedulingExpression"):
+        service.create_solution(name="a", solutionConfig=rate(31), **asked)
+    solution = service.create_solution(name="a", solutionConfig=rate(30), **asked)["solutionArn"]
+    service.update_solution(solutionArn=solution, solutionUpdateConfig=rate(2))
+    assert describe(service, solution)["solutionConfig"] == rate(2)
+
+
+def test_two_that_look_at_once_begin_one_training(service, clock, make_solution, waiting):
+    solution = make_solution()
+    clock.advance(2 * HOUR)
+    contexts = [ServiceContext.open(service.home, inline_jobs=False) for _ in range(2)]
+    for context in contexts:
+        patient = replace(context, jobs=JobQueue(service.home))
+        automatic_training.begin_due_trainings(patient)
+    assert versions(service, solution) == ["AUTOMATIC"]
 
 
 def test_only_a_solution_can_be_updated(service, make_solution):

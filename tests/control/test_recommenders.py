@@ -7,6 +7,8 @@ import json
 import pandas as pd
 import pytest
 
+from personalens.control import recommender_jobs
+from personalens.control.job_runner import run_job
 from personalens.control.model_artifacts import owned_folders, recommender_folder
 from personalens.service_errors import (
     InvalidInputException,
@@ -208,6 +210,28 @@ def test_an_update_that_fails_leaves_the_recommender_as_it_was(service, cinema, 
     assert asked(service, arn, userId="viewer-1") == before
     folders = [path for path in service.home.models.glob("*/*") if path.is_dir()]
     assert set(folders) == owned_folders(service.home, service.context.store)
+
+
+def test_a_training_that_was_cut_short_is_finished_by_the_next_worker(
+    service, cinema, waiting, monkeypatch
+):
+    arn = cinema.recommender()
+    job = waiting.jobs.claim()
+    with monkeypatch.context() as patch:  # killed when the model lay there and nobody knew yet
+        patch.setattr(recommender_jobs, "read_outcome", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(waiting, job)
+    assert cinema.describe(arn)["status"] == "CREATE IN_PROGRESS"
+    [model] = service.home.models.glob("*/*")
+    written = model.stat().st_mtime_ns
+    waiting.run_jobs()
+    assert cinema.describe(arn)["status"] == "ACTIVE"
+    [model] = service.home.models.glob("*/*")
+    assert model.stat().st_mtime_ns == written
+
+
+def interrupt(folder):
+    raise KeyboardInterrupt
 
 
 def test_deleting_removes_the_model(service, cinema):
