@@ -1,9 +1,9 @@
 """One flush to the disk for many writers.
 
 A transaction that must survive a power cut waits for the disk, a few milliseconds. Requests that
-arrive meanwhile need not each wait for a flush of their own: they queue, and whoever is next writes
-for all of them (group commit, as databases have done since DeWitt et al., "Implementation
-Techniques for Main Memory Database Systems", SIGMOD 1984).
+arrive meanwhile need not each wait for a flush of their own: they queue, and the first of them
+writes for all (group commit, as databases have done since DeWitt et al., "Implementation Techniques
+for Main Memory Database Systems", SIGMOD 1984).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ Work = Callable[[sqlite3.Connection], None]
 
 
 class _Entry:
-    """One writer's work: not yet done, done, or failed."""
+    """One writer's work. Its writer sleeps until it is done, has failed, or is to lead."""
 
     def __init__(self, work: Work):
         self.work = work
-        self.is_done = False
+        self.leads = False
         self.error: Exception | None = None
+        self.woken = threading.Event()
 
 
 class GroupCommit:
@@ -38,7 +39,8 @@ class GroupCommit:
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue
         self._waiting: list[_Entry] = []
-        self._queue, self._turn = threading.Lock(), threading.Lock()
+        self._is_led = False
+        self._lock = threading.Lock()
 
     def write(self, work: Work) -> None:
         """Call ``work`` inside a transaction and return once it is on disk.
@@ -47,17 +49,28 @@ class GroupCommit:
         together: give only work that has been checked, and that can fail with the disk alone.
         """
         entry = _Entry(work)
-        with self._queue:
-            self._waiting.append(entry)
-        with self._turn:
-            if not entry.is_done:
-                self._commit(entry)
+        try:
+            with self._lock:
+                self._waiting.append(entry)
+                entry.leads = not self._is_led
+                self._is_led = True
+            if not entry.leads:
+                entry.woken.wait()
+            if entry.leads:
+                self._commit()
+        except BaseException:  # the learner's interrupt is not the others' business
+            with self._lock:
+                self._waiting = [other for other in self._waiting if other is not entry]
+            raise
+        finally:
+            if entry.leads:
+                self._hand_over()
         if entry.error is not None:
             raise entry.error
 
-    def _commit(self, own: _Entry) -> None:
-        """Write for everybody who waits, ``own`` among them."""
-        with self._queue:
+    def _commit(self) -> None:
+        """Write for everybody who waits, and wake them."""
+        with self._lock:
             entries, self._waiting = self._waiting, []
         error = None
         try:
@@ -66,9 +79,18 @@ class GroupCommit:
                     entry.work(connection)
         except Exception as failure:
             error = failure
-        except BaseException:  # the learner's interrupt is not the others' business
-            with self._queue:
-                self._waiting = [e for e in entries if e is not own] + self._waiting
+        except BaseException:
+            with self._lock:
+                self._waiting = entries + self._waiting
             raise
         for entry in entries:
-            entry.is_done, entry.error = True, error
+            entry.error = error
+            entry.woken.set()
+
+    def _hand_over(self) -> None:
+        """Let the first of those who wait lead."""
+        with self._lock:
+            self._is_led = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].woken.set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from personalens.control.event_log import Event, EventLog, LiveMark
@@ -160,59 +158,3 @@ def test_users_are_deleted_with_all_that_was_put_of_them(log):
     assert [row[0] for batch in log.records(ITEMS) for row in batch] == ["u"]
     log.append(CLICKS, "s", None, [click("9")])
     assert rows(log, "USER_ID", "IS_KNOWN", known_only=False)[-1] == ("s", False)
-
-
-def test_concurrent_writers_lose_nothing_and_share_transactions(log, monkeypatch):
-    begun = []
-    begin = type(log._catalogue).transaction
-
-    def counting(self):
-        begun.append(1)
-        return begin(self)
-
-    log.append(CLICKS, "s", "u", [])
-    monkeypatch.setattr(type(log._catalogue), "transaction", counting)
-    with log._commits._turn:  # as if a commit were going on
-        threads = [
-            threading.Thread(target=log.append, args=(CLICKS, f"s{n}", f"u{n}", [click(str(n))]))
-            for n in range(20)
-        ]
-        for thread in threads:
-            thread.start()
-        while len(log._commits._waiting) < 20:
-            pass
-    for thread in threads:
-        thread.join()
-    assert len(begun) == 1
-    assert sorted(rows(log, "USER_ID")) == sorted((f"u{n}",) for n in range(20))
-
-
-def test_a_failure_reaches_everybody_who_shared_the_transaction_and_writes_nothing(log):
-    errors = []
-
-    def write(event: Event) -> None:
-        try:
-            log.append(CLICKS, "s", "u", [event])
-        except RuntimeError as error:
-            errors.append(error)
-
-    with log._commits._turn:
-        threads = [threading.Thread(target=write, args=(click("1"),)) for _ in range(2)]
-        threads.append(threading.Thread(target=write, args=(_Broken(),)))
-        for thread in threads:
-            thread.start()
-        while len(log._commits._waiting) < 3:
-            pass
-    for thread in threads:
-        thread.join()
-    assert len(errors) == 3
-    assert rows(log, "ITEM_ID") == []
-    log.append(CLICKS, "s", "u", [click("1")])
-    assert rows(log, "ITEM_ID") == [("1",)]
-
-
-class _Broken:
-    """An event that cannot be read."""
-
-    def __getattr__(self, name: str):
-        raise RuntimeError("on purpose")

@@ -1,0 +1,128 @@
+"""Writers that come while a transaction goes on share the next one, and its fate."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from personalens.control.catalogue import Catalogue
+from personalens.control.group_commit import GroupCommit
+from personalens.home import Home
+
+
+class CountingCatalogue(Catalogue):
+    """Counts the transactions that were begun."""
+
+    begun = 0
+
+    def transaction(self):
+        self.begun += 1
+        return super().transaction()
+
+
+@pytest.fixture
+def catalogue(tmp_path) -> CountingCatalogue:
+    catalogue = CountingCatalogue(Home(tmp_path / "home"))
+    with catalogue.transaction() as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+    catalogue.begun = 0
+    return catalogue
+
+
+@pytest.fixture
+def commits(catalogue) -> GroupCommit:
+    return GroupCommit(catalogue)
+
+
+def insert(number: int) -> Callable[[sqlite3.Connection], None]:
+    return lambda connection: connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+
+
+def numbers(catalogue: Catalogue) -> list[int]:
+    with catalogue.reading() as connection:
+        found = connection.execute("SELECT number FROM numbers ORDER BY rowid").fetchall()
+    return [number for (number,) in found]
+
+
+@contextmanager
+def while_one_writes(commits: GroupCommit, *, end: Callable = lambda: None) -> Iterator[list]:
+    """A transaction that ends with ``end`` when the block is left. The writers that the block puts
+    into the list are started, and all wait by then; they have ended afterwards."""
+    begun, gate, threads = threading.Event(), threading.Event(), []
+
+    def first(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO numbers VALUES (0)")
+        begun.set()
+        assert gate.wait(60)
+        end()
+
+    def write_first() -> None:
+        with suppress(KeyboardInterrupt):
+            commits.write(first)
+
+    leader = threading.Thread(target=write_first)
+    leader.start()
+    assert begun.wait(60)
+    yield threads
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 60
+    while len(commits._waiting) < len(threads):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    gate.set()
+    for thread in (leader, *threads):
+        thread.join()
+
+
+def test_twenty_writers_share_one_transaction(commits, catalogue):
+    with while_one_writes(commits) as threads:
+        threads += [threading.Thread(target=commits.write, args=(insert(n),)) for n in range(1, 21)]
+    assert numbers(catalogue)[0] == 0
+    assert sorted(numbers(catalogue)) == list(range(21))
+    assert catalogue.begun == 2
+
+
+def test_a_writer_alone_waits_for_nobody(commits, catalogue):
+    for number in range(3):
+        commits.write(insert(number))
+    assert numbers(catalogue) == [0, 1, 2]
+    assert catalogue.begun == 3
+
+
+def test_a_failure_reaches_everybody_who_shared_the_transaction_and_writes_nothing(
+    commits, catalogue
+):
+    failed = []
+
+    def fail(connection: sqlite3.Connection) -> None:
+        raise RuntimeError("on purpose")
+
+    def write(work: Callable) -> None:
+        try:
+            commits.write(work)
+        except RuntimeError as error:
+            failed.append(str(error))
+
+    with while_one_writes(commits) as threads:
+        threads += [threading.Thread(target=write, args=(w,)) for w in (insert(1), fail, insert(2))]
+    assert failed == ["on purpose"] * 3
+    assert numbers(catalogue) == [0]
+    commits.write(insert(3))
+    assert numbers(catalogue) == [0, 3]
+
+
+def test_an_interrupt_stops_its_own_writer_only(commits, catalogue):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with while_one_writes(commits, end=interrupt) as threads:
+        threads += [threading.Thread(target=commits.write, args=(insert(n),)) for n in (1, 2)]
+    assert sorted(numbers(catalogue)) == [1, 2]
+    commits.write(insert(3))
+    assert numbers(catalogue)[-1] == 3
