@@ -135,7 +135,7 @@ class TransformerEncoder(nn.Module):
         states = states.flatten(0, 1).index_select(0, positions)
         return self._to_items(states) + recent.index_select(0, positions)
 
-    # -- one event at a time -----------------------------------------------------------------
+    # -- from state to state -----------------------------------------------------------------
 
     def start(self, batch: int) -> TransformerState:
         """Return the state before anything was read."""
@@ -146,13 +146,13 @@ class TransformerEncoder(nn.Module):
             self.means.start(batch, self.width),
         )
 
-    def step(self, state: TransformerState, items: Tensor, inputs: Tensor) -> TransformerState:
-        """Return the state after one more event each: vectors (B, E) of items and whole inputs."""
-        newest, read = self.into(inputs)[None], []
+    def read(self, state: TransformerState, items: Tensor, inputs: Tensor) -> TransformerState:
+        """Return the state after more events: vectors (L, B, E) of items and whole inputs."""
+        newest, read = self.into(inputs), []
         for block, before in zip(self.blocks, state.past, strict=True):
             newest, past = block(newest, before)
             read.append(past)
-        return TransformerState(tuple(read), newest[0], self.means.step(state.means, items))
+        return TransformerState(tuple(read), newest[-1], self.means.read(state.means, items))
 
     def decode(self, state: TransformerState) -> Tensor:
         """Return (B, E): a state's vectors in item space."""

@@ -60,14 +60,14 @@ class RecentMeans(nn.Module):
         """Return the means before any event: (K + 1, B, E); the last entry counts events."""
         return self.weights.new_zeros(len(self.weights) + 1, batch, width)
 
-    def step(self, state: Tensor, vectors: Tensor) -> Tensor:
-        """Return the means after one more vector each: state (K + 1, B, E), vectors (B, E)."""
-        means, seen = state[:-1], state[-1:]
+    def read(self, state: Tensor, vectors: Tensor) -> Tensor:
+        """Return the means after more vectors: state (K + 1, B, E), vectors (L, B, E)."""
+        means, seen, more = state[:-1], state[-1:], len(vectors)
+        newest = (self._kernels_for(more)[:, -1] @ vectors.flatten(1)).view_as(means)
         if self.decays:
-            share = 1.0 - torch.tensor(self.decays).to(vectors).view(-1, 1, 1)
-        else:
-            share = 1.0 / (seen + 1.0)
-        return torch.cat([means + share * (vectors - means), seen + 1.0])
+            left = torch.tensor(self.decays).to(vectors).view(-1, 1, 1) ** more
+            return torch.cat([left * means + newest, seen + more])
+        return torch.cat([(seen * means + more * newest) / (seen + more), seen + more])
 
     def mix(self, state: Tensor) -> Tensor:
         """Return the mix of a state's means: (B, E)."""

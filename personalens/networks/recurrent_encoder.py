@@ -74,18 +74,16 @@ class RecurrentEncoder(nn.Module):
         states, recent = states.index_select(0, positions), recent.index_select(0, positions)
         return self.to_item_space(self.drop(states)) + recent
 
-    # -- one event at a time -----------------------------------------------------------------
+    # -- from state to state -----------------------------------------------------------------
 
     def start(self, batch: int) -> UserState:
         """Return the state before anything was read."""
         hidden = self.to_item_space.weight.new_zeros(batch, self.gru.hidden_size)
         return UserState(hidden, self.means.start(batch, self.width))
 
-    def step(self, state: UserState, items: Tensor, inputs: Tensor) -> UserState:
-        """Return the state after one more event each: vectors (B, E) of items and whole inputs."""
-        return UserState(
-            self.gru(inputs[None], state.hidden)[0], self.means.step(state.means, items)
-        )
+    def read(self, state: UserState, items: Tensor, inputs: Tensor) -> UserState:
+        """Return the state after more events: vectors (L, B, E) of items and whole inputs."""
+        return UserState(self.gru(inputs, state.hidden)[-1], self.means.read(state.means, items))
 
     def decode(self, state: UserState) -> Tensor:
         """Return (B, E): a state's vectors in item space."""

@@ -156,19 +156,19 @@ class SessionNetwork(nn.Module):
         items, counts = seen.at(slice(None))
         return scores.scatter_add_(1, items, counts * self.repeat)
 
-    # -- one event at a time -----------------------------------------------------------------
+    # -- from state to state -----------------------------------------------------------------
 
     def start(self, batch: int) -> Any:
         """Return the encoder's state before anything was read."""
         return self.encoder.start(batch)
 
-    def step(self, state: Any, events: Events) -> Any:
-        """Return the state after one more event each: items (B,), features (B, F).
+    def read(self, state: Any, events: Events) -> Any:
+        """Return the state after more events: items (L, B), features (L, B, F).
 
-        Reading a history step by step ends where one pass over it ends: a live event costs one
-        step, not the history. A recurrent encoder can do so.
+        Reading a history piece by piece ends where one pass over it ends: a live event costs one
+        step, not the history.
         """
-        return self.encoder.step(state, *self._embed(events))
+        return self.encoder.read(state, *self._embed(events))
 
     def decode(self, state: Any, events: Events) -> Tensor:
         """Return (B, E): a state's vectors in item space, for the requests after the events."""

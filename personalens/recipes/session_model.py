@@ -212,7 +212,7 @@ class SessionModel:
         A first reading begins where ``score`` begins, ``WINDOW`` rows before the end; what follows
         is read on without an end.
         """
-        if not hasattr(self.network.encoder, "step"):
+        if not hasattr(self.network.encoder, "read"):
             return None
         if before is None:
             rows = self.reader.read([history])
@@ -223,9 +223,9 @@ class SessionModel:
             rows = self.reader.read([history.select(slice(max(0, before.count - 1), None))])
             start = 2 if before.count else 1
             first, state = before.first, before.state
-        with torch.inference_mode():
-            for row in range(start, len(rows.items)):
-                state = self.network.step(state, self._row(rows, row))
+        if start < len(rows.items):
+            with torch.inference_mode():
+                state = self.network.read(state, self._events(rows, start))
         return Reading(state, first, len(history))
 
     def _score_read(self, history: History) -> np.ndarray:
@@ -236,12 +236,13 @@ class SessionModel:
         items, position = items[:, None].to(network.device), torch.tensor([len(items) - 1])
         with torch.inference_mode():
             seen = seen_before(items, position.to(network.device), network.catalogue_size)
-            vector = network.decode(reading.state, self._row(newest, len(newest.items) - 1))
+            request = Events(*(part[0] for part in self._events(newest, -1)))
+            vector = network.decode(reading.state, request)
             return network.scores(vector, seen).cpu().numpy()
 
-    def _row(self, rows: Sequences, row: int) -> Events:
-        """Return one row of sequences as the one event of a batch of one."""
-        parts = (part[row : row + 1] for part in (rows.items, rows.features, rows.queries))
+    def _events(self, rows: Sequences, start: int) -> Events:
+        """Return the rows from ``start`` on as the events of a batch of one: (L, 1, ...) each."""
+        parts = (part[start:, None] for part in (rows.items, rows.features, rows.queries))
         return Events(*(torch.from_numpy(part).to(self.network.device) for part in parts))
 
     @property

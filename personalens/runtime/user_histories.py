@@ -28,7 +28,7 @@ from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 from personalens.runtime.deployments import Deployment
 
-KEPT_USERS = 2_000
+KEPT_USERS = 500
 MOST_LIVE, LIVE_LEFT_OUT = 1_000, 500
 """Live events of a user that count: the newest, cut by whole blocks, so that the cut seldom moves
 and most new events are read on from those before."""

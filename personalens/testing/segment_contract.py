@@ -25,6 +25,7 @@ class SegmentContract(RecipeContract):
     fans = "noir-fan"
 
     # What asks for items does not apply.
+    test_reading_on_equals_reading_the_whole = None
     test_unknown_user_is_an_empty_history = None
     test_unknown_items_are_ranked_last_in_their_order = None
     test_ranking_a_list_is_a_slice_of_the_full_ranking = None

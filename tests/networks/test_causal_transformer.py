@@ -79,7 +79,7 @@ def test_only_the_positions_asked_for_are_returned(encoder, events):
 def test_step_by_step_ends_where_one_pass_ends(encoder, events):
     state = encoder.start(BATCH)
     for items, inputs, expected in zip(*events, read(encoder, *events), strict=True):
-        state = encoder.step(state, items, inputs)
+        state = encoder.read(state, items[None], inputs[None])
         torch.testing.assert_close(encoder.decode(state), expected)
 
 

@@ -76,7 +76,7 @@ def test_company_and_padding_change_nothing(network, events):
 def test_step_by_step_ends_where_one_pass_ends(network, events):
     state = network.start(3)
     for step, expected in zip(zip(*events, strict=True), all_vectors(network, events), strict=True):
-        state = network.step(state, Events(*step))
+        state = network.read(state, Events(*(part[None] for part in step)))
         torch.testing.assert_close(network.decode(state, Events(*step)), expected)
 
 

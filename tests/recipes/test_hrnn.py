@@ -185,7 +185,7 @@ def test_reading_on_from_a_state_equals_reading_the_whole(ring_model):
         state = network.start(1)
         for item, features in zip(rows.items, rows.features, strict=True):
             event = Events(torch.tensor([item]), torch.from_numpy(features)[None], nothing)
-            state = network.step(state, event)
+            state = network.read(state, Events(*(part[None] for part in event)))
         table, bias = network.output()
         scores = (network.decode(state, event) @ table.T + bias)[0].numpy()
     scores[pages] += network.repeat.item()

@@ -99,7 +99,7 @@ def test_reading_on_from_a_state_equals_reading_the_whole(ring_models):
             state = network.start(1)
             for row in zip(rows.items, rows.features, rows.queries, strict=True):
                 event = Events(*(torch.from_numpy(np.asarray(part))[None] for part in row))
-                state = network.step(state, event)
+                state = network.read(state, Events(*(part[None] for part in event)))
             table, bias = network.output()
             scores = (network.decode(state, event) @ table.T + bias)[0].numpy()
         scores[pages] += network.repeat.item()
