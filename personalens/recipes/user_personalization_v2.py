@@ -42,8 +42,9 @@ class TransformerRecipe(SessionRecipe):
       training. Amazon Personalize: ``eventsConfig``.
     * One block, 64 wide: on validation events of ml-100k two blocks, or 128 columns, were no better
       and took half as long again or twice as long.
-    * It is no better than aws-hrnn on thin data: with metadata, next item, NDCG@10 is 0.121 on
-      ml-100k (three seeds; aws-hrnn 0.136) and 0.084 on ml-latest-small (two; aws-hrnn 0.086).
+    * It is no better than aws-hrnn on thin data: next item, NDCG@10 is 0.153 on validation events
+      of ml-100k (three a user, one seed; aws-hrnn 0.154) and 0.084 on ml-latest-small (two seeds;
+      aws-hrnn 0.086).
     """
 
     Config = UserPersonalizationV2Config
