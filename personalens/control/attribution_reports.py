@@ -91,7 +91,7 @@ def write_reports(
     counting = _Counting(context, attribution, metrics)
     since = attribution.body.get(REPORTED_UNTIL, attribution.created_at)
     for method, tables in {
-        "BULK": _imported_rows(imported),
+        "BULK": _imported_rows(imported, [m.column for m in metrics if m.dataset != "ITEMS"]),
         "PUT": _live_rows(context, dataset, since, now),
     }.items():
         totals = counting.total(tables)
@@ -167,9 +167,11 @@ class _Counting:
         return pd.DataFrame(columns=columns)
 
 
-def _imported_rows(path: Path) -> Iterator[pd.DataFrame]:
+def _imported_rows(path: Path, summed: Sequence[str | None]) -> Iterator[pd.DataFrame]:
+    wanted = {"ITEM_ID", "TIMESTAMP", "EVENT_TYPE", _SOURCE, _RECOMMENDATION, *summed}
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches():
+        columns = [name for name in file.schema_arrow.names if name in wanted]
+        for batch in file.iter_batches(columns=columns):
             yield batch.to_pandas()
 
 

@@ -16,7 +16,6 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from personalens.control.catalogue import StorageError
 from personalens.control.model_artifacts import NEXT_MODEL
 from personalens.control.recommender_jobs import RECOMMENDER, RETRAINING, TRAINED_AT, begin
 from personalens.control.resource_states import ACTIVE, is_in_transition
@@ -29,6 +28,7 @@ from personalens.control.solution_versions import (
     begin_training,
 )
 from personalens.control.training_data import EVENTS_UNTIL
+from personalens.service_errors import ServiceError
 
 if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
@@ -46,7 +46,8 @@ clock = time.time
 def begin_due_trainings(context: ServiceContext) -> int:
     """Ask for the trainings whose time has come, of every region; return how many.
 
-    A catalogue that cannot be written is no error of whoever looks: the next look tries again.
+    What goes wrong here, such as a catalogue that cannot be written, is no error of whoever looks:
+    the next look tries again.
     """
     now, jobs = clock(), context.jobs
     if abs(now - jobs.looked_at) < LOOK_SECONDS:
@@ -58,7 +59,7 @@ def begin_due_trainings(context: ServiceContext) -> int:
         for found in candidates:
             if _is_due(context, jobs.store, found, now):
                 begun += _begin(context, found.arn, now)
-    except StorageError as error:
+    except ServiceError as error:
         logger.warning("cannot look for automatic trainings: %s", error)
     return begun
 
