@@ -140,5 +140,11 @@ COUNTED = {
 }
 """Recipes that count and solve; every other one draws numbers and is repeated with other seeds."""
 
-SLOW = {"aws-deepfm", "aws-ffnn", "aws-hrnn-coldstart", "aws-user-personalization-v2"}
+SLOW = {
+    "aws-deepfm",
+    "aws-ffnn",
+    "aws-hrnn-coldstart",
+    "aws-hrnn-metadata",
+    "aws-user-personalization-v2",
+}
 """Recipes that take minutes and are not the best: one training, as of the slow peers."""
