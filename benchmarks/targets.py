@@ -142,15 +142,16 @@ def weak_metadata(result: Result) -> Iterator[Outcome]:
 
 
 def strong_metadata(result: Result) -> Iterator[Outcome]:
-    """aws-hrnn-metadata where metadata make the taste."""
-    for each in result["rows"][1]["differences"]:
-        if each["metric"] in ("true score", NDCG):
-            yield Outcome(
-                f"{result['dataset']}: aws-hrnn-metadata minus {each['other']}, {each['metric']}",
-                "better",
-                signed(each["difference"], each["standard_error"]),
-                verdict(each["difference"] > 2 * each["standard_error"]),
-            )
+    """aws-hrnn-metadata where metadata make the taste, asked without and with the context."""
+    for row in result["rows"][1:]:
+        for each in row["differences"]:
+            if each["metric"] in ("true score", NDCG) and each["other"] == "aws-hrnn":
+                yield Outcome(
+                    f"{result['dataset']}: {row['model']} minus {each['other']}, {each['metric']}",
+                    "better",
+                    signed(each["difference"], each["standard_error"]),
+                    verdict(each["difference"] > 2 * each["standard_error"]),
+                )
 
 
 def cold_items(result: Result) -> Iterator[Outcome]:
