@@ -37,7 +37,7 @@ FULL = [
     "import_and_sims.py",
     "batch_inference.py",
     "training.py",
-    "in_process_serving.py",
+    "serving.py",
     "put_events_durability.py",
     f"accuracy.py --dataset ml-100k --recipes {RECIPES}",
     "accuracy.py --dataset ml-100k --protocol hold-out unseen-users",
@@ -52,14 +52,14 @@ SAMPLE = [
     "import_and_sims.py --rows 100000 --items 1000 --repeats 1",
     "batch_inference.py --users 2000 --items 1000 --repeats 1",
     "training.py --dataset sample --epochs 1",
-    "in_process_serving.py --items 100 --users 50 --events 20",
+    "serving.py --items 100 --seconds 0.5 --connections 8",
     "put_events_durability.py --kills 2",
     "accuracy.py --dataset sample --seeds 1 --tries 1 --limit 5",
     "accuracy.py --dataset sample --protocol hold-out --rounds 1 --tries 1 "
     "--peers popularity 'implicit ALS' 'LensKit implicit MF'",
 ]
 """The same scripts, all of them, with one epoch of each of our networks."""
-WITHOUT_RESULTS = {"in_process_serving.py", "put_events_durability.py"}
+WITHOUT_RESULTS = {"put_events_durability.py"}
 """They print what they measure."""
 
 

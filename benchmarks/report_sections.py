@@ -272,6 +272,31 @@ def batch_section(result: dict[str, Any]) -> str:
     return section("Batch inference", blocks, result)
 
 
+def serving_section(result: dict[str, Any]) -> str:
+    """Return the service's speed: a table for each catalogue."""
+    blocks = [
+        f"`personalens serve --workers {result['workers']}`, asked by a client in a process of its "
+        "own on the same cores, and boto3 in process; lists of 25. Milliseconds until the answer "
+        "is there; CPU: the server's (in process: the caller's) for one request."
+    ]
+    for catalogue in result["catalogues"]:
+        rows = [
+            [
+                row["what"],
+                str(row.get("connections", "")),
+                f"{row['per_second']:,.0f}",
+                *(f"{row[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
+                f"{row['cpu_us']:,.0f}",
+                f"{row['memory_mb']:,.0f}",
+                str(row["failed"] or ""),
+            ]
+            for row in catalogue["rows"]
+        ]
+        header = ["request", "connections", "a second", "p50 ms", "p95 ms", "p99 ms", "CPU µs"]
+        blocks += [f"**{catalogue['name']}**", table([*header, "MB", "failed"], rows)]
+    return section("Serving", blocks, result)
+
+
 SECTIONS = {
     "accuracy": accuracy_section,
     "side information": side_section,
@@ -281,6 +306,7 @@ SECTIONS = {
     "training": training_section,
     "import and sims": bulk_section,
     "batch inference": batch_section,
+    "serving": serving_section,
 }
 """In the order in which they are shown."""
 

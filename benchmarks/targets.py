@@ -260,6 +260,34 @@ def batch(result: Result) -> Iterator[Outcome]:
     )
 
 
+def serving(result: Result) -> Iterator[Outcome]:
+    """Requests a second and how long they take, on ml-100k."""
+    for catalogue in result["catalogues"]:
+        if catalogue["name"] == "ml-100k":
+            found = {(row["what"], row.get("connections")): row for row in catalogue["rows"]}
+            yield from served(found)
+
+
+def served(found: dict[tuple[str, int | None], Result]) -> Iterator[Outcome]:
+    """The rows of :func:`serving`, from the rows of the benchmark by request and connections."""
+    asked, put = "GetRecommendations", "PutEvents"
+    rates = {
+        what: max(row["per_second"] for (name, _), row in found.items() if name == what)
+        for what in (asked, put)
+    }
+    rest, busy = found[asked, 8], found[f"{asked} during a training", 8]
+    alone = found[f"boto3 in process: {asked}", None]
+    ratio = busy["p99_ms"] / rest["p99_ms"]
+    for what, target, measured, met in (
+        (f"{asked} over HTTP", "2,500 a second", f"{rates[asked]:,.0f}", rates[asked] >= 2500),
+        (f"{asked}, 8 connections", "p99 10 ms", f"{rest['p99_ms']:.1f} ms", rest["p99_ms"] < 10),
+        (f"{asked} beside a training", "p99 3 times that at rest", f"{ratio:.1f}", ratio <= 3),
+        (f"{asked} in process", "p50 0.8 ms", f"{alone['p50_ms']:.2f} ms", alone["p50_ms"] < 0.8),
+        (f"{put} on disk", "1,000 a second", f"{rates[put]:,.0f}", rates[put] >= 1000),
+    ):
+        yield Outcome(f"ml-100k: {what}", target, measured, verdict(met))
+
+
 CHECKS: list[tuple[Callable[[Result], bool], Callable[[Result], Iterator[Outcome]]]] = [
     (is_accuracy("ml-100k", "next-item"), next_item),
     (is_accuracy("ml-latest-small", "next-item"), thin_next_item),
@@ -273,4 +301,5 @@ CHECKS: list[tuple[Callable[[Result], bool], Callable[[Result], Iterator[Outcome
     (is_about("training", "ml-100k"), speed),
     (is_about("import and sims"), bulk),
     (is_about("batch inference"), batch),
+    (is_about("serving"), serving),
 ]

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 IDLE_VARIABLE = "PERSONALENS_WORKER_IDLE_SECONDS"
 DEFAULT_IDLE_SECONDS = 20.0
 LOOK_SECONDS = 0.05
+NICENESS = 10
+"""A training takes what others leave: who asks a server for recommendations waits for an answer."""
 
 
 class Worker:
@@ -108,6 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    os.nice(NICENESS)
     try:
         done = Worker(Home(options.home), worker_id=options.id).run()
     except StorageError as error:

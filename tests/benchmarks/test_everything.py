@@ -34,14 +34,14 @@ def scripts_folder(everything):
 
 
 def test_places_and_limit_are_handed_on(everything, tmp_path):
-    steps = ["accuracy.py --last 5", "training.py", "in_process_serving.py"]
+    steps = ["accuracy.py --last 5", "training.py", "put_events_durability.py"]
     places = ["--results", str(tmp_path)]
     found = everything.commands(steps, tmp_path, work=tmp_path / "work", limit=5.0)
     work = ["--work", str(tmp_path / "work")]
     assert list(found) == [
         ["accuracy.py", "--last", "5", *places, *work, "--limit", "5.0"],
         ["training.py", *places],
-        ["in_process_serving.py"],
+        ["put_events_durability.py"],
     ]
 
 
