@@ -171,7 +171,10 @@ def _wrap_create_client(create_client: Callable[..., BaseClient]) -> Callable[..
 
 def _need_neither_region_nor_credentials(session: Session, arguments: dict[str, Any]) -> None:
     config = arguments.get("config") or Config()
-    arguments["config"] = config.merge(Config(signature_version=UNSIGNED))
+    ours = Config(signature_version=UNSIGNED)
+    if config.user_agent is None:  # nobody reads it here, and each call would put it together anew
+        ours = Config(signature_version=UNSIGNED, user_agent="PersonaLens")
+    arguments["config"] = config.merge(ours)
     defaults = session.get_default_client_config() or Config()
     if not (arguments.get("region_name") or config.region_name or defaults.region_name):
         region = session.get_config_variable("region")

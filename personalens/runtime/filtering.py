@@ -17,6 +17,7 @@ from personalens.filters.field_rules import EVENT_DATASETS
 from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.group_tables import GroupTable, GroupTables
+from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import InvalidInputException
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class ItemFilters:
             if key in self._compiled:
                 self._compiled.move_to_end(key)
                 return self._compiled[key]
+        about_to_wait()
         asked = parse_filter(found.body["filterExpression"])
         if asked.target != "ItemID":
             raise InvalidInputException(

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from personalens.arns import dataset_arn, parse
 from personalens.control.dataset_rows import DatasetRows
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.runtime.waiting import about_to_wait
 
 if TYPE_CHECKING:
     from personalens.control.resource_store import Resource
@@ -100,6 +102,12 @@ class GroupTables:
         code = -1 if imported is None else imported.users.code(user_id)
         rows = slice(0, 0) if code < 0 else imported.rows_of(code)
         live = self._live(group_arn, user_id)
+        if imported is not None and not live["ITEM_ID"]:
+            types = imported.event_types
+            return UserEvents(
+                imported.items.decode(imported.item_codes[rows]),
+                None if types is None else types[rows],
+            )
         items, times, types = live["ITEM_ID"], live["TIMESTAMP"], live["EVENT_TYPE"]
         if imported is None:
             return UserEvents(np.array(items, object), np.array(types, object))
@@ -115,9 +123,12 @@ class GroupTables:
     def _live(self, group_arn: str, user_id: str | None) -> dict[str, list[Any]]:
         """Return what the event log has of somebody, oldest first, by column."""
         log, dataset = self._context.events, self._dataset(group_arn, "INTERACTIONS")
-        if dataset is None or user_id is None:
+        count = 0
+        if dataset is not None and user_id is not None:
+            count = log.live_mark(dataset.arn, user_id, 0).count
+        if not count:
             return {"ITEM_ID": [], "TIMESTAMP": [], "EVENT_TYPE": []}
-        skip = max(0, log.live_mark(dataset.arn, user_id, 0).count - MOST_LIVE)
+        skip = max(0, count - MOST_LIVE)
         events = log.live_events(dataset.arn, user_id, 0, skip=skip)
         return events.filter(events["ITEM_ID"].is_valid()).sort_by("TIMESTAMP").to_pydict()
 
@@ -133,8 +144,11 @@ class GroupTables:
         return self._kept_read(group_arn, "INTERACTIONS", revision, read)
 
     def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
-        datasets = self._context.store.list("dataset", parent_arn=group_arn)
-        return next((d for d in datasets if d.body["datasetType"] == dataset_type), None)
+        group = parse(group_arn)
+        arn = dataset_arn(
+            group.name, dataset_type, region=self._context.region, account=self._context.account
+        )
+        return self._context.store.get(arn)
 
     def _kept_read(
         self,
@@ -149,6 +163,10 @@ class GroupTables:
             return None
         rows = DatasetRows(self._context, dataset)
         revision = revision_of(rows)
+        kept = self._kept.get(dataset.arn)
+        if kept is not None and kept[0] == revision:
+            return kept[1]
+        about_to_wait()
         with self._lock:
             kept = self._kept.get(dataset.arn)
             if kept is None or kept[0] != revision:

@@ -16,6 +16,7 @@ import numpy as np
 from personalens.control.exploration_settings import ExplorationSettings
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
+from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.candidate_ranking import (
     best_codes,
     listed_items,
@@ -108,10 +109,11 @@ class PersonalizeRuntimeProvider:
         """
         arn, kind = _one_source(campaignArn, recommenderArn)
         _check_count("numResults", numResults, least=0)
-        if filterArn or promotions or metadataColumns:
-            about_to_wait()  # for tables, which may have changed
         deployment = self._deployments.require(arn, kind)
         model = deployment.model
+        explores = isinstance(model, ColdItemRecipe)
+        if metadataColumns or (explores and (filterArn or promotions)):
+            about_to_wait()  # for tables that may have changed, before any chance is drawn
         if other := OTHER_OPERATIONS.get(model.recipe_type):
             raise InvalidInputException(
                 f"Campaign {arn} uses {model.name}, a {model.recipe_type} recipe: {other}."

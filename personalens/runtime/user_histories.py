@@ -27,6 +27,7 @@ from personalens.control.training_data import EVENTS_UNTIL, takes
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 from personalens.runtime.deployments import Deployment
+from personalens.runtime.waiting import about_to_wait
 
 KEPT_USERS = 500
 MOST_LIVE, LIVE_LEFT_OUT = 1_000, 500
@@ -122,6 +123,7 @@ class UserHistories:
         key = (deployment.solution_version_arn, user_id)
         followed = self._followed.get(key)
         if followed is None or followed.mark != mark:
+            about_to_wait()
             skip = max(0, -(-(mark.count - MOST_LIVE) // LIVE_LEFT_OUT) * LIVE_LEFT_OUT)
             batch = self._events.live_events(stream, user_id, after, skip=skip)
             history = joined(past, live_history(deployment, batch, past))
