@@ -186,8 +186,8 @@ class PersonalizeRuntimeProvider:
     def get_action_recommendations(
         self,
         *,
-        campaignArn: str,
-        userId: str,
+        campaignArn: str | None = None,
+        userId: str | None = None,
         numResults: int = DEFAULT_ACTIONS,
         filterArn: str | None = None,
         filterValues: Mapping[str, str] | None = None,
@@ -200,14 +200,16 @@ class PersonalizeRuntimeProvider:
         Raises
         ------
         InvalidInputException
-            If the campaign's recipe does not recommend actions, userId is empty, or numResults is
-            above 100.
+            If no campaign is named or its recipe does not recommend actions, userId is missing, or
+            numResults is above 100.
         ResourceNotFoundException
             If the campaign does not exist or is not ACTIVE.
         OperationNotImplemented
             For a filter: there are none of actions yet.
         """
         _check_count("numResults", numResults, least=0, most=MAX_ACTIONS)
+        if campaignArn is None:
+            raise InvalidInputException("Name what recommends: give a campaignArn.")
         about_to_wait()
         deployment = self._deployments.require(campaignArn)
         model = deployment.model
