@@ -112,9 +112,12 @@ class MetricAttributionOperations:
         maxResults: int = MAX_RESULTS,
     ) -> dict[str, Any]:
         """List the metrics of a metric attribution, or of all."""
-        store = self.context.store
-        found = [store.get(metricAttributionArn)] if metricAttributionArn else store.list(KIND)
-        metrics = [metric for each in found if each is not None for metric in _metrics(each)]
+        found = [
+            each
+            for each in self.context.store.list(KIND)
+            if metricAttributionArn in (None, each.arn)
+        ]
+        metrics = [metric for each in found for metric in _metrics(each)]
         listing = f"metrics/{metricAttributionArn}"
         first = 0 if nextToken is None else read_token(nextToken, listing)
         answer: dict[str, Any] = {"metrics": metrics[first : first + maxResults]}

@@ -12,7 +12,7 @@ import numpy as np
 
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.metadata import Metadata
-from personalens.filters.expressions import FilterError, parse_filter
+from personalens.filters.expressions import FilterError, Target, parse_filter
 from personalens.filters.field_rules import EVENT_DATASETS
 from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
 from personalens.runtime.deployments import Deployment
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
 
 KEPT_FILTERS = 64
+_DATASETS: dict[Target, str] = {"ItemID": "ITEMS", "ActionID": "ACTIONS"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +85,18 @@ class ItemFilters:
         *,
         user_id: str | None = None,
         item_id: str | None = None,
+        target: Target = "ItemID",
     ) -> Allowed:
         """Return what may be listed for this user, or beside this item.
+
+        ``target`` says whether the list is one of items or, with "ActionID", of actions.
 
         Raises
         ------
         ResourceNotFoundException
             If there is no such filter.
         InvalidInputException
-            If it belongs to another dataset group, is not about items, or lacks a value.
+            If it belongs to another dataset group, is about something else, or lacks a value.
         """
         found = self._context.store.require(filter_arn, "filter")
         if found.parent_arn != deployment.dataset_group_arn:
@@ -100,8 +104,8 @@ class ItemFilters:
                 f"The filter {filter_arn} belongs to {found.parent_arn}, but the campaign to "
                 f"{deployment.dataset_group_arn}: create the filter in the campaign's group."
             )
-        items = self._tables.metadata(deployment.dataset_group_arn, "ITEMS")
-        ids, compiled = self._compile(found, deployment, items)
+        items = self._tables.metadata(deployment.dataset_group_arn, _DATASETS[target])
+        ids, compiled = self._compile(found, deployment, items, target)
         lets_unknown = not any(each.includes for each in compiled.filter.expressions)
         asking = self._circumstances(
             compiled, ids, deployment, items, values or {}, user_id, item_id
@@ -112,7 +116,7 @@ class ItemFilters:
             raise InvalidInputException(str(error)) from None
 
     def _compile(
-        self, found: Resource, deployment: Deployment, items: GroupTable | None
+        self, found: Resource, deployment: Deployment, items: GroupTable | None, target: Target
     ) -> tuple[IdMap, CompiledFilter]:
         revision = None if items is None else items.revision
         key = (found.arn, found.created_at, deployment.solution_version_arn, revision)
@@ -122,10 +126,10 @@ class ItemFilters:
                 return self._compiled[key]
         about_to_wait()
         asked = parse_filter(found.body["filterExpression"])
-        if asked.target != "ItemID":
+        if asked.target != target:
             raise InvalidInputException(
-                f"The filter {found.arn} is about {asked.target}; a list of items takes one about "
-                "ItemID."
+                f"The filter {found.arn} is about {asked.target}; this list takes one about "
+                f"{target}."
             )
         ids = _with_others(deployment.model.items_, items)
         metadata: Metadata | None = None if items is None else items.metadata.align(ids)
@@ -150,7 +154,9 @@ class ItemFilters:
         conditions, group = list(compiled.filter.conditions), deployment.dataset_group_arn
         codes, types, user, item = np.zeros(0, np.int32), None, {}, {}
         if any(condition.field.dataset in EVENT_DATASETS for condition in conditions):
-            names, types = self._tables.user_events(group, user_id)
+            of_actions = compiled.filter.target == "ActionID"
+            look_up = self._tables.user_action_events if of_actions else self._tables.user_events
+            names, types = look_up(group, user_id)
             codes = ids.encode(names)
             types = None if types is None else types[codes >= 0]
             codes = codes[codes >= 0]

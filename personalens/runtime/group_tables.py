@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST_LIVE = 1_000
 """Live events of a user that are looked at; a filter goes by the newest 100 of each type."""
-ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID"}
+ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID", "ACTIONS": "ACTION_ID"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class GroupTables:
         self._lock = threading.Lock()
 
     def metadata(self, group_arn: str, dataset_type: str) -> GroupTable | None:
-        """Return "ITEMS" or "USERS" of a group; None if there is nothing in it."""
+        """Return "ITEMS", "USERS" or "ACTIONS" of a group; None if there is nothing in it."""
 
         def read(rows: DatasetRows, revision: Hashable) -> GroupTable | None:
             if rows.is_empty:
@@ -119,6 +119,22 @@ class GroupTables:
             return UserEvents(found[order], None)
         types = np.concatenate([imported.event_types[rows], np.array(types, object)])
         return UserEvents(found[order], types[order])
+
+    def user_action_events(self, group_arn: str, user_id: str) -> UserEvents:
+        """Return a user's events with actions, imported and put, oldest first."""
+
+        def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
+            if rows.is_empty:
+                return None
+            frame = rows.read().to_pandas().rename(columns={"ACTION_ID": "ITEM_ID"})
+            return Interactions.from_frame(frame)
+
+        found = self._kept_read(group_arn, "ACTION_INTERACTIONS", lambda rows: rows.revision, read)
+        code = -1 if found is None else found.users.code(user_id)
+        if code < 0:
+            return UserEvents(np.zeros(0, object), np.zeros(0, object))
+        rows = found.rows_of(code)
+        return UserEvents(found.items.decode(found.item_codes[rows]), found.event_types[rows])
 
     def _live(self, group_arn: str, user_id: str | None) -> dict[str, list[Any]]:
         """Return what the event log has of somebody, oldest first, by column."""

@@ -32,7 +32,7 @@ from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
 from personalens.runtime.waiting import about_to_wait
-from personalens.service_errors import InvalidInputException, OperationNotImplemented
+from personalens.service_errors import InvalidInputException
 
 if TYPE_CHECKING:
     from personalens.control.service_context import ServiceContext
@@ -203,9 +203,7 @@ class PersonalizeRuntimeProvider:
             If no campaign is named or its recipe does not recommend actions, userId is missing, or
             numResults is above 100.
         ResourceNotFoundException
-            If the campaign does not exist or is not ACTIVE.
-        OperationNotImplemented
-            For a filter: there are none of actions yet.
+            If the campaign does not exist or is not ACTIVE, or there is no such filter.
         """
         _check_count("numResults", numResults, least=0, most=MAX_ACTIONS)
         if campaignArn is None:
@@ -220,13 +218,14 @@ class PersonalizeRuntimeProvider:
             )
         if not userId:
             raise _missing_input("userId", campaignArn, model.name)
-        if filterArn or filterValues:
-            raise OperationNotImplemented(
-                "Filters of actions are not implemented in PersonaLens yet: leave out filterArn."
-            )
         state = self._histories.state(deployment, userId)
         history = replace(state.history, request_time=int(time.time()))
         scores = model.score([history])[0]
+        if filterArn is not None:
+            found = self._filters.allowed(
+                deployment, filterArn, filterValues, user_id=userId, target="ActionID"
+            )
+            scores = np.where(found.of_model(model.items_), scores, -np.inf)
         listed = [
             {"actionId": model.items_.ids[code], "score": float(scores[code])}
             for code in model.best_actions(scores, numResults)

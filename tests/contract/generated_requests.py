@@ -12,7 +12,9 @@ from personalens.aws.service_models import CONTROL, SERVICES, Operation, operati
 from tests.contract.account import Account, schema_text, valid_requests
 from tests.contract.violations import NONSENSE, SAMPLES
 
-OPERATIONS = [o for service in SERVICES for o in operations(service).values()]
+_ALL = [o for service in SERVICES for o in operations(service).values()]
+OPERATIONS = [o for o in _ALL for _ in range(1 if o.name.startswith("Delete") else 5)]
+"""Those that take something away come seldom, so that something is left."""
 _NUMBERS = st.sampled_from([0, 1, 2, 10, 0.5, -1, 25, 500, 501, 1e308, 2**31, 2**70, float("nan")])
 _ODDITIES = st.sampled_from(["", " ", NONSENSE, "x" * 300, "\ud800", "../../etc/passwd", "$LATEST"])
 _OF_ANOTHER_TYPE = st.sampled_from([None, True, 7, 1.5, "seven", [], {}, [None], {"a": None}])
@@ -48,9 +50,11 @@ class RequestMaker:
         return st.sampled_from(OPERATIONS).flatmap(self._request_of)
 
     def _request_of(self, operation: Operation) -> st.SearchStrategy[tuple[Operation, bytes]]:
-        made = self._structure(operation.model.input_shape)
-        changed = made.map(lambda members: self._valid[operation.name] | members)
-        members = st.one_of(made, changed, changed)
+        shape, valid = operation.model.input_shape, self._valid[operation.name]
+        made = self._structure(shape)
+        changes = [self._value(m).map(lambda v, n=n: {n: v}) for n, m in shape.members.items()]
+        changed = st.one_of(st.just({}), *changes).map(lambda change: valid | change)
+        members = st.one_of(changed, changed, changed, made)
         bodies = members.map(_to_json)
         noise = st.tuples(bodies, st.binary(max_size=4), st.integers(0, 50)).map(_spoil)
         spoilt = st.one_of(noise, _OF_ANOTHER_TYPE.map(_to_json))
@@ -81,6 +85,8 @@ class RequestMaker:
             case "boolean":
                 return st.booleans()
             case "string":
+                if shape.name == "Name":
+                    return st.text("abc", min_size=1, max_size=3)
                 if shape.enum:
                     return st.one_of(st.sampled_from(shape.enum), _ODDITIES)
                 likely = self._arns if "arn" in shape.name.lower() else self._texts

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.service_errors import InvalidInputException, OperationNotImplemented
+from personalens.service_errors import InvalidInputException
 from personalens.testing.action_contract import action_events
 
 NEXT_BEST_ACTION = "arn:aws:personalize:::recipe/aws-next-best-action"
@@ -87,9 +87,8 @@ def test_actions_are_recommended_by_their_probability(service, films, tmp_path, 
         service.get_recommendations(campaignArn=campaign, userId="user-000")
     with pytest.raises(InvalidInputException, match="numResults is 101; allowed: 0 to 100"):
         service.get_action_recommendations(campaignArn=campaign, userId="u", numResults=101)
-    filter_arn = "arn:aws:personalize:us-east-1:123456789012:filter/some"
-    with pytest.raises(OperationNotImplemented, match="Filters of actions"):
-        service.get_action_recommendations(campaignArn=campaign, userId="u", filterArn=filter_arn)
+    with pytest.raises(InvalidInputException, match="give a campaignArn"):
+        service.get_action_recommendations(userId="u")
 
 
 def test_before_any_action_interactions_the_value_decides(service, films, tmp_path, actions):
@@ -108,3 +107,28 @@ def test_without_actions_the_training_fails_and_says_what_is_missing(service, fi
     described = service.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
     assert described["status"] == "CREATE FAILED"
     assert "imported into the Actions dataset" in described["failureReason"]
+
+
+def test_actions_are_filtered_by_their_fields_and_by_what_was_done_with_them(account):
+    service, campaign = account.service, account.actions_campaign
+
+    def listed(name, expression, user="user-000"):
+        arn = service.create_filter(
+            name=name, datasetGroupArn=account.films_group, filterExpression=expression
+        )["filterArn"]
+        answer = service.get_action_recommendations(
+            campaignArn=campaign, userId=user, filterArn=arn
+        )
+        return {action["actionId"] for action in answer["actionList"]}
+
+    assert listed("dear", "INCLUDE ActionID WHERE Actions.VALUE >= 2") == {"card", "app"}
+    event = {"actionId": "join", "userId": "user-000", "sessionId": "s", "eventType": "Taken"}
+    service.put_action_interactions(
+        trackingId=account.action_tracking_id,
+        actionInteractions=[{**event, "timestamp": 1_900_000_000}],
+    )
+    done = 'EXCLUDE ActionID WHERE Action_Interactions.EVENT_TYPE IN ("Taken")'
+    assert "join" not in listed("done", done)
+    assert "join" in listed("done-by-nobody", done, user="a-newcomer")
+    with pytest.raises(InvalidInputException, match="takes one about ActionID"):
+        listed("items", 'EXCLUDE ItemID WHERE Items.GENRES IN ("genre-1")')
