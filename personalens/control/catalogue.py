@@ -19,7 +19,9 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from personalens.control.catalogue_schema import MIGRATIONS
 from personalens.home import HOME_VARIABLE, Home
@@ -104,6 +106,12 @@ class Catalogue:
         with self._handle() as connection, self._translated():
             yield connection
 
+    def version(self) -> tuple[int, int, int]:
+        """Return what stays the same for this thread until anybody has written to the file."""
+        with self.reading() as connection:
+            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            return connection.serial, others, connection.total_changes
+
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
         handle = getattr(self._local, "handle", None)
@@ -139,6 +147,7 @@ class Catalogue:
                 self.path,
                 timeout=self._busy_seconds,
                 isolation_level=None,
+                factory=_Connection,
                 check_same_thread=False,  # so that the fork hook may close an idle connection
             )
             try:
@@ -194,6 +203,17 @@ class Catalogue:
             if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
                 raise
             raise _storage_error(self.path, error) from error
+
+
+_serials = count()
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that can be told from all others, those that took its place among them."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self.serial = next(_serials)
 
 
 class _Handle:

@@ -7,6 +7,7 @@ waits for the disk, and concurrent ones wait together: call from threads, not fr
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from personalens.control.datasets import dataset_schema
 from personalens.control.event_trackers import find_tracker
 from personalens.control.resource_states import require_active, require_settled
 from personalens.control.resource_store import Resource
+from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.events.properties import parse_properties, read_columns
 from personalens.events.received_events import read_action_interaction, read_event
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
@@ -37,6 +39,7 @@ class PersonalizeEventsProvider:
     def __init__(self, context: ServiceContext):
         self._context = context
         self._action_trackers: dict[str, str] = {}
+        self._known = threading.local()  # what a connection sees differs from thread to thread
 
     def put_events(
         self,
@@ -57,8 +60,7 @@ class PersonalizeEventsProvider:
             For a tracking id that nobody has, a group without an Interactions dataset, or an event
             that does not fit. Amazon Personalize: the only error that PutEvents declares.
         """
-        dataset = self._tracked_dataset(trackingId)
-        schema = dataset_schema(self._context.store, dataset)
+        dataset, schema = self._tracked(trackingId)
         events = [
             read_event(
                 schema,
@@ -146,8 +148,20 @@ class PersonalizeEventsProvider:
         self._context.events.put(arn, found)
         return {}
 
+    def _tracked(self, tracking_id: str) -> tuple[Resource, DatasetSchema]:
+        """Return the dataset that a tracker's events go to, with its schema. Both are looked up
+        again once anybody has written to the catalogue."""
+        version = self._context.store.catalogue.version()
+        if getattr(self._known, "version", None) != version:
+            self._known.version, self._known.datasets = version, {}
+        datasets = self._known.datasets
+        if tracking_id not in datasets:
+            dataset = self._tracked_dataset(tracking_id)
+            datasets[tracking_id] = dataset, dataset_schema(self._context.store, dataset)
+        return datasets[tracking_id]
+
     def _tracked_dataset(self, tracking_id: str) -> Resource:
-        """Return the Interactions dataset that a tracker's events go to."""
+        """Return the Interactions dataset of a tracker's group."""
         context = self._context
         tracker = find_tracker(context, tracking_id)
         if tracker is None:

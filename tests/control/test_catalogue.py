@@ -55,6 +55,26 @@ def test_each_thread_has_a_connection_of_its_own_and_it_is_closed_with_it(home):
             connection.execute("SELECT 1")
 
 
+def test_a_version_is_the_same_until_anybody_writes(home, store):
+    catalogue, elsewhere = store.catalogue, Catalogue(home)
+    add(store, "films")
+    seen = [catalogue.version()]
+
+    def note() -> None:
+        assert catalogue.version() == catalogue.version()
+        seen.append(catalogue.version())
+
+    add(store, "songs")
+    note()
+    add(ResourceStore(home, catalogue=elsewhere), "books")
+    note()
+    catalogue.close()
+    note()
+    home.catalogue.unlink()
+    note()
+    assert len(set(seen)) == 5
+
+
 def in_child(function) -> int:
     """Run a function in a forked child and return its exit status."""
     with warnings.catch_warnings():  # Python 3.12 warns of threads; other tests have left some

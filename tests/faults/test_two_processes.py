@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from personalens.control.event_log import Event, EventLog
 from personalens.control.resource_store import ResourceStore
 from tests.faults.conftest import EVENTS_SCHEMA, make_dataset, until
 
@@ -95,3 +96,45 @@ def test_imports_that_two_processes_ask_for_are_all_done_once(
     assert until(lambda: statuses() == ["ACTIVE"] * 7), statuses()
     jobs = context.store.list("dataset-import-job")
     assert [context.jobs.progress(job.arn)["attempt"] for job in jobs] == [1] * 7
+
+
+SENDER = """
+import sys
+from pathlib import Path
+from personalens.control.event_log import Event, EventLog
+from personalens.home import Home
+
+log, arn, name = EventLog(Home(Path(sys.argv[1]))), sys.argv[2], sys.argv[3]
+print("ready", flush=True)
+for line in sys.stdin:
+    for number in range(int(line)):
+        log.append(arn, name, f"user-{number % 7}", [Event(f"{name}-{number}", number, "click")])
+    newest = log.live_events(arn, "asked", 0)["ITEM_ID"].to_pylist()[-1:]
+    print(*newest, flush=True)
+"""
+CLICKS = "arn:aws:personalize:us-east-1:123456789012:dataset/films/INTERACTIONS"
+
+
+def test_an_event_is_seen_by_every_process_at_its_next_look(home, run_python):
+    log = EventLog(home)
+    processes = [run_python(SENDER, home.path, CLICKS, name) for name in "ab"]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n", process.stdout.read()
+    for number in range(20):
+        log.append(CLICKS, "s", "asked", [Event(f"item-{number}", number, "click")])
+        for process in processes:
+            process.stdin.write("0\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == f"item-{number}\n"
+
+
+def test_events_that_processes_put_at_the_same_time_are_all_there(home, run_python):
+    processes = [run_python(SENDER, home.path, CLICKS, name) for name in "abc"]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n", process.stdout.read()
+        process.stdin.write("60\n")
+        process.stdin.flush()
+    for process in processes:
+        assert process.stdout.readline() == "\n"
+    found = [item for b in EventLog(home).batches(CLICKS) for item in b["ITEM_ID"].to_pylist()]
+    assert sorted(found) == sorted(f"{name}-{n}" for name in "abc" for n in range(60))
