@@ -99,22 +99,29 @@ def histories_before(
     if items is None or items is interactions.items:
         return [_history(interactions, row, interactions.item_codes[row]) for row in rows]
     translation = items.encode(interactions.items.ids)
-    return [_history(interactions, row, translation[interactions.item_codes[row]]) for row in rows]
+    histories = []
+    for row in rows:
+        codes = translation[interactions.item_codes[row]]
+        known = codes >= 0
+        keep = None if known.all() else known
+        histories.append(_history(interactions, row, codes if keep is None else codes[keep], keep))
+    return histories
 
 
-def _history(interactions: Interactions, rows: slice, codes: np.ndarray) -> History:
-    known = codes >= 0
-    keep = slice(None) if known.all() else known
+def _history(
+    interactions: Interactions, rows: slice, codes: np.ndarray, keep: np.ndarray | None = None
+) -> History:
+    """Return the events of some rows, or those of them that a mask keeps."""
 
     def column(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[rows][keep]
+        if values is None:
+            return None
+        return values[rows] if keep is None else values[rows][keep]
 
     return History(
-        codes[keep],
-        interactions.timestamps[rows][keep],
+        codes,
+        column(interactions.timestamps),
         column(interactions.event_values),
         column(interactions.event_types),
-        event_context={
-            name: values[rows][keep] for name, values in interactions.request_context.items()
-        },
+        event_context={name: column(v) for name, v in interactions.request_context.items()},
     )

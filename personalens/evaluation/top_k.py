@@ -70,8 +70,9 @@ def _top_of_wide(scores: np.ndarray, k: int) -> np.ndarray:
     places = np.arange(len(chosen)) - np.repeat(np.cumsum(counts) - counts, counts)
     codes = np.zeros((batch, counts.max()), np.int64)
     values = np.full(codes.shape, -np.inf, scores.dtype)
-    codes[rows, places] = chosen - rows * width
-    values[rows, places] = scores[rows, codes[rows, places]]
+    columns = chosen - rows * width
+    codes[rows, places] = columns
+    values[rows, places] = scores[rows, columns]
     return _best_first(codes, values)[:, :k]
 
 

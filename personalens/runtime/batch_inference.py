@@ -206,13 +206,13 @@ def shares_of(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """
     highest = scores.max(axis=1, keepdims=True)
     highest[~np.isfinite(highest)] = 0
-    total = np.empty(highest.shape, scores.dtype)
+    total, ones = np.empty_like(highest), np.ones((scores.shape[1], 1), scores.dtype)
     buffer = np.empty((min(len(scores), ROWS_IN_CACHE), scores.shape[1]), scores.dtype)
     for start in range(0, len(scores), ROWS_IN_CACHE):
         rows = slice(start, start + ROWS_IN_CACHE)
         work = buffer[: len(scores[rows])]
         np.subtract(scores[rows], highest[rows], out=work)
-        np.exp(work, out=work).sum(axis=1, keepdims=True, out=total[rows])
+        np.matmul(np.exp(work, out=work), ones, out=total[rows])  # the quickest sum of rows
     listed = np.exp(np.take_along_axis(scores, np.maximum(codes, 0), axis=1) - highest)
     return listed / np.maximum(total, np.finfo(scores.dtype).tiny)
 
