@@ -62,7 +62,8 @@ _COLUMNS = (
     "sequence, who, is_known, session_id, item_id, sent_at, received_at, event_type, event_value,"
     " properties, impression, recommendation_id, recommended_by, attribution_source"
 )
-_OF = "SELECT sequence FROM events WHERE stream = :stream AND who = :who AND is_known ="
+_STREAM = "(SELECT id FROM streams WHERE dataset_arn = :dataset)"
+_OF = f"SELECT sequence FROM events WHERE stream = {_STREAM} AND who = :who AND is_known ="
 _LIVE = f"{_OF} 1 AND sequence > :after UNION ALL {_OF} 0"
 
 
@@ -105,7 +106,6 @@ class EventLog:
             home, create=create, path=home.events, migrations=EVENT_LOG_MIGRATIONS
         )
         self._commits = GroupCommit(self._catalogue)
-        self._streams: dict[str, int] = {}
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -189,15 +189,19 @@ class EventLog:
         whose user is known (0: none)."""
         if dataset_arn is None:
             return int(self._one("SELECT next_sequence FROM log_state", ())[0]) - 1
-        query = "SELECT coalesce(max(sequence), 0) FROM events WHERE stream = ? AND is_known = 1"
-        return int(self._one(query, (self._stream(dataset_arn),))[0])
+        row = self._one(  # + : from the newest backwards, not through the index of the stream
+            f"SELECT sequence FROM events WHERE +stream = {_STREAM} AND is_known = 1"
+            " ORDER BY sequence DESC LIMIT 1",
+            {"dataset": dataset_arn},
+        )
+        return 0 if row is None else int(row[0])
 
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
         """Return the mark of a user's events after a sequence number, and of all of a session
         that nobody is known of. An equal mark stands for the same events, but for deletions."""
         found = self._one(
             f"SELECT count(*), coalesce(max(sequence), 0) FROM ({_LIVE})",
-            {"stream": self._stream(dataset_arn), "who": who, "after": after},
+            {"dataset": dataset_arn, "who": who, "after": after},
         )
         return LiveMark(*found)
 
@@ -205,9 +209,9 @@ class EventLog:
         """Return the users of whom there are events after a sequence number."""
         with self._catalogue.reading() as connection:
             rows = connection.execute(
-                "SELECT DISTINCT who FROM events WHERE stream = ? AND is_known = 1 AND"
-                " sequence > ?",
-                (self._stream(dataset_arn), after),
+                f"SELECT DISTINCT who FROM events WHERE stream = {_STREAM} AND is_known = 1"
+                " AND sequence > :after",
+                {"dataset": dataset_arn, "after": after},
             ).fetchall()
         return {who for (who,) in rows}
 
@@ -220,7 +224,7 @@ class EventLog:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM events WHERE sequence IN ({_LIVE}) ORDER BY sequence"
                 " LIMIT -1 OFFSET :skip",
-                {"stream": self._stream(dataset_arn), "who": who, "after": after, "skip": skip},
+                {"dataset": dataset_arn, "who": who, "after": after, "skip": skip},
             ).fetchall()
         return _batch(rows)
 
@@ -237,12 +241,13 @@ class EventLog:
             Whether events of sessions whose user is not known are left out; in the others'
             USER_ID is then the session's id.
         """
-        condition = "stream = ? AND sequence <= ?" + (" AND is_known = 1" if known_only else "")
+        condition = f"stream = {_STREAM} AND sequence <= :newest"
+        condition += " AND is_known = 1" if known_only else ""
         newest = self.newest() if until is None else until
         with self._catalogue.reading() as connection:
             cursor = connection.execute(
                 f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY sequence",
-                (self._stream(dataset_arn), newest),
+                {"dataset": dataset_arn, "newest": newest},
             )
             try:
                 while rows := cursor.fetchmany(BATCH_ROWS):
@@ -255,8 +260,9 @@ class EventLog:
         columns."""
         with self._catalogue.reading() as connection:
             cursor = connection.execute(
-                "SELECT id, put_at, properties FROM records WHERE stream = ? ORDER BY put_at, id",
-                (self._stream(dataset_arn),),
+                f"SELECT id, put_at, properties FROM records WHERE stream = {_STREAM}"
+                " ORDER BY put_at, id",
+                {"dataset": dataset_arn},
             )
             try:
                 while rows := cursor.fetchmany(BATCH_ROWS):
@@ -267,15 +273,6 @@ class EventLog:
     def _one(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> Any:
         with self._catalogue.reading() as connection:
             return connection.execute(query, values).fetchone()
-
-    def _stream(self, dataset_arn: str) -> int:
-        """Return a stream's number; 0, which no stream has, if nothing was ever put."""
-        if dataset_arn not in self._streams:
-            row = self._one("SELECT id FROM streams WHERE dataset_arn = ?", (dataset_arn,))
-            if row is None:
-                return 0
-            self._streams[dataset_arn] = int(row[0])
-        return self._streams[dataset_arn]
 
     @staticmethod
     def _touch(connection: sqlite3.Connection, dataset_arn: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,9 @@ class Deployment:
     @property
     def stream(self) -> str:
         """The ARN of the dataset whose events this model reads, known to the event log by it."""
-        group = parse(self.dataset_group_arn)
         of_actions = self.model.recipe_type == "PERSONALIZED_ACTIONS"
         kind = "ACTION_INTERACTIONS" if of_actions else "INTERACTIONS"
-        return dataset_arn(group.name, kind, region=group.region, account=group.account)
+        return _dataset_of_group(self.dataset_group_arn, kind)
 
 
 class Deployments:
@@ -121,3 +121,9 @@ class Deployments:
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())
+
+
+@lru_cache(maxsize=1024)  # asked for in every request
+def _dataset_of_group(group_arn: str, dataset_type: str) -> str:
+    group = parse(group_arn)
+    return dataset_arn(group.name, dataset_type, region=group.region, account=group.account)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from personalens.control.event_log import Event, EventLog, LiveMark
@@ -133,6 +135,17 @@ def test_streams_do_not_mix_and_are_dropped_for_themselves(log):
     assert log.revision(other) == before[1]
     log.append(CLICKS, "s", None, [click("1", event_id="a")])
     assert rows(log, "USER_ID", "SEQUENCE", known_only=False) == [("s", before[2] + 1)]
+
+
+def test_a_home_that_is_deleted_under_an_open_log_begins_anew(log, tmp_path):
+    log.append(CLICKS.replace("films", "songs"), "s", "u", [click("1")])
+    log.append(CLICKS, "s", "u", [click("2")])
+    assert log.live_mark(CLICKS, "u", 0).count == 1
+    shutil.rmtree(tmp_path / "home")
+    log.append(CLICKS, "s", "u", [click("3")])
+    log.append(CLICKS.replace("films", "songs"), "s", "u", [click("4"), click("5")])
+    assert log.live_events(CLICKS, "u", 0)["ITEM_ID"].to_pylist() == ["3"]
+    assert (log.newest(CLICKS), log.newest(), log.newest(ITEMS)) == (1, 3, 0)
 
 
 def test_a_put_record_replaces_the_whole_one_before(log):
