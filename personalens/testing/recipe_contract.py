@@ -206,6 +206,20 @@ class RecipeContract:
         for name in ("item_codes", "timestamps", "event_values", "event_types"):
             assert np.array_equal(getattr(before, name), getattr(after, name))
 
+    def test_a_forgotten_user_is_nobody_and_the_others_stay(self, model, world, tmp_path):
+        model.save(tmp_path / "before")
+        loaded = self.recipe.load(tmp_path / "before")
+        user, other = list(world.next_item)[:2]
+        assert loaded.forget_users([user, "never seen"])
+        assert not loaded.forget_users([user, "never seen"])
+        loaded.save(tmp_path / "after")
+        after = self.recipe.load(tmp_path / "after")
+        assert len(after.history(user)) == 0
+        assert not after.history(user).user
+        assert np.array_equal(after.history(other).item_codes, model.history(other).item_codes)
+        for path in (tmp_path / "after").iterdir():
+            assert f'"{user}"'.encode() not in path.read_bytes()
+
     # -- training ----------------------------------------------------------------------------
 
     def test_progress_tells_how_far_it_is(self):
