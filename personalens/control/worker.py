@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 IDLE_VARIABLE = "PERSONALENS_WORKER_IDLE_SECONDS"
 DEFAULT_IDLE_SECONDS = 20.0
 LOOK_SECONDS = 0.05
-NICENESS = 10
+NICENESS = 5
 """A training takes what others leave: who asks a server for recommendations waits for an answer."""
 
 
