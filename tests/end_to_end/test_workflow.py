@@ -16,6 +16,7 @@ from personalens.home import Home
 
 SCRIPT = Path(__file__).with_name("workflow.py")
 RECIPES = ["aws-hrnn", "aws-sims", "aws-popularity-count"]
+SHAPED = ["filtered", "clicked"]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def environment(tmp_path):
 
 
 def run(script, *arguments, environment):
-    """Run a script and return its lines as (recipe, value), metrics first."""
+    """Run a script and return its lines as (name, value), metrics first."""
     process = subprocess.run(
         [sys.executable, str(script), *map(str, arguments)],
         env=environment,
@@ -51,11 +52,11 @@ def run(script, *arguments, environment):
     )
     assert process.returncode == 0, process.stderr
     lines = [line.partition(" ") for line in process.stdout.splitlines()]
-    return [(name, json.loads(value)) for name, _, value in lines if name in RECIPES]
+    return [(name, json.loads(value)) for name, _, value in lines if name in RECIPES + SHAPED]
 
 
 def check(lines):
-    assert [name for name, _ in lines] == RECIPES * 2
+    assert [name for name, _ in lines] == RECIPES * 2 + SHAPED
     metrics, lists = dict(lines[:3]), dict(lines[3:])
     for figures in metrics.values():
         assert len(figures) == 8
@@ -64,14 +65,17 @@ def check(lines):
     assert all("score" in item for item in lists["aws-hrnn"])
     assert "film-1" not in [item["itemId"] for item in lists["aws-sims"]]
     assert not any("score" in item for item in lists["aws-popularity-count"])
+    assert lists["filtered"] != lists["aws-hrnn"] != lists["clicked"]
 
 
-def test_the_script_runs_here_with_one_line(interactions, environment):
-    check(run(SCRIPT, interactions, environment=environment))
-
-
-def test_without_the_line_it_is_a_script_for_aws(interactions, environment, tmp_path, monkeypatch):
-    """An unmodified boto3 against our HTTP server and an S3 server: nothing of ours is imported."""
+def test_one_script_gets_the_same_answers_here_and_as_a_script_for_aws(
+    interactions, environment, tmp_path, monkeypatch
+):
+    """In process with its one line; without it an unmodified boto3 against our HTTP server and an
+    S3 server, where nothing of ours is imported. Metrics, items and scores are equal."""
+    here = environment | {"PERSONALENS_HOME": str(tmp_path / "here")}
+    in_process = run(SCRIPT, interactions, environment=here)
+    check(in_process)
     source = SCRIPT.read_text(encoding="utf-8")
     for line in ("import personalens\n\n", "    personalens.activate()\n"):
         assert source.count(line) == 1
@@ -97,15 +101,15 @@ def test_without_the_line_it_is_a_script_for_aws(interactions, environment, tmp_
             endpoints = {
                 "AWS_ENDPOINT_URL_PERSONALIZE": server.url,
                 "AWS_ENDPOINT_URL_PERSONALIZE_RUNTIME": server.url,
+                "AWS_ENDPOINT_URL_PERSONALIZE_EVENTS": server.url,
             }
-            check(
-                run(
-                    script,
-                    interactions,
-                    "--bucket",
-                    "films",
-                    environment={**environment, **aws, **endpoints},
-                )
+            over_http = run(
+                script,
+                interactions,
+                "--bucket",
+                "films",
+                environment={**environment, **aws, **endpoints},
             )
+            assert over_http == in_process
     finally:
         s3.stop()

@@ -17,6 +17,7 @@ import boto3
 import personalens
 
 RECIPES = ("aws-hrnn", "aws-sims", "aws-popularity-count")
+CLICKED_AT = 1_800_000_000
 SCHEMA = {
     "type": "record",
     "name": "Interactions",
@@ -107,6 +108,36 @@ def deploy(personalize, group_arn, recipe, seconds):
     return campaign_arn
 
 
+def shape(personalize, runtime, group_arn, campaign_arn, options):
+    """Print a list without what the user has had, and the list after another click."""
+    filter_arn = personalize.create_filter(
+        name="not-seen",
+        datasetGroupArn=group_arn,
+        filterExpression='EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")',
+    )["filterArn"]
+    wait_until_active(
+        lambda: personalize.describe_filter(filterArn=filter_arn)["filter"], options.seconds
+    )
+    tracker = personalize.create_event_tracker(name="clicks", datasetGroupArn=group_arn)
+    tracker_arn = tracker["eventTrackerArn"]
+    wait_until_active(
+        lambda: personalize.describe_event_tracker(eventTrackerArn=tracker_arn)["eventTracker"],
+        options.seconds,
+    )
+    asked = {"campaignArn": campaign_arn, "userId": options.user, "numResults": 5}
+    answer = runtime.get_recommendations(filterArn=filter_arn, **asked)
+    print("filtered", json.dumps(answer["itemList"]))
+    click = {"eventType": "watch", "itemId": options.item, "sentAt": CLICKED_AT}
+    boto3.client("personalize-events").put_events(
+        trackingId=tracker["trackingId"],
+        userId=options.user,
+        sessionId="session-1",
+        eventList=[click],
+    )
+    answer = runtime.get_recommendations(**asked)
+    print("clicked", json.dumps(answer["itemList"]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("csv", type=Path)
@@ -130,6 +161,7 @@ def main():
         subject = {"itemId": options.item} if recipe == "aws-sims" else {"userId": options.user}
         answer = runtime.get_recommendations(campaignArn=campaign_arn, numResults=5, **subject)
         print(recipe, json.dumps(answer["itemList"]))
+    shape(personalize, runtime, group_arn, campaigns["aws-hrnn"], options)
 
 
 if __name__ == "__main__":
