@@ -43,6 +43,11 @@ class Home:
         return self.path / "models"
 
     @property
+    def labs(self) -> Path:
+        """What the labs write: the one folder here in which jobs may put files, too."""
+        return self.path / "labs"
+
+    @property
     def logs(self) -> Path:
         """Worker logs."""
         return self.path / "logs"

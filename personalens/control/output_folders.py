@@ -38,7 +38,7 @@ class OutputFolder:
     region
         The S3 region where the environment names none.
     home
-        No file is written below it: what lies there is PersonaLens's own.
+        No file is written below it, but in the labs' folder: what lies there is PersonaLens's own.
 
     Raises
     ------
@@ -96,7 +96,9 @@ def check_output(location: str, home: Home) -> None:
         split_key(location, is_folder=True)
         return
     check_location(location)
-    if local_path(location).resolve().is_relative_to(home.path.resolve()):
+    path = local_path(location).resolve()
+    is_inside = path.is_relative_to(home.path.resolve())
+    if is_inside and not path.is_relative_to(home.labs.resolve()):
         raise DataLocationError(
             f"The data location provided is invalid: {location}: it is inside the home of "
             f"PersonaLens. Give a folder elsewhere: {FORMS}."

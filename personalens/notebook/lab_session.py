@@ -115,7 +115,7 @@ class LabSession:
     @property
     def folder(self) -> Path:
         """Where the lab writes its CSV files, below the home directory."""
-        folder = default_home().path / "labs" / self.dataset
+        folder = default_home().labs / self.dataset
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

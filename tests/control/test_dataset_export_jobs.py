@@ -188,6 +188,7 @@ def test_what_cannot_be_exported_is_refused(service, films, tmp_path):
     for options, reason in (
         ({"dataset": actions}, "cannot be exported"),
         ({"path": f"{service.home.path}/datasets/"}, "inside the home"),
+        ({"path": f"{service.home.path}/labs/../models/"}, "climbs"),
         ({"path": "s3:///"}, "a bucket and a key"),
         ({"ingestionMode": "SOME"}, "enum value set"),
     ):

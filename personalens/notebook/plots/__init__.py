@@ -13,6 +13,7 @@ from personalens.notebook.plots.data_plots import (
     share_histogram,
     viewer_timelines,
 )
+from personalens.notebook.plots.event_plots import shares_by_click
 from personalens.notebook.plots.exploration_plots import regret_curves
 from personalens.notebook.plots.filter_plots import seen_in_lists
 from personalens.notebook.plots.model_plots import (
@@ -45,6 +46,7 @@ __all__ = [
     "search_history",
     "seen_in_lists",
     "share_histogram",
+    "shares_by_click",
     "training_curve",
     "tried_values",
     "viewer_timelines",
