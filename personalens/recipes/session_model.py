@@ -190,10 +190,15 @@ class SessionModel:
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), items) float32: how well each item would come next."""
-        if len(histories) and all(history.reading is not None for history in histories):
-            return np.concatenate([self._score_read(history) for history in histories])
         network = self.network
         scores = np.empty((len(histories), network.catalogue_size), np.float32)
+        is_read = np.array([history.reading is not None for history in histories], bool)
+        if is_read.any():
+            for row in np.flatnonzero(is_read):
+                scores[row] = self._score_read(histories[row])
+            if not is_read.all():
+                scores[~is_read] = self.score([h for h in histories if h.reading is None])
+            return scores
         sequences = self.reader.read(histories)
         sequences.targets[sequences.offsets[1:] - 1] = 0  # any item: it marks the rows to ask at
         windows = newest_windows(sequences.offsets, WINDOW, asked=1)
@@ -229,7 +234,7 @@ class SessionModel:
         return Reading(state, first, len(history))
 
     def _score_read(self, history: History) -> np.ndarray:
-        """Return (1, items) scores of a history by its reading."""
+        """Return (items,) scores of a history by its reading."""
         reading, network = history.reading, self.network
         newest = self.reader.read([history.select(slice(max(0, len(history) - 1), None))])
         items = torch.from_numpy(history.item_codes[reading.first :].astype(np.int64))
@@ -238,7 +243,7 @@ class SessionModel:
             seen = seen_before(items, position.to(network.device), network.catalogue_size)
             request = Events(*(part[0] for part in self._events(newest, -1)))
             vector = network.decode(reading.state, request)
-            return network.scores(vector, seen).cpu().numpy()
+            return network.scores(vector, seen)[0].cpu().numpy()
 
     def _events(self, rows: Sequences, start: int) -> Events:
         """Return the rows from ``start`` on as the events of a batch of one: (L, 1, ...) each."""

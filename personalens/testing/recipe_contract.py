@@ -120,8 +120,11 @@ class RecipeContract:
             reading = None
             for place in [*places, size]:
                 reading = model.read(past.select(slice(place)), reading)
-            scores = model.score([replace(past, reading=reading)])[0]
-            np.testing.assert_allclose(scores, whole, rtol=1e-4, atol=1e-4)
+            for scores in model.score([replace(past, reading=reading), past]):
+                np.testing.assert_allclose(scores, whole, rtol=1e-4, atol=1e-4)
+        nobody = History.empty()
+        read, unread = model.score([replace(nobody, reading=model.read(nobody)), nobody])
+        np.testing.assert_allclose(read, unread, rtol=1e-4, atol=1e-4)
 
     def test_same_seed_same_model(self, model):
         again = self.fitted(tiny_world().interactions)
