@@ -7,6 +7,7 @@ import json
 from contextlib import closing
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 
 from personalens.aws.http_server import LocalServer
@@ -36,6 +37,7 @@ def ask(url: str, operation: Operation, body: bytes):
     return answer.status, answer.headers["x-amzn-ErrorType"] or document.get("__type"), document
 
 
+@pytest.mark.timeout(3_600)  # for the ten thousand
 def test_no_request_breaks_the_service(account: Account):
     context = account.service.context
     waiting = replace(context, jobs=JobQueue(account.home, ResourceStore(account.home)))
