@@ -56,7 +56,9 @@ def run(
     """
     from personalens import lab_runner
     from personalens.datasets import DataUnavailable
+    from personalens.lab_report import make_report, render
 
+    runs: list[lab_runner.LabRun] = []
     try:
         chosen, notice = lab_runner.choose_dataset(dataset)
         notebooks = lab_runner.find_labs(labs, to)
@@ -64,12 +66,12 @@ def run(
         if notice:
             typer.echo(notice)
         typer.echo(f"Running {len(notebooks)} labs on {chosen} ...")
-        runs = list(lab_runner.run_labs(notebooks, chosen, target))
+        for done in lab_runner.run_labs(notebooks, chosen, target):
+            runs.append(done)
+            if len(runs) == min(len(notebooks), lab_runner.LAST_MAIN_LAB + 1):
+                report = make_report(Home(target / lab_runner.HOME_FOLDER), chosen)
     except (ValueError, OSError, DataUnavailable, lab_runner.LabFailed) as error:
         _fail(error)
-    from personalens.lab_report import make_report, render
-
-    report = make_report(Home(target / lab_runner.HOME_FOLDER), chosen, runs)
     typer.echo("\n" + render(report, runs))
 
 

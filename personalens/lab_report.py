@@ -1,7 +1,8 @@
-"""What ``personalens run`` prints at its end: everything is asked from the service afterwards.
+"""What ``personalens run`` prints at its end: everything is asked from the service.
 
 Metrics come from GetSolutionMetrics, recommendations from GetRecommendations, the times of imports
-and trainings from the Describe operations, all on the home that the labs have left.
+and trainings from the Describe operations, all on the home as lab 05 leaves it: later labs add
+other models, and the last one deletes them all.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class RunReport:
     steps: list[tuple[str, float]] = field(default_factory=list)
 
 
-def make_report(home: Home, dataset: str, runs: Sequence[LabRun]) -> RunReport:
+def make_report(home: Home, dataset: str) -> RunReport:
     """Ask the service on ``home`` what the labs have made there."""
     with activate(home, quiet=True):
         personalize = boto3.client("personalize")
@@ -99,7 +100,6 @@ def make_report(home: Home, dataset: str, runs: Sequence[LabRun]) -> RunReport:
                 *(jobs := _job_times(personalize, trained)),
                 *answers,
                 *_whole_ways(jobs, answers),
-                *((run.title, run.seconds) for run in runs),
             ],
         )
 
@@ -143,8 +143,9 @@ def render(report: RunReport, runs: Sequence[LabRun]) -> str:
         lambda title: "" if pd.isna(title) else _shorten(str(title))
     ).set_axis(range(1, len(report.recommendations) + 1))
     recent = report.history[["TITLE", "EVENT_VALUE"]].rename(columns=str.lower)
-    width = max(len(name) for name, _ in report.steps)
-    steps = "\n".join(f"  {name:<{width}}  {seconds:7.1f} s" for name, seconds in report.steps)
+    lines = [*report.steps, *((run.title, run.seconds) for run in runs)]
+    width = max(len(name) for name, _ in lines)
+    steps = "\n".join(f"  {name:<{width}}  {seconds:7.1f} s" for name, seconds in lines)
     return "\n\n".join(
         [
             "Metrics (GetSolutionMetrics, on the service's own hold-out)\n"
