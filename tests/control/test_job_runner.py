@@ -157,7 +157,8 @@ def test_a_kind_without_handler_fails_with_the_known_ones(context):
         context.jobs.enqueue(tx, "nonsense", ARN)
     resource = context.store.require(ARN)
     assert resource.status == "CREATE FAILED"
-    assert "no handler for 'nonsense'; there are campaign, dataset-import" in (
+    assert "no handler for 'nonsense'; there are " in resource.failure_reason
+    assert "campaign, data-deletion-job, dataset-export-job, dataset-import" in (
         resource.failure_reason
     )
 
