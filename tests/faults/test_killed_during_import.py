@@ -129,12 +129,14 @@ def test_a_frozen_worker_that_wakes_up_changes_nothing(
 
 
 CALLER = """
+import signal
 import sys
 from pathlib import Path
 from personalens.control.provider import PersonalizeProvider
 from personalens.control.service_context import ServiceContext
 from personalens.home import Home
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind "&"
 provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1]))))
 print(provider.create_dataset_import_job(
     jobName="job", datasetArn=sys.argv[2], dataSource={"dataLocation": sys.argv[3]}
