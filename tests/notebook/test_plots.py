@@ -27,6 +27,7 @@ REGRET = pd.DataFrame({"greedy": [0.0, 2.0], "thompson": [0.5, 0.75]})
 SEARCH = pd.DataFrame({"trial": [1, 2, 3], "discount": [0.5, 0.1, 0.7], "value": [0.2, None, 0.3]})
 WINNERS = pd.DataFrame({"in the search": [0.1, 0.2], "measured again": [0.1, 0.1]}, index=[1, 9])
 EVENTS = pd.DataFrame({"USER_ID": ["b", "b", "a"], "HOURS": [0.0, 30.0, 0.0]})
+CAME = pd.DataFrame({"segment": [1.0, 0.5], "most active": [0.0, 0.5]}, index=[1, 2])
 FIGURES = {
     "rank_curve": lambda ax: plots.rank_curve([5, 1, 3], ax=ax),
     "concentration_curve": lambda ax: plots.concentration_curve([8, 1, 1], ax=ax),
@@ -35,6 +36,7 @@ FIGURES = {
     "gap_histogram": lambda ax: plots.gap_histogram([0, 5, 4000], threshold=1800, ax=ax),
     "viewer_timelines": lambda ax: plots.viewer_timelines(EVENTS, ax=ax),
     "training_curve": lambda ax: plots.training_curve(LOG, "metric", label="NDCG", ax=ax),
+    "came_by_reach": lambda ax: plots.came_by_reach(CAME, chance=0.1, ax=ax),
     "found_by_place": lambda ax: plots.found_by_place(PLACES, ax=ax),
     "metric_comparison": lambda ax: plots.metric_comparison(METRICS, ax=ax),
     "overlap_matrix": lambda ax: plots.overlap_matrix({"a": "xy", "b": "yz"}, ax=ax),
@@ -176,3 +178,9 @@ def test_the_best_trial_of_a_search_is_marked_and_cut_ones_leave_a_gap():
     ax = plots.tried_values(SEARCH, "discount", label="NDCG")
     assert [float(ax.lines[1].get_xdata()[0]), float(ax.lines[1].get_ydata()[0])] == [0.7, 0.3]
     assert [text.get_text() for text in ax.texts] == ["1", "3"]
+
+
+def test_who_came_is_drawn_for_each_way_and_for_a_draw_by_lot():
+    lines = plots.came_by_reach(CAME, chance=0.1).get_lines()
+    assert [line.get_label() for line in lines] == ["segment", "most active", "by lot"]
+    assert [list(line.get_ydata()) for line in lines] == [[1, 0.5], [0, 0.5], [0.1, 0.1]]

@@ -28,11 +28,13 @@ from personalens.notebook.plots.search_plots import (
     tried_values,
     winner_by_trials,
 )
+from personalens.notebook.plots.segment_plots import came_by_reach
 from personalens.notebook.plots.workflow_plot import workflow_map
 
 __all__ = [
     "COLOURS",
     "MARKERS",
+    "came_by_reach",
     "concentration_curve",
     "events_over_time",
     "found_by_place",
