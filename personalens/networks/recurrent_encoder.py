@@ -14,10 +14,12 @@ from personalens.networks.recent_means import RecentMeans
 
 
 class UserState(NamedTuple):
-    """What is left of a history: the recurrent state (B, H) and the means (K + 1, B, E)."""
+    """What is left of a history: the recurrent state (B, H), the means (K + 1, B, E), and the last
+    item's vector (B, E)."""
 
     hidden: Tensor
     means: Tensor
+    last: Tensor
 
 
 class RecurrentEncoder(nn.Module):
@@ -41,7 +43,14 @@ class RecurrentEncoder(nn.Module):
     For item vectors e_s and whole inputs x_s at the steps s = 1..t::
 
         state  = GRU(drop(x_s) for s = 1..t)
-        vector = A drop(state) + mix of running means of drop(e_s)
+        vector = A drop(state) + mix of running means of drop(e_s) + direction B drop(e_t)
+
+    Running means say what is near to what: e_j . e_t is the same from either side. What comes after
+    what is known to the GRU, but only as much as passes its narrow state. Where items have
+    followers that do not lead back to them (episodes, refills), the matrix B tells them apart: a
+    factorised Markov chain (Rendle et al., "Factorizing personalized Markov chains", WWW 2010).
+    Where order means little, B would only learn noise; so ``direction`` is counted
+    (:func:`~personalens.training.start_values.direction_of`) and not learned, and 0 leaves B out.
     """
 
     def __init__(
@@ -58,6 +67,8 @@ class RecurrentEncoder(nn.Module):
         self.gru = GRU(width, hidden_size, truncate=truncate)
         self.to_item_space = nn.Linear(hidden_size, width)
         self.means = RecentMeans(decays)
+        self.follow = nn.Parameter(torch.zeros(width, width))
+        self.register_buffer("direction", torch.zeros(()))
         self.drop = drop
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -70,21 +81,32 @@ class RecurrentEncoder(nn.Module):
         """Return (n, E) at ``positions`` among the L * B places of (L, B, E) vectors of items and
         whole inputs; what comes after a place does not reach it."""
         states = self.gru(self.drop(inputs)).flatten(0, 1)  # (L * B, H)
-        recent = self.means(self.drop(items)).flatten(0, 1)  # (L * B, E)
+        items = self.drop(items)
+        recent = self.means(items).flatten(0, 1)  # (L * B, E)
         states, recent = states.index_select(0, positions), recent.index_select(0, positions)
-        return self.to_item_space(self.drop(states)) + recent
+        vectors = self.to_item_space(self.drop(states)) + recent
+        return self._add_followers(vectors, items.flatten(0, 1).index_select(0, positions))
+
+    def _add_followers(self, vectors: Tensor, last: Tensor) -> Tensor:
+        """Return (n, E) vectors with what the last items (n, E) lead to."""
+        if not self.direction:
+            return vectors
+        return vectors + last @ (self.direction * self.follow)
 
     # -- from state to state -----------------------------------------------------------------
 
     def start(self, batch: int) -> UserState:
         """Return the state before anything was read."""
         hidden = self.to_item_space.weight.new_zeros(batch, self.gru.hidden_size)
-        return UserState(hidden, self.means.start(batch, self.width))
+        last = hidden.new_zeros(batch, self.width)
+        return UserState(hidden, self.means.start(batch, self.width), last)
 
     def read(self, state: UserState, items: Tensor, inputs: Tensor) -> UserState:
         """Return the state after more events: vectors (L, B, E) of items and whole inputs."""
-        return UserState(self.gru(inputs, state.hidden)[-1], self.means.read(state.means, items))
+        hidden = self.gru(inputs, state.hidden)[-1]
+        return UserState(hidden, self.means.read(state.means, items), items[-1])
 
     def decode(self, state: UserState) -> Tensor:
         """Return (B, E): a state's vectors in item space."""
-        return self.to_item_space(state.hidden) + self.means.mix(state.means)
+        vectors = self.to_item_space(state.hidden) + self.means.mix(state.means)
+        return self._add_followers(vectors, state.last)

@@ -35,6 +35,7 @@ from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
 from personalens.training.start_values import (
     cooccurrence_vectors,
+    direction_of,
     log_popularity,
     repeat_log_odds,
 )
@@ -154,6 +155,8 @@ class SessionModel:
             popularity = log_popularity(codes, items, events.event_weights)
             network.items.own_bias.copy_(torch.from_numpy(popularity))
             network.repeat.fill_(repeat_log_odds(codes, offsets, items))
+            if isinstance(network.encoder, RecurrentEncoder):
+                network.encoder.direction.fill_(direction_of(codes, offsets, items))
             if table is not None:
                 _give_to_fields(network.items, table, np.bincount(codes, minlength=items))
         return cls(shape, reader, network, fields)

@@ -1,4 +1,4 @@
-"""What counting says before any training: item vectors, biases, repeats, recent popularity."""
+"""What counting says before any training: vectors, biases, repeats, direction, popularity."""
 
 from __future__ import annotations
 
@@ -171,6 +171,32 @@ def repeat_log_odds(item_codes: np.ndarray, offsets: np.ndarray, items: int) -> 
     repeats, expected = np.count_nonzero(~is_first), had.sum()
     observed_odds = (repeats + 0.5) / (asked - repeats + 0.5)
     return float(np.log(observed_odds * (asked - expected + 0.5) / (expected + 0.5)))
+
+
+def direction_of(
+    item_codes: np.ndarray, offsets: np.ndarray, items: int, *, least: float = 0.05
+) -> float:
+    """Return how far the order of neighbours in the histories is fixed: 0 not at all, 1 entirely.
+
+    For the numbers of times n(i, j) that j came next after i: the sum of (n(i, j) - n(j, i))^2,
+    less what chance alone makes of it, which is the number of neighbours, as a share of the sum of
+    (n(i, j) + n(j, i))^2. Shares below ``least`` are 0. MovieLens has less than 0.01.
+
+    Examples
+    --------
+    Everybody goes from 0 to 1; then as many go one way as the other:
+
+    >>> one_way, both_ways = np.tile([0, 1], 50), np.tile([0, 1, 1, 0], 25)
+    >>> borders = np.arange(0, 101, 2)
+    >>> round(direction_of(one_way, borders, 2), 2), direction_of(both_ways, borders, 2)
+    (0.98, 0.0)
+    """
+    next_ones = windowed_followers(item_codes, offsets, items, reach=1)
+    next_ones.setdiag(0)
+    both = next_ones + next_ones.T
+    one_way = (next_ones - next_ones.T).power(2).sum() - both.sum()
+    share = float(one_way / max(both.power(2).sum(), 1.0))
+    return share if share >= least else 0.0
 
 
 def recent_lift(

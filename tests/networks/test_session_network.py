@@ -28,6 +28,7 @@ def network(request) -> SessionNetwork:
     with torch.no_grad():
         for weights in network.parameters():
             weights.add_(torch.randn_like(weights) * 0.3)
+        network.encoder.direction.fill_(0.5)
     return network.eval()
 
 

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from personalens.training.start_values import (
     cooccurrence_vectors,
+    direction_of,
     log_popularity,
     positive_pmi,
     principal_vectors,
@@ -91,3 +92,13 @@ def test_repeats_raise_the_start_and_their_absence_lowers_it():
     assert repeat_log_odds(once, offsets, 40) < -4
     assert abs(repeat_log_odds(by_chance, offsets, 40)) < 0.3
     assert repeat_log_odds(often, offsets, 40) > 2
+
+
+def test_direction_is_of_pairs_that_come_again_and_not_of_repeats():
+    # Each pair once: nothing says that it would not come the other way next time.
+    assert direction_of(np.arange(20), np.array([0, 20]), 20) == 0
+    # An item after itself has no direction.
+    assert direction_of(np.zeros(20, np.int64), np.array([0, 20]), 1) == 0
+    # Three in four go one way: (30 - 10)^2 of 40^2, less the 40 of chance.
+    codes = np.concatenate([np.tile([0, 1], 30), np.tile([1, 0], 10)])
+    assert direction_of(codes, np.arange(0, 81, 2), 2) == pytest.approx((400 - 40) / 1600)
