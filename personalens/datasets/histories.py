@@ -96,32 +96,23 @@ def histories_before(
     ``items`` as in :func:`histories_of`. So ``slice(offsets[u], r)`` is what user ``u`` had done
     before event ``r``.
     """
+    codes, times = interactions.item_codes, interactions.timestamps
+    values, types = interactions.event_values, interactions.event_types
+    context = interactions.request_context
+    histories = [
+        History(
+            codes[row],
+            times[row],
+            None if values is None else values[row],
+            None if types is None else types[row],
+            event_context={name: column[row] for name, column in context.items()},
+        )
+        for row in rows
+    ]
     if items is None or items is interactions.items:
-        return [_history(interactions, row, interactions.item_codes[row]) for row in rows]
+        return histories
     translation = items.encode(interactions.items.ids)
-    histories = []
-    for row in rows:
-        codes = translation[interactions.item_codes[row]]
-        known = codes >= 0
-        keep = None if known.all() else known
-        histories.append(_history(interactions, row, codes if keep is None else codes[keep], keep))
-    return histories
-
-
-def _history(
-    interactions: Interactions, rows: slice, codes: np.ndarray, keep: np.ndarray | None = None
-) -> History:
-    """Return the events of some rows, or those of them that a mask keeps."""
-
-    def column(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None:
-            return None
-        return values[rows] if keep is None else values[rows][keep]
-
-    return History(
-        codes,
-        column(interactions.timestamps),
-        column(interactions.event_values),
-        column(interactions.event_types),
-        event_context={name: column(v) for name, v in interactions.request_context.items()},
-    )
+    translated = (replace(each, item_codes=translation[each.item_codes]) for each in histories)
+    return [
+        each if (known := each.item_codes >= 0).all() else each.select(known) for each in translated
+    ]

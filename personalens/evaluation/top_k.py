@@ -9,8 +9,9 @@ NOTHING = -1
 GROUP, GROUPS_FOR_ONE, MOST_CANDIDATES = 32, 4, 8
 """Wide rows: how many items are looked at as one, how many such groups there are at least for each
 place in the list, and how many candidates a place may have before the short cut is none."""
-CACHED_BYTES = 2_000_000
-"""Scores that are gone through together, so that they are in the cache the second time."""
+CACHED_BYTES = 8_000_000
+"""Scores that are gone through together: so few that they are in the cache the second time, so many
+that threads which rank side by side seldom wait for one another."""
 
 
 def top_k_matrix(scores: np.ndarray, k: int) -> np.ndarray:

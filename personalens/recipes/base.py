@@ -44,6 +44,8 @@ __all__ = [
     "hyperparameter",
 ]
 
+_NONE = np.zeros(0, np.int32)
+
 
 class Recipe(ABC):
     """Base of all recipes.
@@ -311,7 +313,7 @@ class Recipe(ABC):
     def hidden_items(self, history: History) -> np.ndarray:
         """Return the codes of items that are never recommended to a user with this past: none,
         but for a domain's recipes."""
-        return np.zeros(0, np.int32)
+        return _NONE
 
     def recommend(
         self, users: Sequence[str], *, k: int = 25, exclude_seen: bool = False

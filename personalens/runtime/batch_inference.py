@@ -7,7 +7,6 @@ related items ``{"itemId": "1"}``; to rank ``{"userId": "1", "itemList": ["2", "
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +23,13 @@ from personalens.control.training_data import EVENTS_UNTIL
 from personalens.datasets.histories import History
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
 from personalens.recipes.base import Recipe
-from personalens.runtime.batch_lines import LineFault, answer_files, filter_values, required_text
+from personalens.runtime.batch_lines import (
+    LineFault,
+    answer_files,
+    filter_values,
+    json_bytes,
+    required_text,
+)
 from personalens.runtime.candidate_ranking import offered_scores, ranked_items
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.filtering import Allowed, ItemFilters
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 RANKING, RELATED = "PERSONALIZED_RANKING", "RELATED_ITEMS"
 SCORES_AT_ONCE, LINES_AT_ONCE = 2_000_000, 256
 MOST_RANKED = 500
-ROWS_IN_CACHE, NUMBER_WIDTH = 8, len("0.1234567,")
+ROWS_IN_CACHE, NUMBER_WIDTH = 64, len("0.1234567,")
 
 
 class Question(NamedTuple):
@@ -79,7 +84,7 @@ class BatchRecommender:
         self._deployment, self._filters, self._filter_arn = deployment, filters, filter_arn
         self._num_results = num_results
         self._histories, self._chance = UserHistories(events, reads=False), RequestRandomness()
-        self._past, self._live = UserHistories(), set[str]()
+        self._live = set[str]()
         if events is not None:
             after = deployment.trained.get(EVENTS_UNTIL, 0)
             self._live = events.live_users(deployment.stream, after)
@@ -92,9 +97,9 @@ class BatchRecommender:
         items = max(1, len(self._deployment.model.items_))
         return max(1, min(LINES_AT_ONCE, SCORES_AT_ONCE // items))
 
-    def answer(self, lines: Sequence[dict[str, Any]]) -> list[str | LineFault]:
+    def answer(self, lines: Sequence[dict[str, Any]]) -> list[bytes | LineFault]:
         """Return the JSON of each line's output, or what is wrong with it."""
-        answers: list[str | LineFault] = [LineFault("")] * len(lines)
+        answers: list[bytes | LineFault] = [LineFault("")] * len(lines)
         good: list[tuple[int, Question, Allowed | None]] = []
         for place, asked in enumerate(lines):
             try:
@@ -155,15 +160,16 @@ class BatchRecommender:
 
     def _history(self, user_id: str) -> History:
         """Return a user's past; the event log is asked only about users whom it knows."""
-        histories = self._histories if user_id in self._live else self._past
-        return histories.state(self._deployment, user_id).history
+        if user_id in self._live:
+            return self._histories.state(self._deployment, user_id).history
+        return self._deployment.model.history(user_id)
 
     def _recommend(
         self,
         questions: Sequence[Question],
         scores: np.ndarray,
         allowed: Sequence[Allowed | None],
-    ) -> list[str]:
+    ) -> list[bytes]:
         model = self._deployment.model
         candidates = scores
         if self._filter_arn is not None:
@@ -172,13 +178,13 @@ class BatchRecommender:
         codes = top_k_matrix(candidates, self._num_results)  # (B, k)
         lengths = (codes != NOTHING).sum(axis=1).tolist()
         names = self._names[np.maximum(codes, 0)].tolist()
-        items = [",".join(row[:length]) for row, length in zip(names, lengths, strict=True)]
+        items = [b",".join(row[:length]) for row, length in zip(names, lengths, strict=True)]
         if not model.has_scores:
-            return [f'{{"recommendedItems":[{row}]}}' for row in items]
-        numbers = json_numbers(shares_of(scores, codes))
+            return [b'{"recommendedItems":[%b]}' % row for row in items]
+        numbers = json_numbers(shares_of(scores, codes), lengths)
         return [
-            f'{{"recommendedItems":[{row}],"scores":[{text[: length * NUMBER_WIDTH - 1]}]}}'
-            for row, text, length in zip(items, numbers, lengths, strict=True)
+            b'{"recommendedItems":[%b],"scores":[%b]}' % both
+            for both in zip(items, numbers, strict=True)
         ]
 
     def _rank(
@@ -186,16 +192,16 @@ class BatchRecommender:
         questions: Sequence[Question],
         scores: np.ndarray,
         allowed: Sequence[Allowed | None],
-    ) -> list[str]:
+    ) -> list[bytes]:
         model, texts = self._deployment.model, []
         for question, row, mask in zip(questions, scores, allowed, strict=True):
             ranked = ranked_items(model, row, question.item_list, mask)
-            names = [json.dumps(item["itemId"], ensure_ascii=False) for item in ranked]
-            text = f'{{"recommendedItems":[{",".join(names)}]'
+            names = [json_bytes(item["itemId"]) for item in ranked]
+            text = b'{"recommendedItems":[%b]' % b",".join(names)
             if model.has_scores:
                 shown = np.array([item["score"] for item in ranked if "score" in item])
-                text += f',"scores":[{json_numbers(shown[np.newaxis])[0][:-1]}]'
-            texts.append(text + "}")
+                text += b',"scores":[%b]' % json_numbers(shown[np.newaxis], [len(shown)])[0]
+            texts.append(text + b"}")
         return texts
 
 
@@ -204,39 +210,44 @@ def shares_of(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
     It has the precision of the scores, which is enough for seven decimals.
     """
-    highest = scores.max(axis=1, keepdims=True)
-    highest[~np.isfinite(highest)] = 0
+    highest = np.empty((len(scores), 1), scores.dtype)
     total, ones = np.empty_like(highest), np.ones((scores.shape[1], 1), scores.dtype)
     buffer = np.empty((min(len(scores), ROWS_IN_CACHE), scores.shape[1]), scores.dtype)
     for start in range(0, len(scores), ROWS_IN_CACHE):
         rows = slice(start, start + ROWS_IN_CACHE)
-        work = buffer[: len(scores[rows])]
-        np.subtract(scores[rows], highest[rows], out=work)
+        own, peak = scores[rows], highest[rows]
+        own.max(axis=1, keepdims=True, out=peak)
+        peak[~np.isfinite(peak)] = 0
+        work = np.subtract(own, peak, out=buffer[: len(own)])
         np.matmul(np.exp(work, out=work), ones, out=total[rows])  # the quickest sum of rows
     listed = np.exp(np.take_along_axis(scores, np.maximum(codes, 0), axis=1) - highest)
     return listed / np.maximum(total, np.finfo(scores.dtype).tiny)
 
 
 def json_names(ids: np.ndarray) -> np.ndarray:
-    """Return (n,) identifiers as JSON strings, so that each is turned into JSON once."""
-    return np.array([json.dumps(identifier, ensure_ascii=False) for identifier in ids], object)
+    """Return (n,) identifiers as the bytes of JSON strings: each is turned into JSON once."""
+    return np.array([json_bytes(identifier) for identifier in ids], object)
 
 
-def json_numbers(shares: np.ndarray) -> list[str]:
-    """Return each row of (B, k) numbers of 0 to 1 as text: seven decimals and a comma after each.
+def json_numbers(shares: np.ndarray, lengths: Sequence[int]) -> list[bytes]:
+    """Return the first numbers of each row of (B, k), of 0 to 1, with seven decimals.
 
     Examples
     --------
-    >>> json_numbers(np.array([[0.5, 1.0], [1 / 3, 0.0]]))
-    ['0.5000000,1.0000000,', '0.3333333,0.0000000,']
+    >>> json_numbers(np.array([[0.5, 1.0], [1 / 3, 0.0]]), [2, 1])
+    [b'0.5000000,1.0000000', b'0.3333333']
     """
-    left = np.rint(shares * 10_000_000).astype(np.int64)
-    text = np.full((*shares.shape, NUMBER_WIDTH), ord(","), np.uint8)
+    left = np.rint(shares * 10_000_000).astype(np.int32)
+    digits = np.full((*shares.shape, NUMBER_WIDTH), ord(","), np.uint8)
     for place in (8, 7, 6, 5, 4, 3, 2, 0):
-        left, digit = np.divmod(left, 10)
-        text[..., place] = digit + ord("0")
-    text[..., 1] = ord(".")
-    return [row.tobytes().decode() for row in text]
+        before, left = left, left // 10
+        digits[..., place] = before - 10 * left + ord("0")
+    digits[..., 1] = ord(".")
+    text, width = digits.tobytes(), digits[0].size
+    return [
+        text[row * width : row * width + max(0, length * NUMBER_WIDTH - 1)]
+        for row, length in enumerate(lengths)
+    ]
 
 
 def open_deployment(context: ServiceContext, job: Resource, config: str = "") -> Deployment:

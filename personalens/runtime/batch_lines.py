@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+import orjson
 from threadpoolctl import threadpool_limits
 
 from personalens.control.job_handlers import JobFailed
@@ -38,12 +39,12 @@ class Line(NamedTuple):
     """One line of input: its JSON as it is repeated in the output, what it asks, or what is wrong
     with it."""
 
-    text: str
+    text: bytes
     asked: dict[str, Any] | None
     fault: LineFault | None = None
 
 
-Answer = Callable[[Sequence[dict[str, Any]]], Sequence[str | LineFault]]
+Answer = Callable[[Sequence[dict[str, Any]]], Sequence[bytes | LineFault]]
 """Answers a block of lines: for each the JSON of its ``output``, or why there is none. It may be
 called from several threads at once."""
 
@@ -121,15 +122,15 @@ def _blocks(stream: BinaryIO, size: int) -> Iterator[tuple[list[bytes], int]]:
 def _answer_block(block: list[bytes], answer: Answer, position: int) -> tuple[bytes, int]:
     lines = [read_line(raw) for raw in block if raw.strip()]
     answers = iter(answer([line.asked for line in lines if line.fault is None]))
-    written = []
-    for line in lines:
-        found = next(answers) if line.fault is None else line.fault
+    written: list[bytes] = []
+    for text, _, fault in lines:
+        found = next(answers) if fault is None else fault
         if isinstance(found, LineFault):
-            error = json.dumps(str(found), ensure_ascii=False)
-            written.append(f'{{"input":{line.text},"output":null,"error":{error}}}\n')
+            error = json_bytes(str(found))
+            written += (b'{"input":', text, b',"output":null,"error":', error, b"}\n")
         else:
-            written.append(f'{{"input":{line.text},"output":{found},"error":null}}\n')
-    return "".join(written).encode(), position
+            written += (b'{"input":', text, b',"output":', found, b',"error":null}\n')
+    return b"".join(written), position
 
 
 def read_line(raw: bytes) -> Line:
@@ -140,17 +141,21 @@ def read_line(raw: bytes) -> Line:
     >>> read_line(b'{"userId": "1"}').asked
     {'userId': '1'}
     >>> read_line(b"userId: 1").text
-    '"userId: 1"'
+    b'"userId: 1"'
     """
     if len(raw) > LONGEST_LINE:
-        start = json.dumps(raw[:80].decode("utf-8", "replace"))
+        start = json_bytes(raw[:80].decode("utf-8", "replace"))
         return Line(start, None, LineFault(f"The line is longer than {LONGEST_LINE} bytes."))
+    text = raw.strip()
     try:
-        text = raw.decode("utf-8-sig").strip()
-        asked = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
-        text = json.dumps(raw.decode("utf-8", "replace").strip(), ensure_ascii=False)
-        return Line(text, None, LineFault(f"The line is not JSON: {error}."))
+        asked = orjson.loads(text)
+    except orjson.JSONDecodeError:  # what is more liberal, and says better what is wrong
+        try:
+            decoded = raw.decode("utf-8-sig").strip()
+            text, asked = decoded.encode(), _DECODER.decode(decoded)
+        except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
+            text = json_bytes(raw.decode("utf-8", "replace").strip())
+            return Line(text, None, LineFault(f"The line is not JSON: {error}."))
     if not isinstance(asked, dict):
         return Line(text, None, LineFault('The line is no JSON object, such as {"userId": "1"}.'))
     return Line(text, asked)
@@ -167,12 +172,19 @@ def required_text(asked: dict[str, Any], name: str) -> str:
 
 def filter_values(asked: dict[str, Any]) -> dict[str, str]:
     """Return a line's ``filterValues``."""
-    values = asked.get("filterValues") or {}
+    values = asked.get("filterValues")
+    if not values:
+        return {}
     if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
         raise LineFault(
             'filterValues is not an object of strings, such as {"GENRES": "\\"war\\""}.'
         )
     return values
+
+
+def json_bytes(text: str) -> bytes:
+    """Return a string as JSON. Half of a surrogate pair, which is no character, stays escaped."""
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _refuse_constant(name: str) -> None:

@@ -49,11 +49,11 @@ class BatchSegmenter:
         by_attributes = deployment.model.name == "aws-item-attribute-affinity"
         self._member = "itemAttributes" if by_attributes else "itemId"
 
-    def answer(self, lines: Sequence[dict[str, Any]]) -> list[str | LineFault]:
+    def answer(self, lines: Sequence[dict[str, Any]]) -> list[bytes | LineFault]:
         """Return the JSON of each line's output, or what is wrong with it."""
         return [self._answer(asked) for asked in lines]
 
-    def _answer(self, asked: dict[str, Any]) -> str | LineFault:
+    def _answer(self, asked: dict[str, Any]) -> bytes | LineFault:
         try:
             query = required_text(asked, self._member)
             values = filter_values(asked)
@@ -63,7 +63,7 @@ class BatchSegmenter:
         except (LineFault, ServiceError, ValueError) as error:
             return LineFault(str(error))
         users = self._names[top_k(scores, self._num_results)[0]]
-        return f'{{"usersList":[{",".join(users.tolist())}]}}'
+        return b'{"usersList":[%b]}' % b",".join(users.tolist())
 
 
 def segment_in_batch(context: ServiceContext, job: Job, report: Progress) -> None:

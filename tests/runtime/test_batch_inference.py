@@ -296,7 +296,7 @@ def test_memory_does_not_grow_with_the_number_of_lines(tmp_path):
         tracemalloc.start()
         size = 0
         source = CsvSource.from_path(path)
-        for block, _ in batch_lines._answered(source, lambda asked: ["{}"] * len(asked), 64):
+        for block, _ in batch_lines._answered(source, lambda asked: [b"{}"] * len(asked), 64):
             size += len(block)
         highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
