@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from personalens.control.job_queue import JobQueue
 from personalens.control.resource_store import ResourceStore
 from personalens.control.service_context import ServiceContext
 from personalens.home import Home
+from personalens.recipes import catalog
 
 if TYPE_CHECKING:
     from tests.contract.account import Account
@@ -170,6 +172,44 @@ def world() -> pd.DataFrame:
 def films(service: Service, tmp_path: Path, world: pd.DataFrame) -> Films:
     """The small world, imported into the dataset group "films"."""
     return Films(service, tmp_path, world)
+
+
+@pytest.fixture
+def train(service: Service, films: Films) -> Callable[..., str]:
+    """Return a function that trains a recipe on the films: the solution version's ARN."""
+
+    def train(recipe: str = "aws-popularity-count", name: str | None = None, **solution) -> str:
+        arn = service.create_solution(
+            name=name or recipe,
+            datasetGroupArn=films.group,
+            recipeArn=f"arn:aws:personalize:::recipe/{recipe}",
+            **solution,
+        )["solutionArn"]
+        return service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
+
+    return train
+
+
+@pytest.fixture
+def deploy(service: Service, train: Callable[..., str]) -> Callable[..., str]:
+    """Return a function that trains a recipe and puts a campaign in front: its ARN."""
+
+    def deploy(recipe: str, name: str | None = None, **solution) -> str:
+        version = train(recipe, name, **solution)
+        return service.create_campaign(name=name or recipe, solutionVersionArn=version)[
+            "campaignArn"
+        ]
+
+    return deploy
+
+
+@pytest.fixture
+def taste_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the recipes of ``taste_recipes`` into the catalogue."""
+    from tests.taste_recipes import ENTRIES
+
+    for name, entry in ENTRIES.items():
+        monkeypatch.setitem(catalog.RECIPES, name, entry)
 
 
 @pytest.fixture

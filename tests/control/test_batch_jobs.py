@@ -16,20 +16,8 @@ from personalens.service_errors import (
     ResourceNotFoundException,
 )
 
-RECIPE = "arn:aws:personalize:::recipe/"
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 MISSING = "arn:aws:personalize:us-east-1:123456789012:solution/none/01234567"
-
-
-@pytest.fixture
-def train(service, films):
-    def train(recipe="aws-popularity-count"):
-        arn = service.create_solution(
-            name=recipe, datasetGroupArn=films.group, recipeArn=RECIPE + recipe
-        )["solutionArn"]
-        return service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-
-    return train
 
 
 @pytest.fixture

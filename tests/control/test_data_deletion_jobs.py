@@ -10,12 +10,8 @@ import pytest
 
 from personalens.control.dataset_rows import DatasetRows
 from personalens.control.model_artifacts import load_model, version_folder
-from personalens.recipes import catalog
-from personalens.recipes.base import Recipe
-from personalens.recipes.catalog import RecipeEntry
 from personalens.service_errors import InvalidInputException, LimitExceededException
 
-RECIPE = "arn:aws:personalize:::recipe/"
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GONE = ["viewer-3", "viewer-7"]
 
@@ -36,19 +32,6 @@ def delete(service, films, tmp_path):
         return service.describe_data_deletion_job(dataDeletionJobArn=arn)["dataDeletionJob"]
 
     return delete
-
-
-@pytest.fixture
-def deploy(service, films):
-    def deploy(recipe, name=None, **solution):
-        name = name or recipe
-        arn = service.create_solution(
-            name=name, datasetGroupArn=films.group, recipeArn=RECIPE + recipe, **solution
-        )["solutionArn"]
-        version = service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-        return service.create_campaign(name=name, solutionVersionArn=version)["campaignArn"]
-
-    return deploy
 
 
 @pytest.fixture
@@ -123,44 +106,9 @@ def test_put_events_go_with_their_users(service, films, delete):
     assert set(events[events.TIMESTAMP >= 1_700_000_000].USER_ID) == {"viewer-4"}
 
 
-class Taste(Recipe):
-    """Log of how often the user had an item."""
-
-    name = "test-taste"
-    recipe_type = "USER_PERSONALIZATION"
-    has_scores = True
-
-    def _fit(self, interactions, items, users, progress, refit):
-        pass
-
-    def _score(self, histories):
-        size = len(self.items_)
-        return np.log1p([np.bincount(past.item_codes, minlength=size) for past in histories])
-
-    def _tensors(self):
-        return {}
-
-    def _restore(self, tensors):
-        pass
-
-
-class TasteEntry(RecipeEntry):
-    """A catalogue row whose class needs no import."""
-
-    recipe = Taste
-
-
 def test_a_campaign_answers_a_deleted_user_as_one_it_never_knew(
-    service, deploy, delete, monkeypatch
+    service, taste_recipes, deploy, delete
 ):
-    entry = TasteEntry(
-        name="test-taste",
-        implementation="tests:Taste",
-        algorithm="test-taste",
-        feature_transformation="none",
-        description="By taste.",
-    )
-    monkeypatch.setitem(catalog.RECIPES, "test-taste", entry)
     campaign = deploy("test-taste")
     stranger, other = listed(service, campaign, "never-seen"), listed(service, campaign, "viewer-4")
     assert listed(service, campaign, "viewer-3") != stranger
@@ -170,39 +118,27 @@ def test_a_campaign_answers_a_deleted_user_as_one_it_never_knew(
     assert listed(service, campaign, "viewer-4") == other
 
 
-def test_nothing_of_a_deleted_user_is_left_in_the_home(service, home_files, deploy, delete):
+def test_nothing_of_a_deleted_user_is_left_in_the_home(service, deploy, delete):
     deploy("aws-popularity-count")
     version = version_of(service, deploy("aws-item-affinity"))
-    assert any(b"viewer-7" in content for content in home_files())
+    assert files_that_name("viewer-7", service.home)
     delete()
-    assert [path for path, content in home_files().items() if b"viewer-7" in content] == []
+    assert files_that_name("viewer-7", service.home) == []
     model = load_model(version_folder(service.home, version))
     counts = np.diff(model.interactions_.offsets)
     assert (counts == 0).sum() == 2
     assert not model.user_vectors_[counts == 0].any()
 
 
-@pytest.fixture
-def home_files(service):
-    """Return a function that reads all models and rows of the home; Parquet as text."""
-
-    def read():
-        found = {}
-        for path in [*service.home.models.rglob("*"), *service.home.datasets.rglob("*")]:
-            if path.suffix == ".parquet":
-                found[path] = pd.read_parquet(path).to_csv().encode()
-            elif path.is_file():
-                found[path] = path.read_bytes()
-        return FilesByPath(found)
-
-    return read
+def files_that_name(user, home):
+    """Return the models' and datasets' files with this user in them; Parquet as text."""
+    files = [*home.models.rglob("*"), *home.datasets.rglob("*")]
+    return [path for path in files if path.is_file() and user in text_of(path)]
 
 
-class FilesByPath(dict):
-    """Iterates over the contents."""
-
-    def __iter__(self):
-        return iter(self.values())
+def text_of(path):
+    is_parquet = path.suffix == ".parquet"
+    return pd.read_parquet(path).to_csv() if is_parquet else path.read_bytes().decode("latin-1")
 
 
 def version_of(service, campaign):

@@ -8,23 +8,13 @@ import pytest
 from personalens.control.service_context import ServiceContext
 from personalens.runtime.provider import PersonalizeRuntimeProvider
 
-RECIPE = "arn:aws:personalize:::recipe/"
 QUICK = {"algorithmHyperParameters": {"hidden_dimension": "32"}}
 
 
 @pytest.fixture
-def deploy(service, films, monkeypatch):
+def deploy(deploy, monkeypatch):
     """Trains a recipe, hardly, and puts a campaign in front; returns its ARN."""
     monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
-
-    def deploy(recipe: str, **solution) -> str:
-        arn = service.create_solution(
-            name=recipe, datasetGroupArn=films.group, recipeArn=RECIPE + recipe, **solution
-        )["solutionArn"]
-        version = service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-        described = service.describe_solution_version(solutionVersionArn=version)
-        assert described["solutionVersion"]["status"] == "ACTIVE", described
-        return service.create_campaign(name=recipe, solutionVersionArn=version)["campaignArn"]
 
     return deploy
 

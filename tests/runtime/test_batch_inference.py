@@ -4,94 +4,20 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from personalens.datasets.csv_blocks import CsvSource
-from personalens.recipes import catalog
-from personalens.recipes.base import Recipe
-from personalens.recipes.catalog import RecipeEntry
 from personalens.runtime import batch_lines
 from personalens.runtime.batch_inference import shares_of
 from personalens.runtime.batch_lines import LONGEST_LINE, LineFault
 from personalens.runtime.candidate_ranking import softmax
 
-RECIPE = "arn:aws:personalize:::recipe/"
+pytestmark = pytest.mark.usefixtures("taste_recipes")
+
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 USERS = [f"viewer-{number}" for number in range(60)] + ["nobody"]
-
-
-class Taste(Recipe):
-    """Log of how often the user had an item; ranks and recommends."""
-
-    name = "test-taste"
-    recipe_type = "USER_PERSONALIZATION"
-    has_scores = True
-
-    def _fit(self, interactions, items, users, progress, refit):
-        pass
-
-    def _score(self, histories):
-        size = len(self.items_)
-        return np.log1p([np.bincount(past.item_codes, minlength=size) for past in histories])
-
-    def _tensors(self):
-        return {}
-
-    def _restore(self, tensors):
-        pass
-
-
-class HidingTaste(Taste):
-    name = "test-hiding"
-
-    def hidden_items(self, history):
-        return np.unique(history.item_codes)[:3]
-
-
-class Ranking(Taste):
-    name = "test-ranking"
-    recipe_type = "PERSONALIZED_RANKING"
-
-
-@dataclass(frozen=True)
-class ClassEntry(RecipeEntry):
-    """A catalogue row whose class needs no import."""
-
-    own: type[Recipe] = Taste
-
-    @property
-    def recipe(self):
-        return self.own
-
-
-@pytest.fixture(autouse=True)
-def recipes(monkeypatch):
-    for own in (Taste, HidingTaste, Ranking):
-        entry = ClassEntry(
-            name=own.name,
-            implementation="tests:none",
-            algorithm=own.name,
-            feature_transformation="none",
-            description="A test's.",
-            own=own,
-        )
-        monkeypatch.setitem(catalog.RECIPES, own.name, entry)
-
-
-@pytest.fixture
-def train(service, films):
-    """Return a function that trains a recipe: the solution version's ARN."""
-
-    def train(recipe, **solution):
-        arn = service.create_solution(
-            name=recipe, datasetGroupArn=films.group, recipeArn=RECIPE + recipe, **solution
-        )["solutionArn"]
-        return service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-
-    return train
 
 
 @pytest.fixture

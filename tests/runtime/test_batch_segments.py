@@ -9,7 +9,6 @@ import pytest
 
 from personalens.control.model_artifacts import load_model, version_folder
 
-RECIPE = "arn:aws:personalize:::recipe/aws-item-"
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GENRES = ["drama", "war|drama", "comedy", "noir"]
 TABLES = {
@@ -30,7 +29,7 @@ FIELDS = {
 
 
 @pytest.fixture
-def train(service, films, tmp_path):
+def train(train, service, films, tmp_path):
     """Return a function that trains a segmentation recipe, with items and users imported."""
     for kind, table in TABLES.items():
         text = json.dumps(
@@ -52,13 +51,7 @@ def train(service, films, tmp_path):
             jobName=kind, datasetArn=dataset, dataSource={"dataLocation": str(path)}, roleArn=ROLE
         )
 
-    def train(kind):
-        arn = service.create_solution(
-            name=kind, datasetGroupArn=films.group, recipeArn=RECIPE + kind
-        )["solutionArn"]
-        return service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-
-    return train
+    return lambda kind: train(f"aws-item-{kind}")
 
 
 @pytest.fixture

@@ -8,26 +8,12 @@ import numpy as np
 import pytest
 
 from personalens.control.model_artifacts import load_model, version_folder
-from personalens.recipes import catalog
-from personalens.recipes.base import Recipe, RecipeConfig
-from personalens.recipes.catalog import RecipeEntry
 from personalens.service_errors import (
     InvalidInputException,
     ResourceNotFoundException,
 )
 
-RECIPE = "arn:aws:personalize:::recipe/"
 MISSING = "arn:aws:personalize:us-east-1:123456789012:campaign/missing"
-
-
-def deploy(service, films, recipe, name=None, **solution):
-    """Train a recipe and put a campaign in front; return the campaign's ARN."""
-    name = name or recipe
-    arn = service.create_solution(
-        name=name, datasetGroupArn=films.group, recipeArn=RECIPE + recipe, **solution
-    )["solutionArn"]
-    version = service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-    return service.create_campaign(name=name, solutionVersionArn=version)["campaignArn"]
 
 
 def items(answer):
@@ -35,76 +21,26 @@ def items(answer):
 
 
 @pytest.fixture
-def popular(service, films):
-    return deploy(service, films, "aws-popularity-count")
+def popular(deploy):
+    return deploy("aws-popularity-count")
 
 
 @pytest.fixture
-def related(service, films):
-    return deploy(service, films, "aws-sims")
+def related(deploy):
+    return deploy("aws-sims")
 
 
 @pytest.fixture
-def tastes(service, films, monkeypatch):
+def tastes(deploy, monkeypatch):
     """An HRNN campaign; the network is hardly trained, which is enough to serve."""
     monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
     config = {"algorithmHyperParameters": {"hidden_dimension": "32"}}
-    return deploy(service, films, "aws-hrnn", solutionConfig=config)
-
-
-class RankByTaste(Recipe):
-    """A ranking recipe of one line: log of how often the user had an item, plus one."""
-
-    name = "test-ranking"
-    recipe_type = "PERSONALIZED_RANKING"
-    Config = RecipeConfig
-    has_scores = True
-
-    def _fit(self, interactions, items, users, progress, refit):
-        pass
-
-    def _score(self, histories):
-        size = len(self.items_)
-        return np.log1p([np.bincount(past.item_codes, minlength=size) for past in histories])
-
-    def _tensors(self):
-        return {}
-
-    def _restore(self, tensors):
-        pass
-
-
-class RankingEntry(RecipeEntry):
-    """A catalogue row whose class needs no import: a test module cannot be imported by name."""
-
-    recipe = RankByTaste
+    return deploy("aws-hrnn", solutionConfig=config)
 
 
 @pytest.fixture
-def ranking(service, films, monkeypatch):
-    entry = RankingEntry(
-        name="test-ranking",
-        implementation="tests:RankByTaste",
-        algorithm="test-ranking",
-        feature_transformation="none",
-        description="Ranks by taste.",
-    )
-    monkeypatch.setitem(catalog.RECIPES, "test-ranking", entry)
-    return deploy(service, films, "test-ranking")
-
-
-class ForgetSeen(RankByTaste):
-    """Recommends by taste, and hides what the user had."""
-
-    name = "test-forget"
-    recipe_type = "USER_PERSONALIZATION"
-
-    def hidden_items(self, history):
-        return np.unique(history.item_codes)
-
-
-class ForgetEntry(RecipeEntry):
-    recipe = ForgetSeen
+def ranking(taste_recipes, deploy):
+    return deploy("test-ranking")
 
 
 # -- lists ----------------------------------------------------------------------------------------
@@ -128,10 +64,10 @@ def test_a_list_has_25_items_unless_asked_otherwise(service, popular):
         assert len(items(service.get_recommendations(campaignArn=popular, **options))) == given
 
 
-def test_what_a_recipe_hides_from_a_user_is_in_no_list_of_theirs(service, films, monkeypatch):
-    entry = ForgetEntry("test-forget", "tests:ForgetSeen", "test-forget", "none", "Forgets.")
-    monkeypatch.setitem(catalog.RECIPES, "test-forget", entry)
-    campaign = deploy(service, films, "test-forget")
+def test_what_a_recipe_hides_from_a_user_is_in_no_list_of_theirs(
+    service, films, taste_recipes, deploy
+):
+    campaign = deploy("test-forget")
     for viewer in ("viewer-0", "viewer-7"):
         answer = service.get_recommendations(campaignArn=campaign, userId=viewer, numResults=40)
         seen = set(films.seen_by(viewer).index)
@@ -296,10 +232,10 @@ def test_a_campaign_whose_model_was_deleted_says_so(service, popular):
 
 
 def test_an_update_counts_from_the_next_request_on_even_if_another_process_made_it(
-    service, films, world
+    service, films, deploy, world
 ):
     """The first version learned from everything, the second from what was watched on a phone."""
-    campaign = deploy(service, films, "aws-popularity-count", "p")
+    campaign = deploy("aws-popularity-count", "p")
     before = items(service.get_recommendations(campaignArn=campaign))
     subset = world[world["ITEM_ID"] >= "film-2"]
     films.import_again(subset)
