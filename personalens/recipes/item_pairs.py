@@ -158,7 +158,7 @@ def gains(
     histories: Sequence[History],
     targets: np.ndarray,
 ) -> np.ndarray:
-    """Return the sum of NDCG@10 of the targets for each of :func:`combinations`.
+    """Return NDCG@10 of each target for each of :func:`combinations`: (combinations, n).
 
     Parameters
     ----------
@@ -170,12 +170,36 @@ def gains(
         What came before, and the item that followed.
     """
     spread = [each.spread_like(scores, histories) for each in pairs]
-    sums = []
+    found = []
     for shares in combinations(len(pairs)):
         mixed = scores + sum(share * own for share, own in zip(shares, spread, strict=True))
         ranks = (mixed > np.take_along_axis(mixed, targets[:, None], 1)).sum(axis=1)
-        sums.append(np.where(ranks < 10, 1.0 / np.log2(ranks + 2.0), 0.0).sum())
-    return np.array(sums)
+        found.append(np.where(ranks < 10, 1.0 / np.log2(ranks + 2.0), 0.0))
+    return np.array(found)
+
+
+def nearly_best(gains: np.ndarray) -> int:
+    """Return the first of several choices that is not clearly worse than the best, by what each
+    gains on the same n questions, (choices, n).
+
+    Clearly is by more than a standard error of their difference. The highest of many figures is
+    also the one with most luck, so the choices stand in the order in which they are preferred.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984 (the rule of
+    one standard error).
+
+    Examples
+    --------
+    >>> nearly_best(np.array([[0.0, 0.5, 1.0], [0.0, 1.0, 0.6], [0.4, 0.9, 1.2]]))
+    2
+    >>> nearly_best(np.array([[0.0, 0.5, 1.0], [0.0, 0.4, 1.2]]))
+    0
+    """
+    behind = gains[gains.mean(axis=1).argmax()] - gains
+    errors = behind.std(axis=1) / np.sqrt(behind.shape[1])
+    return int((behind.mean(axis=1) <= errors).argmax())
 
 
 def _largest(table: sparse.csr_array, count: int | None = None) -> sparse.csr_array:

@@ -33,12 +33,7 @@ from personalens.training.field_start import explained_by_values
 from personalens.training.loop import Trainer
 from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
-from personalens.training.start_values import (
-    cooccurrence_vectors,
-    direction_of,
-    log_popularity,
-    repeat_log_odds,
-)
+from personalens.training.start_values import StartValues
 from personalens.training.validation import NextItemValidation
 
 ITEM_VECTOR_SIZE = 128
@@ -49,6 +44,7 @@ WINDOW, CONTEXT = 200, 20
 FULL_SOFTMAX_ITEMS = 5_000
 CERTAIN_CANDIDATES = 1024
 SCORE_BATCH = 128
+_ROW_FOR_ITEM = ("items.own.weight", "items.own_bias", "items.codes", "items.weights", "is_known")
 QUERY_WITHHELD = 0.25
 """Share of the training in which requests tell nothing of their context and user."""
 FEW_EVENTS = 10.0
@@ -74,6 +70,12 @@ class SessionShape:
         vectors of the items."""
         encoder = self.encoder(items.width, rng)
         return SessionNetwork(items, encoder, feature_values, query=query, rng=rng)
+
+    def begin(self, network: SessionNetwork, values: StartValues) -> None:
+        """Give a network its start values."""
+        network.items.own.weight[: network.items.size].add_(torch.from_numpy(values.vectors))
+        network.items.own_bias.copy_(torch.from_numpy(values.popularity))
+        network.repeat.fill_(values.repeat)
 
     def loss(
         self, counts: np.ndarray, rng: np.random.Generator, *, has_cold_items: bool
@@ -101,6 +103,11 @@ class RecurrentShape(SessionShape):
             decays=self.decays,
             drop=Dropout(DROPOUT, rng),
         )
+
+    def begin(self, network: SessionNetwork, values: StartValues) -> None:
+        """Give a network its start values."""
+        super().begin(network, values)
+        network.encoder.direction.fill_(values.direction)
 
 
 @dataclass(frozen=True)
@@ -146,19 +153,18 @@ class SessionModel:
         fields = None if side.items is None else ItemFields.fit(side.items)
         table = None if side.items is None else fields.encode(side.items)
         network = _network(reader, shape, rng, table, 0 if fields is None else fields.size)
-        codes, offsets, items = events.item_codes, events.offsets, len(events.items)
-        vectors = cooccurrence_vectors(
-            codes, offsets, items, ITEM_VECTOR_SIZE, spread=ITEM_VECTOR_SPREAD
+        values = StartValues.count(
+            events.item_codes,
+            events.offsets,
+            len(events.items),
+            ITEM_VECTOR_SIZE,
+            spread=ITEM_VECTOR_SPREAD,
+            weights=events.event_weights,
         )
         with torch.no_grad():
-            network.items.own.weight[:items].add_(torch.from_numpy(vectors))
-            popularity = log_popularity(codes, items, events.event_weights)
-            network.items.own_bias.copy_(torch.from_numpy(popularity))
-            network.repeat.fill_(repeat_log_odds(codes, offsets, items))
-            if isinstance(network.encoder, RecurrentEncoder):
-                network.encoder.direction.fill_(direction_of(codes, offsets, items))
+            shape.begin(network, values)
             if table is not None:
-                _give_to_fields(network.items, table, np.bincount(codes, minlength=items))
+                _give_to_fields(network.items, table, values.counts)
         return cls(shape, reader, network, fields)
 
     def trainer(
@@ -273,11 +279,11 @@ class SessionModel:
         weights = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
         rows = torch.from_numpy(known.astype(np.int64))
         is_new = rows < 0
-        for name in ("items.own.weight", "items.own_bias", "items.codes", "items.weights"):
-            kept, last = weights[name][rows], weights[name][-1:]
-            kept[is_new] = 0
-            # The start of a history comes last in all but the biases.
-            weights[name] = kept if name == "items.own_bias" else torch.cat([kept, last])
+        for name in weights:
+            if name.endswith(_ROW_FOR_ITEM):
+                kept, last = weights[name][rows], weights[name][self.network.catalogue_size :]
+                kept[is_new] = 0
+                weights[name] = torch.cat([kept, last])  # where there is one, the start row
         weights["items.weights"][:-1, 0] = 1.0  # the value that every item has
         if items is not None:
             table = self.fields.encode(items)

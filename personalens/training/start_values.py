@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, Self
+
 import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
+
+
+class StartValues(NamedTuple):
+    """What a network over sessions starts from: vectors (items, E), popularity (items,), the
+    log-odds of a repeat, how fixed the order is, and counts (items,), the events of each item."""
+
+    vectors: np.ndarray
+    popularity: np.ndarray
+    repeat: float
+    direction: float
+    counts: np.ndarray
+
+    @classmethod
+    def count(
+        cls,
+        item_codes: np.ndarray,
+        offsets: np.ndarray,
+        items: int,
+        width: int,
+        *,
+        spread: float,
+        weights: np.ndarray | None = None,
+    ) -> Self:
+        """Count histories; the functions below say what and how."""
+        return cls(
+            cooccurrence_vectors(item_codes, offsets, items, width, spread=spread),
+            log_popularity(item_codes, items, weights),
+            repeat_log_odds(item_codes, offsets, items),
+            direction_of(item_codes, offsets, items),
+            np.bincount(item_codes, minlength=items),
+        )
 
 
 def windowed_cooccurrence(

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.recipes.item_pairs import combinations
-from personalens.recipes.user_personalization import UserPersonalization
+from personalens.recipes.user_personalization import CHOICES, UserPersonalization
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Cancelled
@@ -66,14 +65,15 @@ def test_books_that_nobody_has_read_are_known_by_their_shelf(model):
     assert bias[first] == bias[second]
 
 
-def test_exploration_brings_what_nobody_knows_to_the_top(model):
+def test_exploration_brings_what_nobody_knows_among_the_best(model):
     history = model.history("u00")
     scores = model.score([history])[0]
     rng = np.random.default_rng(0)
     settings = {"cutoff_days": 30.0, "rng": rng}
     explored = model.explore(scores, history, weight=1.0, **settings)
-    best = model.items_.ids[np.argsort(-explored)[:2]]
-    assert set(best) == {"cats-8", "cats-9"}
+    places = [model.items_.ids[np.argsort(-each)].tolist() for each in (scores, explored)]
+    before, after = ([place.index(f"cats-{new}") for new in (8, 9)] for place in places)
+    assert max(after) <= 2 < max(before)
     same = model.explore(scores, history, weight=0.0, **settings)
     assert np.array_equal(same, scores)
 
@@ -135,8 +135,42 @@ def test_new_items_do_not_learn_that_they_are_unwanted(events):
     assert place["cats-27"] < place["birds-7"]
 
 
-def test_how_much_pairs_count_is_found_and_taken_over():
+def test_new_books_stand_where_their_shelf_puts_them_whatever_the_other_network_says(model):
+    network, history = model.model_.network, model.history("u00")
+    assert network.is_known.sum() == 24
+    new = ~network.is_known.numpy()
+    share, found = float(network.share), []
+    for beside in (0.0, 0.5):
+        network.share.fill_(beside)
+        scores = model.model_.score([history])[0]
+        found.append(scores[new] - np.logaddexp.reduce(scores[~new]))
+    network.share.fill_(share)
+    np.testing.assert_allclose(*found, rtol=1e-4)
+
+
+def test_an_update_keeps_both_networks_and_what_they_have_met(model, events):
+    updated = model.update(events, items=books(range(12)))
+    before, after = model.model_.network, updated.model_.network
+    assert float(after.share) == float(before.share)
+    old = updated.items_.encode(model.items_.ids)
+    assert np.array_equal(after.is_known[old], before.is_known)
+    assert not after.is_known[updated.items_.encode(["cats-10", "cats-11"])].any()
+    table, known = after.beside.items.own.weight, before.beside.items.own.weight
+    assert np.array_equal(table[old].detach(), known[:-1].detach())
+    assert np.array_equal(table[-1].detach(), known[-1].detach())
+
+
+def test_the_usual_shares_come_first():
+    assert CHOICES[0] == (0.25, (0.05, 0.0))
+    assert len(set(CHOICES)) == 48
+    assert CHOICES[-1][1] == (0.2, 0.2)
+
+
+def test_how_much_each_model_counts_is_found_and_taken_over():
     # Whoever had a thing gets its twin, at any later time: what pairs tell and sequences blur.
+    def choice(model: UserPersonalization) -> tuple[float, tuple[float, ...]]:
+        return float(model.model_.network.share), model.wide_.shares
+
     rng = np.random.default_rng(0)
     rows = []
     for user in range(150):
@@ -146,10 +180,10 @@ def test_how_much_pairs_count_is_found_and_taken_over():
     options = TrainingOptions(max_epochs=2)
     searched = UserPersonalization(training=options).fit(frame, refit=False)
     refitted = searched.refit(frame)
-    assert searched.wide_.shares in combinations(2)
-    assert refitted.wide_.shares == searched.wide_.shares
+    assert choice(searched) in CHOICES
+    assert choice(refitted) == choice(searched)
     leader = UserPersonalization(training=options)
     beside = leader.fit_and_refit(frame, frame)
-    assert beside.wide_.shares == leader.wide_.shares == searched.wide_.shares
+    assert choice(beside) == choice(leader) == choice(searched)
     history = refitted.history("u3")
     assert np.array_equal(beside.score([history]), refitted.score([history]))
