@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 RANKING, RELATED = "PERSONALIZED_RANKING", "RELATED_ITEMS"
 SCORES_AT_ONCE, LINES_AT_ONCE = 2_000_000, 256
 MOST_RANKED = 500
-ROWS_IN_CACHE, NUMBER_WIDTH = 64, len("0.1234567,")
+ROWS_IN_CACHE, NUMBER_WIDTH = 32, len("0.1234567,")
+SMALL = 60.0
+"""Scores whose exponentials are summed as they are; above, float32 might overflow."""
 
 
 class Question(NamedTuple):
@@ -218,8 +220,12 @@ def shares_of(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
         own, peak = scores[rows], highest[rows]
         own.max(axis=1, keepdims=True, out=peak)
         peak[~np.isfinite(peak)] = 0
-        work = np.subtract(own, peak, out=buffer[: len(own)])
-        np.matmul(np.exp(work, out=work), ones, out=total[rows])  # the quickest sum of rows
+        work = buffer[: len(own)]
+        if np.abs(peak).max() < SMALL:
+            peak[:], lowered = 0, own
+        else:
+            lowered = np.subtract(own, peak, out=work)
+        np.matmul(np.exp(lowered, out=work), ones, out=total[rows])  # the quickest sum of rows
     listed = np.exp(np.take_along_axis(scores, np.maximum(codes, 0), axis=1) - highest)
     return listed / np.maximum(total, np.finfo(scores.dtype).tiny)
 

@@ -187,6 +187,13 @@ def test_bytes_that_are_no_text_are_a_bad_line():
     assert json.loads(line.text) == '{"userId": "\ufffd"}'
 
 
+def test_half_a_surrogate_pair_in_a_line_is_repeated_and_no_fault(train, batch):
+    asked = '{"userId": "viewer-1", "note": "\\ud83d"}'
+    (line,) = batch(train("test-taste"), [asked])
+    assert (line["error"], line["input"]) == (None, json.loads(asked))
+    assert json.loads(batch_lines.json_bytes("\ud83d")) == "\ud83d"
+
+
 def test_blank_lines_have_no_answer_and_a_byte_order_mark_is_no_error(train, batch):
     lines = ['\ufeff{"userId": "viewer-1"}', "", "  ", {"userId": "viewer-2"}]
     outputs = batch(train("test-taste"), lines)
@@ -233,9 +240,10 @@ def test_memory_does_not_grow_with_the_number_of_lines(tmp_path):
     assert many < 1.2 * few + 200_000
 
 
-def test_shares_are_the_softmax_of_the_whole_catalogue():
+@pytest.mark.parametrize("highest", [0, 1000, -1000])
+def test_shares_are_the_softmax_of_the_whole_catalogue(highest):
     rng = np.random.default_rng(0)
-    scores = rng.normal(0, 3, (5, 200)).astype(np.float32)
+    scores = rng.normal(highest, 3, (5, 200)).astype(np.float32)
     scores[1, ::2] = -np.inf
     scores[2] = -np.inf
     codes = np.array([[0, 1, 199]] * 5)
