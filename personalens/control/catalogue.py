@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,8 @@ from personalens.service_errors import ServiceError
 
 BUSY_SECONDS = 30.0
 """How long a write waits for the other processes' writes before it gives up."""
+MOST_KEPT = 20_000
+"""Answers that a thread keeps until somebody writes."""
 
 
 class StorageError(ServiceError):
@@ -109,8 +111,19 @@ class Catalogue:
     def version(self) -> tuple[int, int, int]:
         """Return what stays the same for this thread until anybody has written to the file."""
         with self.reading() as connection:
-            (others,) = connection.execute("PRAGMA data_version").fetchone()
-            return connection.serial, others, connection.total_changes
+            return _state(connection)
+
+    def unchanged(self) -> dict[Hashable, Any]:
+        """Return a dict of this thread that is a new one once anybody has written to the file: what
+        SELECTs say may be kept in it. Inside a transaction nothing is kept."""
+        with self._handle() as connection, self._translated():
+            if connection.in_transaction:
+                return {}
+            state = _state(connection)
+        kept = getattr(self._local, "unchanged", None)
+        if kept is None or kept[0] != state or len(kept[1]) > MOST_KEPT:
+            kept = self._local.unchanged = (state, {})
+        return kept[1]
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
@@ -274,6 +287,11 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _state(connection: _Connection) -> tuple[int, int, int]:
+    (others,) = connection.execute("PRAGMA data_version").fetchone()
+    return connection.serial, others, connection.total_changes
 
 
 def _version(connection: sqlite3.Connection) -> int:

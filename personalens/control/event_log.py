@@ -181,8 +181,11 @@ class EventLog:
 
     def revision(self, dataset_arn: str) -> int:
         """Return a number that is another one after every change of a stream."""
-        row = self._one("SELECT revision FROM streams WHERE dataset_arn = ?", (dataset_arn,))
-        return 0 if row is None else int(row[0])
+        kept, key = self._catalogue.unchanged(), ("revision", dataset_arn)
+        if key not in kept:
+            row = self._one("SELECT revision FROM streams WHERE dataset_arn = ?", (dataset_arn,))
+            kept[key] = 0 if row is None else int(row[0])
+        return kept[key]
 
     def newest(self, dataset_arn: str | None = None) -> int:
         """Return the highest sequence number given so far; of a dataset, that of the newest event
@@ -199,11 +202,14 @@ class EventLog:
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
         """Return the mark of a user's events after a sequence number, and of all of a session
         that nobody is known of. An equal mark stands for the same events, but for deletions."""
-        found = self._one(
-            f"SELECT count(*), coalesce(max(sequence), 0) FROM ({_LIVE})",
-            {"dataset": dataset_arn, "who": who, "after": after},
-        )
-        return LiveMark(*found)
+        kept, key = self._catalogue.unchanged(), (dataset_arn, who, after)
+        if key not in kept:
+            found = self._one(
+                f"SELECT count(*), coalesce(max(sequence), 0) FROM ({_LIVE})",
+                {"dataset": dataset_arn, "who": who, "after": after},
+            )
+            kept[key] = LiveMark(*found)
+        return kept[key]
 
     def live_users(self, dataset_arn: str, after: int) -> set[str]:
         """Return the users of whom there are events after a sequence number."""

@@ -122,6 +122,11 @@ class CompiledFilter:
         self.filter, self._catalogue = asked, catalogue
 
     @cached_property
+    def datasets(self) -> frozenset[str]:
+        """What the conditions ask about, such as "Interactions" and "CurrentUser"."""
+        return frozenset(condition.field.dataset for condition in self.filter.conditions)
+
+    @cached_property
     def is_static(self) -> bool:
         """Whether everybody gets the same mask in every request."""
         return not any(

@@ -19,9 +19,10 @@ from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.filtering import Allowed
 from personalens.runtime.request_randomness import RequestRandomness
+from personalens.runtime.score_vector import ScoreVector
 
 
-def best_codes(scores: np.ndarray, num_results: int, allowed: np.ndarray | None) -> np.ndarray:
+def best_codes(scores: ScoreVector, num_results: int, allowed: np.ndarray | None) -> np.ndarray:
     """Return the codes of the best items, best first, of those that are allowed.
 
     Items that the user has had already are not removed: custom recipes leave that to a filter.
@@ -29,15 +30,15 @@ def best_codes(scores: np.ndarray, num_results: int, allowed: np.ndarray | None)
     Parameters
     ----------
     scores
-        (items,): one user's, or one item's relatives. -inf leaves an item out.
+        One user's, or one item's relatives. -inf leaves an item out.
     num_results
         Length of the list; shorter when there are not so many.
     allowed
         (items,) bool, what a filter lets in; None: everything.
     """
-    if allowed is not None:
-        scores = np.where(allowed, scores, -np.inf)
-    return top_k_row(scores, num_results)
+    if allowed is None:
+        return scores.best(num_results)
+    return top_k_row(np.where(allowed, scores.values, -np.inf), num_results)
 
 
 def offered_scores(
@@ -68,7 +69,7 @@ def offered_scores(
     return scores if own is None else own
 
 
-def listed_items(model: Recipe, scores: np.ndarray, codes: np.ndarray) -> list[dict[str, Any]]:
+def listed_items(model: Recipe, scores: ScoreVector, codes: np.ndarray) -> list[dict[str, Any]]:
     """Return some items as an answer lists them.
 
     Parameters
@@ -76,7 +77,7 @@ def listed_items(model: Recipe, scores: np.ndarray, codes: np.ndarray) -> list[d
     model
         The trained recipe that gave the scores.
     scores
-        (len(model.items_),) of all items.
+        Of all items.
     codes
         (n,) the items to be listed, in order.
 
@@ -89,7 +90,7 @@ def listed_items(model: Recipe, scores: np.ndarray, codes: np.ndarray) -> list[d
     items = model.items_.decode(codes)
     if not model.has_scores:
         return [{"itemId": item} for item in items]
-    return _with_scores(items, softmax(scores)[codes])
+    return _with_scores(items, scores.shares(codes))
 
 
 def ranked_items(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.arns import dataset_arn, parse
 from personalens.control.model_artifacts import (
@@ -58,6 +58,17 @@ class Deployment:
         return _dataset_of_group(self.dataset_group_arn, kind)
 
 
+class _Serving(NamedTuple):
+    """What the catalogue says of a campaign or a recommender: the members of its
+    :class:`Deployment`, and where the model is."""
+
+    solution_version_arn: str
+    dataset_group_arn: str
+    config: Mapping[str, Any]
+    trained: Mapping[str, Any]
+    folder: Path
+
+
 class Deployments:
     """The campaigns and recommenders of one region and account, with their models in memory.
 
@@ -70,15 +81,14 @@ class Deployments:
 
     Notes
     -----
-    A campaign's row is read again for every request (one look-up by its ARN, below 0.1
-    milliseconds), so an UpdateCampaign of another process counts from the next request on. What is
-    kept is the model, which never changes.
+    What the catalogue says of a campaign is kept until anybody writes to it, so an UpdateCampaign
+    of another process counts from the next request on. The model is kept beyond that: it never
+    changes.
     """
 
     def __init__(self, context: ServiceContext, models: ModelCache | None = None):
         self._context = context
         self._models = ModelCache() if models is None else models
-        self._trained: dict[str, Mapping[str, Any]] = {}
 
     def require(self, arn: str, kind: str = CAMPAIGN) -> Deployment:
         """Return the deployment behind a campaign or a recommender that is ACTIVE.
@@ -88,6 +98,22 @@ class Deployments:
         ResourceNotFoundException
             If there is none, it is not ACTIVE, or its model is gone from the disk.
         """
+        kept, key = self._context.store.catalogue.unchanged(), (self, arn, kind)
+        if key not in kept:
+            kept[key] = self._serving(arn, kind)
+        *members, folder = kept[key]
+        try:
+            model = self._models.get(folder, self._load)
+        except (FileNotFoundError, ImportError) as error:
+            if self._serving(arn, kind).folder != folder:
+                return self.require(arn, kind)  # it was trained anew in this moment
+            raise ResourceNotFoundException(
+                f"{kind.capitalize()} {arn} cannot serve: {error}"
+            ) from error
+        version_arn, group_arn, config, trained = members
+        return Deployment(arn, version_arn, group_arn, model, config, trained)
+
+    def _serving(self, arn: str, kind: str) -> _Serving:
         found = self._context.store.require(arn, kind)
         if found.status != "ACTIVE":
             reason = f" {found.failure_reason}" if found.failure_reason else ""
@@ -97,27 +123,21 @@ class Deployments:
             )
         body, home = found.body, self._context.home
         if kind == CAMPAIGN:
-            version_arn, group_arn = body["solutionVersionArn"], body["_datasetGroupArn"]
-            folder, config = version_folder(home, version_arn), body.get("campaignConfig", {})
-        else:
-            version_arn, group_arn = f"{arn}/{body[MODEL]}", body["datasetGroupArn"]
-            folder, config = recommender_folder(home, arn, body[MODEL]), body["recommenderConfig"]
-        try:
-            model = self._models.get(folder, self._load)
-        except (FileNotFoundError, ImportError) as error:
-            if self._context.store.require(arn, kind).body.get(MODEL) != body.get(MODEL):
-                return self.require(arn, kind)  # it was trained anew in this moment
-            raise ResourceNotFoundException(
-                f"{kind.capitalize()} {arn} cannot serve: {error}"
-            ) from error
-        trained = self._of_version(version_arn) if kind == CAMPAIGN else body
-        return Deployment(arn, version_arn, group_arn, model, config, trained)
-
-    def _of_version(self, arn: str) -> Mapping[str, Any]:
-        """Return the members of a solution version, which an ACTIVE one keeps for ever."""
-        if arn not in self._trained:
-            self._trained[arn] = self._context.store.require(arn).body
-        return self._trained[arn]
+            version_arn = body["solutionVersionArn"]
+            return _Serving(
+                version_arn,
+                body["_datasetGroupArn"],
+                body.get("campaignConfig", {}),
+                self._context.store.require(version_arn).body,
+                version_folder(home, version_arn),
+            )
+        return _Serving(
+            f"{arn}/{body[MODEL]}",
+            body["datasetGroupArn"],
+            body["recommenderConfig"],
+            body,
+            recommender_folder(home, arn, body[MODEL]),
+        )
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())

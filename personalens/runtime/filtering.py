@@ -17,6 +17,7 @@ from personalens.filters.field_rules import EVENT_DATASETS
 from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.group_tables import GroupTable, GroupTables
+from personalens.runtime.recent_values import RecentValues
 from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import InvalidInputException
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from personalens.control.resource_store import Resource
     from personalens.control.service_context import ServiceContext
 
-KEPT_FILTERS = 64
+KEPT_FILTERS, KEPT_MASK_BYTES = 64, 32_000_000
 _DATASETS: dict[Target, str] = {"ItemID": "ITEMS", "ActionID": "ACTIONS"}
 
 
@@ -69,12 +70,13 @@ class ItemFilters:
     Notes
     -----
     A filter is compiled once for a model and a state of the Items dataset, and used until one of
-    them changes.
+    them changes. What it lets in is kept until something changes that it asks about.
     """
 
     def __init__(self, context: ServiceContext, tables: GroupTables):
         self._context, self._tables = context, tables
         self._compiled: OrderedDict[Hashable, tuple[IdMap, CompiledFilter]] = OrderedDict()
+        self._masks: RecentValues[np.ndarray] = RecentValues(KEPT_MASK_BYTES, lambda m: m.nbytes)
         self._lock = threading.Lock()
 
     def allowed(
@@ -98,28 +100,58 @@ class ItemFilters:
         InvalidInputException
             If it belongs to another dataset group, is about something else, or lacks a value.
         """
-        found = self._context.store.require(filter_arn, "filter")
+        found = self._filter(filter_arn)
         if found.parent_arn != deployment.dataset_group_arn:
             raise InvalidInputException(
                 f"The filter {filter_arn} belongs to {found.parent_arn}, but the campaign to "
                 f"{deployment.dataset_group_arn}: create the filter in the campaign's group."
             )
         items = self._tables.metadata(deployment.dataset_group_arn, _DATASETS[target])
-        ids, compiled = self._compile(found, deployment, items, target)
-        lets_unknown = not any(each.includes for each in compiled.filter.expressions)
-        asking = self._circumstances(
-            compiled, ids, deployment, items, values or {}, user_id, item_id
-        )
-        try:
-            return Allowed(ids, compiled.mask(asking), lets_unknown)
-        except FilterError as error:
-            raise InvalidInputException(str(error)) from None
-
-    def _compile(
-        self, found: Resource, deployment: Deployment, items: GroupTable | None, target: Target
-    ) -> tuple[IdMap, CompiledFilter]:
         revision = None if items is None else items.revision
         key = (found.arn, found.created_at, deployment.solution_version_arn, revision)
+        ids, compiled = self._compile(key, found, deployment, items, target)
+        lets_unknown = not any(each.includes for each in compiled.filter.expressions)
+        asked = (key, frozenset((values or {}).items()), user_id, item_id)
+        asked += self._revisions(compiled, deployment.dataset_group_arn, user_id)
+        mask = self._masks.get(asked)
+        if mask is None:
+            asking = self._circumstances(
+                compiled, ids, deployment, items, values or {}, user_id, item_id
+            )
+            try:
+                mask = compiled.mask(asking)
+            except FilterError as error:
+                raise InvalidInputException(str(error)) from None
+            self._masks.keep(asked, mask)
+        return Allowed(ids, mask, lets_unknown)
+
+    def _filter(self, arn: str) -> Resource:
+        kept, key = self._context.store.catalogue.unchanged(), (self, arn)
+        if key not in kept:
+            kept[key] = self._context.store.require(arn, "filter")
+        return kept[key]
+
+    def _revisions(
+        self, compiled: CompiledFilter, group: str, user_id: str | None
+    ) -> tuple[Hashable, ...]:
+        """Return what is another one once a filter would let in something else for a user."""
+        revisions: list[Hashable] = []
+        if "Interactions" in compiled.datasets:
+            revisions.append(self._tables.user_revision(group, user_id))
+        if "Action_Interactions" in compiled.datasets:
+            revisions.append(self._tables.revision(group, "ACTION_INTERACTIONS"))
+        if "CurrentUser" in compiled.datasets:
+            revisions.append(self._tables.revision(group, "USERS"))
+        return tuple(revisions)
+
+    def _compile(
+        self,
+        key: Hashable,
+        found: Resource,
+        deployment: Deployment,
+        items: GroupTable | None,
+        target: Target,
+    ) -> tuple[IdMap, CompiledFilter]:
         with self._lock:
             if key in self._compiled:
                 self._compiled.move_to_end(key)
@@ -151,16 +183,16 @@ class ItemFilters:
         item_id: str | None,
     ) -> Circumstances:
         """Look up what the filter's conditions ask about, and nothing else."""
-        conditions, group = list(compiled.filter.conditions), deployment.dataset_group_arn
+        group = deployment.dataset_group_arn
         codes, types, user, item = np.zeros(0, np.int32), None, {}, {}
-        if any(condition.field.dataset in EVENT_DATASETS for condition in conditions):
+        if not compiled.datasets.isdisjoint(EVENT_DATASETS):
             of_actions = compiled.filter.target == "ActionID"
             look_up = self._tables.user_action_events if of_actions else self._tables.user_events
             names, types = look_up(group, user_id)
             codes = ids.encode(names)
             types = None if types is None else types[codes >= 0]
             codes = codes[codes >= 0]
-        if user_id is not None and any(c.field.dataset == "CurrentUser" for c in conditions):
+        if user_id is not None and "CurrentUser" in compiled.datasets:
             users = self._tables.metadata(group, "USERS")
             user = {} if users is None else users.metadata.row(user_id)
         if item_id is not None and items is not None:

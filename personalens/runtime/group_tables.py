@@ -94,7 +94,7 @@ class GroupTables:
             metadata = Metadata.from_frame(table.to_pandas(), name)
             return GroupTable(revision, metadata.ids, metadata, table)
 
-        return self._kept_read(group_arn, dataset_type, lambda rows: rows.revision, read)
+        return self._kept_read(group_arn, dataset_type, read)
 
     def user_events(self, group_arn: str, user_id: str | None) -> UserEvents:
         """Return a user's events, imported and live, oldest first; live ones of a session, too."""
@@ -120,6 +120,19 @@ class GroupTables:
         types = np.concatenate([imported.event_types[rows], np.array(types, object)])
         return UserEvents(found[order], types[order])
 
+    def revision(self, group_arn: str, dataset_type: str) -> Hashable:
+        """Return what is another one once a dataset has other rows; None if there is none."""
+        dataset = self._dataset(group_arn, dataset_type)
+        return None if dataset is None else self._revision(dataset)
+
+    def user_revision(self, group_arn: str, user_id: str | None) -> Hashable:
+        """Return what is another one once :meth:`user_events` returns something else."""
+        dataset = self._dataset(group_arn, "INTERACTIONS")
+        if dataset is None or user_id is None:
+            return None
+        imported = self._revision(dataset)[:2]
+        return imported, self._context.events.live_mark(dataset.arn, user_id, 0)
+
     def user_action_events(self, group_arn: str, user_id: str) -> UserEvents:
         """Return a user's events with actions, imported and put, oldest first."""
 
@@ -129,7 +142,7 @@ class GroupTables:
             frame = rows.read().to_pandas().rename(columns={"ACTION_ID": "ITEM_ID"})
             return Interactions.from_frame(frame)
 
-        found = self._kept_read(group_arn, "ACTION_INTERACTIONS", lambda rows: rows.revision, read)
+        found = self._kept_read(group_arn, "ACTION_INTERACTIONS", read)
         code = -1 if found is None else found.users.code(user_id)
         if code < 0:
             return UserEvents(np.zeros(0, object), np.zeros(0, object))
@@ -151,34 +164,44 @@ class GroupTables:
     def interactions(self, group_arn: str) -> Interactions | None:
         """Return all imported events of a group; None if there are none."""
 
-        def revision(rows: DatasetRows) -> Hashable:
-            return str(rows.files.folder), rows.files.manifest.generation
-
         def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
             return None if rows.files.is_empty else rows.files.read_interactions()
 
-        return self._kept_read(group_arn, "INTERACTIONS", revision, read)
+        return self._kept_read(group_arn, "INTERACTIONS", read, put_counts=False)
 
     def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
         group = parse(group_arn)
         arn = dataset_arn(
             group.name, dataset_type, region=self._context.region, account=self._context.account
         )
-        return self._context.store.get(arn)
+        kept, key = self._context.store.catalogue.unchanged(), (self, "dataset", arn)
+        if key not in kept:
+            kept[key] = self._context.store.get(arn)
+        return kept[key]
+
+    def _revision(self, dataset: Resource) -> tuple[Hashable, ...]:
+        """Return what is imported, which the end of an import changes, and what was put."""
+        kept, key = self._context.store.catalogue.unchanged(), (self, "revision", dataset.arn)
+        if key not in kept:
+            files = DatasetRows(self._context, dataset).files
+            kept[key] = str(files.folder), files.manifest.generation
+        return *kept[key], self._context.events.revision(dataset.arn)
 
     def _kept_read(
         self,
         group_arn: str,
         dataset_type: str,
-        revision_of: Callable[[DatasetRows], Hashable],
         read: Callable[[DatasetRows, Hashable], Any],
+        *,
+        put_counts: bool = True,
     ) -> Any:
-        """Return what ``read`` makes of a dataset, made once for each of its revisions."""
+        """Return what ``read`` makes of a dataset, made once for each of its revisions; those of
+        its imports alone where it does not read what was put."""
         dataset = self._dataset(group_arn, dataset_type)
         if dataset is None:
             return None
-        rows = DatasetRows(self._context, dataset)
-        revision = revision_of(rows)
+        revision = self._revision(dataset)
+        revision = revision if put_counts else revision[:2]
         kept = self._kept.get(dataset.arn)
         if kept is not None and kept[0] == revision:
             return kept[1]
@@ -186,6 +209,7 @@ class GroupTables:
         with self._lock:
             kept = self._kept.get(dataset.arn)
             if kept is None or kept[0] != revision:
+                rows = DatasetRows(self._context, dataset)
                 kept = self._kept[dataset.arn] = (revision, read(rows, revision))
             return kept[1]
 
@@ -197,10 +221,10 @@ class GroupSnapshot(GroupTables):
         super().__init__(context)
         self._seen: dict[tuple[str, str], Any] = {}
 
-    def _kept_read(self, group_arn: str, dataset_type: str, *how: Any) -> Any:
+    def _kept_read(self, group_arn: str, dataset_type: str, *how: Any, **options: Any) -> Any:
         key = (group_arn, dataset_type)
         if key not in self._seen:
-            self._seen[key] = super()._kept_read(group_arn, dataset_type, *how)
+            self._seen[key] = super()._kept_read(group_arn, dataset_type, *how, **options)
         return self._seen[key]
 
 

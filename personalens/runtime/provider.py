@@ -6,7 +6,6 @@ Amazon Personalize Runtime: GetRecommendations, GetPersonalizedRanking, GetActio
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +28,7 @@ from personalens.runtime.group_tables import GroupTables
 from personalens.runtime.item_metadata import add_metadata
 from personalens.runtime.promotions import Promotion, place_promoted
 from personalens.runtime.request_randomness import RequestRandomness
+from personalens.runtime.score_vector import ScoreVector
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
 from personalens.runtime.waiting import about_to_wait
@@ -133,6 +133,7 @@ class PersonalizeRuntimeProvider:
                 scores = _without_hidden(
                     model, scores, self._histories.state(deployment, userId).history
                 )
+            scores = ScoreVector(scores)
         else:
             scores = self._user_scores(deployment, userId, context, recommends=True)
         shaping = _Shaping(filterArn, filterValues, promotions, userId, itemId)
@@ -178,7 +179,7 @@ class PersonalizeRuntimeProvider:
         allowed = filterArn and self._filters.allowed(
             deployment, filterArn, filterValues, user_id=userId
         )
-        ranked = ranked_items(model, scores, inputList, allowed or None)
+        ranked = ranked_items(model, scores.values, inputList, allowed or None)
         count = len(inputList)
         add_metadata(ranked, metadataColumns, deployment, self._tables, asked_for=count)
         return self._reply("personalizedRanking", ranked, deployment)
@@ -241,13 +242,12 @@ class PersonalizeRuntimeProvider:
         id_key: str = "itemId",
     ) -> dict[str, Any]:
         """Return the answer, with an id under which an event may name this list."""
-        recommendation_id = f"RID-{uuid.uuid4()}"
         ids = [each[id_key] for each in listed]
-        self._memory.remember(recommendation_id, deployment.campaign_arn, ids)
-        return {member: listed, "recommendationId": recommendation_id}
+        known_as = self._memory.remember(deployment.campaign_arn, ids)
+        return {member: listed, "recommendationId": known_as}
 
     def _list(
-        self, deployment: Deployment, scores: np.ndarray, num_results: int, shaping: _Shaping
+        self, deployment: Deployment, scores: ScoreVector, num_results: int, shaping: _Shaping
     ) -> list[dict[str, Any]]:
         """Return the best items, those that filter and promotion ask for."""
         model = deployment.model
@@ -269,7 +269,7 @@ class PersonalizeRuntimeProvider:
         chosen = allowed_by(asked["filterArn"], asked.get("filterValues"))
         promotion = Promotion(asked.get("percentPromotedItems", DEFAULT_PROMOTED), chosen)
         codes, promoted = place_promoted(
-            scores, allowed, promotion, num_results, self._chance.generator()
+            scores.values, allowed, promotion, num_results, self._chance.generator()
         )
         listed = listed_items(model, scores, codes)
         for item, is_promoted in zip(listed, promoted, strict=True):
@@ -284,16 +284,18 @@ class PersonalizeRuntimeProvider:
         context: Mapping[str, str] | None,
         *,
         recommends: bool = False,
-    ) -> np.ndarray:
-        """Return (items,) scores; to recommend, explored, and without what is hidden from this
-        user."""
+    ) -> ScoreVector:
+        """Return the scores of all items; to recommend, explored, and without what is hidden from
+        this user."""
         model = deployment.model
         state = self._histories.state(deployment, user_id, context=context)
         scores = self._scores.of(model, deployment.solution_version_arn, state)
         if not recommends:
             return scores
         settings = ExplorationSettings.from_campaign(deployment.config)
-        return offered_scores(model, scores[np.newaxis], [state.history], settings, self._chance)[0]
+        row = scores.values[np.newaxis]
+        offered = offered_scores(model, row, [state.history], settings, self._chance)
+        return scores if offered is row else ScoreVector(offered[0])
 
 
 def _without_hidden(model: Recipe, scores: np.ndarray, history: History) -> np.ndarray:

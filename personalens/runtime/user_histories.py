@@ -12,9 +12,8 @@ their sessionId.
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+import weakref
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,9 +26,12 @@ from personalens.control.training_data import EVENTS_UNTIL, takes
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 from personalens.runtime.deployments import Deployment
+from personalens.runtime.recent_values import RecentValues
 from personalens.runtime.waiting import about_to_wait
 
-KEPT_USERS = 500
+KEPT_BYTES = 128_000_000
+"""Histories and states that stay in memory: those of some ten thousand users of a recurrent model,
+or of a thousand of a transformer."""
 MOST_LIVE, LIVE_LEFT_OUT = 1_000, 500
 """Live events of a user that count: the newest, cut by whole blocks, so that the cut seldom moves
 and most new events are read on from those before."""
@@ -55,8 +57,9 @@ class UserState:
 
 @dataclass(frozen=True, eq=False)
 class _Followed:
-    """A user's whole history as of a mark of the event log, read by the model."""
+    """A user's whole history as of a mark of the event log; with live events, read by the model."""
 
+    model: weakref.ref[Recipe]
     mark: LiveMark
     history: History
 
@@ -81,8 +84,7 @@ class UserHistories:
 
     def __init__(self, events: EventLog | None = None, *, reads: bool = True):
         self._events, self._reads = events, reads
-        self._followed: OrderedDict[Hashable, _Followed] = OrderedDict()
-        self._lock = threading.Lock()
+        self._followed: RecentValues[_Followed] = RecentValues(KEPT_BYTES, _size)
 
     def state(
         self,
@@ -113,32 +115,28 @@ class UserHistories:
         )
 
     def _history(self, deployment: Deployment, user_id: str) -> tuple[History, LiveMark]:
-        past = deployment.model.history(user_id)
+        model, mark = deployment.model, LiveMark(0, 0)
         if self._events is None:
-            return past, LiveMark(0, 0)
+            return model.history(user_id), mark
         stream, after = deployment.stream, deployment.trained.get(EVENTS_UNTIL, 0)
         mark = self._events.live_mark(stream, user_id, after)
-        if not mark.count:
-            return past, mark
         key = (deployment.solution_version_arn, user_id)
-        followed = self._followed.get(key)
-        if followed is None or followed.mark != mark:
+        before = self._followed.get(key)
+        if before is not None and before.model() is not model:
+            before = None  # the model had to forget users
+        if before is not None and before.mark == mark:
+            return before.history, mark
+        past = history = model.history(user_id)
+        if mark.count:
             about_to_wait()
             skip = max(0, -(-(mark.count - MOST_LIVE) // LIVE_LEFT_OUT) * LIVE_LEFT_OUT)
             batch = self._events.live_events(stream, user_id, after, skip=skip)
             history = joined(past, live_history(deployment, batch, past))
-            if not self._reads:
-                return history, mark
-            followed = _Followed(mark, _read(deployment.model, past, history, followed))
-            self._keep(key, followed)
-        return replace(followed.history, user=past.user), mark
-
-    def _keep(self, key: Hashable, followed: _Followed) -> None:
-        with self._lock:
-            self._followed[key] = followed
-            self._followed.move_to_end(key)
-            while len(self._followed) > KEPT_USERS:
-                self._followed.popitem(last=False)
+        if self._reads:
+            if mark.count:
+                history = _read(model, past, history, before)
+            self._followed.keep(key, _Followed(weakref.ref(model), mark, history))
+        return history, mark
 
 
 def live_history(deployment: Deployment, batch: pa.RecordBatch, past: History) -> History:
@@ -208,7 +206,7 @@ def _read(model: Recipe, past: History, history: History, before: _Followed | No
     """Return a history with what the model keeps of reading it: on from what it has read already,
     or else from the past that it was trained on."""
     reading = None
-    if before is not None and _begins_with(history, before.history):
+    if before is not None and before.mark.count and _begins_with(history, before.history):
         reading = before.history.reading
     elif _begins_with(history, past):
         reading = model.read(past)
@@ -222,6 +220,17 @@ def _begins_with(history: History, start: History) -> bool:
         and np.array_equal(history.item_codes[:size], start.item_codes)
         and np.array_equal(history.timestamps[:size], start.timestamps)
     )
+
+
+def _size(value: Any) -> int:
+    """Return roughly how many bytes arrays and tensors take, in whatever they are."""
+    if isinstance(value, _Followed):
+        return 1_000 + _size(vars(value.history))
+    if isinstance(value, Mapping):
+        value = value.values()
+    if isinstance(value, Iterable) and not hasattr(value, "nbytes"):
+        return 0 if isinstance(value, str) else sum(_size(part) for part in value)
+    return getattr(value, "nbytes", 0)
 
 
 def _append(first: np.ndarray, second: np.ndarray) -> np.ndarray:

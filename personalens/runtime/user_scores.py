@@ -6,18 +6,14 @@ and the history alone, so they are kept until either changes or the room is need
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable
-
-import numpy as np
-
 from personalens.recipes.base import Recipe
 from personalens.runtime.joint_scoring import JointScoring
+from personalens.runtime.recent_values import RecentValues
+from personalens.runtime.score_vector import ScoreVector
 from personalens.runtime.user_histories import UserState
 from personalens.runtime.waiting import about_to_wait
 
-DEFAULT_BYTES = 64_000_000
+DEFAULT_BYTES = 256_000_000
 
 
 class UserScores:
@@ -31,31 +27,20 @@ class UserScores:
     """
 
     def __init__(self, capacity_bytes: int = DEFAULT_BYTES):
-        self._capacity = capacity_bytes
-        self._vectors: OrderedDict[Hashable, np.ndarray] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._vectors: RecentValues[ScoreVector] = RecentValues(
+            capacity_bytes, lambda vector: vector.values.nbytes
+        )
         self._scoring = JointScoring()
 
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def of(self, model: Recipe, version_arn: str, state: UserState) -> np.ndarray:
-        """Return the scores of all items for a user, (len(model.items_),); do not write to them."""
+    def of(self, model: Recipe, version_arn: str, state: UserState) -> ScoreVector:
+        """Return the scores of all items for a user."""
         key = (version_arn, state.revision)
-        with self._lock:
-            if key in self._vectors:
-                self._vectors.move_to_end(key)
-                return self._vectors[key]
+        if (kept := self._vectors.get(key)) is not None:
+            return kept
         about_to_wait()
-        scores = self._scoring.score(model, state.history)
-        with self._lock:
-            self._keep(key, scores)
+        scores = ScoreVector(self._scoring.score(model, state.history))
+        self._vectors.keep(key, scores)
         return scores
-
-    def _keep(self, key: Hashable, scores: np.ndarray) -> None:
-        if key not in self._vectors:
-            self._vectors[key] = scores
-            self._bytes += scores.nbytes
-        while self._bytes > self._capacity:
-            self._bytes -= self._vectors.popitem(last=False)[1].nbytes

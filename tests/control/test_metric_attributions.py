@@ -224,9 +224,9 @@ def test_an_import_reports_its_rows_by_source_and_quarter_of_an_hour(shop):
 
 def test_without_a_source_the_recommendation_tells(service, shop):
     campaign = "arn:aws:personalize:us-east-1:123456789012:campaign/films"
-    service.context.recommendations.remember("RID-1", campaign, ["i1"])
+    known_as = service.context.recommendations.remember(campaign, ["i1"])
     shop.attribute(WATCHES)
-    shop.recommendations = ("RID-1", "RID-1", "RID-2")
+    shop.recommendations = (known_as, known_as, "RID-2")
     reports = shop.report(
         "events", ("watch", 900, 1.0, "mail"), ("watch", 901, 1.0), ("watch", 902, 1.0)
     )

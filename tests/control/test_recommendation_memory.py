@@ -21,29 +21,44 @@ def test_a_list_is_known_at_once_here_and_soon_elsewhere(tmp_path):
     home = Home(tmp_path / "home")
     ResourceStore(home).list("schema")  # makes the home
     here, there = RecommendationMemory(home), RecommendationMemory(home)
+    given = []
     for number in range(50):
-        here.remember(f"RID-{number}", "arn:campaign", [str(number), "b|c"])
-        assert here.find(f"RID-{number}") == ("arn:campaign", [str(number), "b|c"])
-    wait_for(lambda: there.find("RID-49"))
-    assert [there.find(f"RID-{n}").item_ids[0] for n in range(50)] == [str(n) for n in range(50)]
-    assert there.find("RID-50") is here.find(None) is None
+        given.append(here.remember("arn:campaign", [str(number), "b|c"]))
+        assert here.find(given[-1]) == ("arn:campaign", [str(number), "b|c"])
+    wait_for(lambda: there.find(given[-1]))
+    assert [there.find(id).item_ids[0] for id in given] == [str(n) for n in range(50)]
+    assert len(set(given)) == 50
     wait_for(lambda: not here._pending)
-    assert here.find("RID-7") == ("arn:campaign", ["7", "b|c"])
+    assert here.find(given[7]) == ("arn:campaign", ["7", "b|c"])
+
+
+def test_an_id_that_was_not_given_names_nothing(tmp_path):
+    home = Home(tmp_path / "home")
+    ResourceStore(home).list("schema")
+    memory = RecommendationMemory(home)
+    given = memory.remember("arn:campaign", ["a"])
+    wait_for(lambda: not memory._pending)
+    other = "0" if given[-1] != "0" else "1"
+    for unknown in (None, "", "RID-1", "RID-unheard-of", given[:-1] + other, f"RID-{'f' * 32}"):
+        assert memory.find(unknown) is None
+    assert memory.find(given) is not None
 
 
 def test_the_oldest_lists_are_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr(recommendation_memory, "KEPT", 3)
+    monkeypatch.setattr(recommendation_memory, "PRUNED_AT_ONCE", 0)
     home = Home(tmp_path / "home")
     ResourceStore(home).list("schema")
     memory = RecommendationMemory(home)
-    for number in range(5):
-        memory.remember(f"RID-{number}", "arn:campaign", ["a"])
+    given = []
+    for _ in range(5):
+        given.append(memory.remember("arn:campaign", ["a"]))
         wait_for(lambda: not memory._pending)
-    assert [memory.find(f"RID-{n}") is not None for n in range(5)] == [False] * 2 + [True] * 3
+    assert [memory.find(id) is not None for id in given] == [False] * 2 + [True] * 3
 
 
 def test_a_deleted_home_is_not_made_again(tmp_path):
     memory = RecommendationMemory(Home(tmp_path / "home"))
-    memory.remember("RID-1", "arn:campaign", ["a"])
+    memory.remember("arn:campaign", ["a"])
     wait_for(lambda: not memory._pending)
     assert not (tmp_path / "home").exists()

@@ -49,14 +49,14 @@ def test_an_event_without_an_item_is_kept(put, logged):
 def test_impressions_are_explicit_or_the_list_behind_the_recommendation(
     service, films, put, logged
 ):
-    service.context.recommendations.remember("RID-1", "arn:campaign", LIST)
-    put(userId="u", itemId="film-1", recommendationId="RID-1")
-    put(userId="u", itemId="film-2", recommendationId="RID-1", impression=["film-9", "film-2"])
+    known_as = service.context.recommendations.remember("arn:campaign", LIST)
+    put(userId="u", itemId="film-1", recommendationId=known_as)
+    put(userId="u", itemId="film-2", recommendationId=known_as, impression=["film-9", "film-2"])
     put(userId="u", itemId="film-3", recommendationId="RID-unheard-of")
     columns = ("IMPRESSION", "RECOMMENDATION_ID", "RECOMMENDED_BY")
     assert [tuple(row[name] for name in columns) for row in logged()] == [
-        ("film-1|film-2", "RID-1", "arn:campaign"),
-        ("film-9|film-2", "RID-1", "arn:campaign"),
+        ("film-1|film-2", known_as, "arn:campaign"),
+        ("film-9|film-2", known_as, "arn:campaign"),
         (None, "RID-unheard-of", None),
     ]
 

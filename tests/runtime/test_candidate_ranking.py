@@ -8,6 +8,7 @@ from personalens.datasets.id_maps import IdMap
 from personalens.recipes.base import Recipe
 from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items, softmax
 from personalens.runtime.filtering import Allowed
+from personalens.runtime.score_vector import ScoreVector
 
 SCORES = np.log(np.array([1.0, 2.0, 4.0, 1.0], dtype=np.float32))  # shares 1/8, 2/8, 4/8, 1/8
 
@@ -48,7 +49,8 @@ def unscored():
 
 def best_items(model, scores, num_results, allowed=None):
     """Return the best items as an answer lists them."""
-    return listed_items(model, scores, best_codes(scores, num_results, allowed))
+    vector = ScoreVector(scores)
+    return listed_items(model, vector, best_codes(vector, num_results, allowed))
 
 
 def test_scores_are_shares_of_the_whole_catalogue(model):
@@ -132,3 +134,19 @@ def test_softmax_survives_scores_that_overflow_an_exponential():
 def test_softmax_of_nothing_but_left_out_items_is_zero():
     assert softmax(np.full(3, -np.inf)).tolist() == [0.0, 0.0, 0.0]
     assert softmax(np.zeros(0)).tolist() == []
+
+
+def test_a_score_vector_knows_its_best_and_their_shares():
+    values = np.random.default_rng(0).integers(6, size=40).astype(np.float32)  # with many ties
+    values[:30:3] = -np.inf
+    order = np.lexsort((np.arange(40), -values))[:30]
+    vector = ScoreVector(values)
+    for count in (5, 3, 12, 40, 12):  # longer and shorter than what was asked before
+        assert vector.best(count).tolist() == order[:count].tolist()
+    assert vector.shares(order) == pytest.approx(softmax(values)[order])
+
+
+def test_nothing_can_be_listed_where_all_is_left_out():
+    for values in (np.full(3, -np.inf), np.zeros(0)):
+        vector = ScoreVector(values)
+        assert vector.best(2).tolist() == vector.shares(vector.best(2)).tolist() == []

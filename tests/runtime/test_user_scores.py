@@ -47,9 +47,8 @@ def deployed(model):
 
 
 def scores_of(cache, model, user, version="v1", **request):
-    return cache.of(
-        model, version, UserHistories().state(deployed(model), user, **request)
-    ).tolist()
+    state = UserHistories().state(deployed(model), user, **request)
+    return cache.of(model, version, state).values.tolist()
 
 
 def test_a_users_state_is_the_past_that_the_model_was_trained_on(model):
