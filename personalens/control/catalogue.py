@@ -116,14 +116,27 @@ class Catalogue:
     def unchanged(self) -> dict[Hashable, Any]:
         """Return a dict of this thread that is a new one once anybody has written to the file: what
         SELECTs say may be kept in it. Inside a transaction nothing is kept."""
-        with self._handle() as connection, self._translated():
-            if connection.in_transaction:
-                return {}
-            state = _state(connection)
+        state = self._state_at_once()
+        if state is None:
+            with self.reading() as connection:
+                if connection.in_transaction:
+                    return {}
+                state = _state(connection)
         kept = getattr(self._local, "unchanged", None)
         if kept is None or kept[0] != state or len(kept[1]) > MOST_KEPT:
             kept = self._local.unchanged = (state, {})
         return kept[1]
+
+    def _state_at_once(self) -> tuple[int, int, int] | None:
+        """Return the state by the shortest way, for this is asked several times in a request; None
+        where it takes more than an open connection outside a transaction."""
+        handle = getattr(self._local, "handle", None)
+        if handle is None or not handle.is_usable():
+            return None
+        with handle.lock, suppress(sqlite3.DatabaseError):
+            if handle.connection is not None and not handle.connection.in_transaction:
+                return _state(handle.connection)
+        return None
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
@@ -236,8 +249,8 @@ class _Handle:
         self.connection: sqlite3.Connection | None = connection
         self.lock = threading.RLock()
         self.pid = os.getpid()
-        self._path = path
-        self._identity = _file_identity(path)
+        self._path = str(path)
+        self._identity = _file_identity(self._path)
         _handles.add(self)
 
     def is_usable(self) -> bool:
@@ -298,9 +311,9 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _file_identity(path: Path) -> tuple[int, int] | None:
+def _file_identity(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino

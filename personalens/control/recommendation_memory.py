@@ -5,8 +5,9 @@ impression, and whoever recommended it is credited. The runtime notes every list
 written in groups by a thread of their own, without waiting for the disk, because nothing is lost
 that matters: an id that is not remembered is ignored, as the service does.
 
-An id begins with the moment when it was given, so that rows are written behind each other at the
-end of their table and need no index; what is random in it keeps ids from being guessed.
+One row holds the lists of some 20 milliseconds, for the thread that writes takes its time from
+those that answer. An id begins with the moment when it was given, by which its row is found; the
+rest of it is random.
 
 Amazon Personalize: "implicit impressions" of the developer guide.
 """
@@ -14,33 +15,35 @@ Amazon Personalize: "implicit impressions" of the developer guide.
 from __future__ import annotations
 
 import random
-import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import orjson
+
 from personalens.control.catalogue import Catalogue, StorageError
 from personalens.home import Home
 
-KEPT, PRUNED_AT_ONCE = 200_000, 1_000
+KEPT = 200_000
 """Lists of a home that are remembered; the oldest are forgotten first. With 25 items each they
 take some 60 MB."""
 FLUSH_SECONDS, IDLE_ROUNDS = 0.02, 50
+MOST_AT_ONCE = 256
+"""Rows that may be of the same moment, each of another process."""
 PREFIX = "RID-"
 
 _MIGRATIONS = (
-    ("CREATE TABLE recommendations (number INTEGER PRIMARY KEY)",),  # earlier: with an index of ids
+    ("CREATE TABLE recommendations (number INTEGER PRIMARY KEY)",),  # earlier: a row for each list
     (
         "DROP TABLE recommendations",
         """CREATE TABLE recommendations (
-            number INTEGER PRIMARY KEY,   -- when: the first half of the id
-            secret INTEGER NOT NULL,      -- its second half
-            source_arn TEXT NOT NULL,
-            items TEXT NOT NULL)          -- one a line""",
-        "CREATE TABLE size (lists INTEGER NOT NULL)",
-        "INSERT INTO size VALUES (0)",
+            total INTEGER PRIMARY KEY,    -- lists up to and with those of this row
+            first INTEGER NOT NULL,       -- when, in nanoseconds
+            last INTEGER NOT NULL,
+            lists BLOB NOT NULL)          -- JSON: {id: [source, items]}""",
+        "CREATE INDEX recommendations_by_time ON recommendations (first)",
     ),
 )
 
@@ -78,7 +81,7 @@ class RecommendationMemory:
     def remember(self, source_arn: str, item_ids: Sequence[str]) -> str:
         """Note a list and return its new recommendationId. Other processes know it within some 20
         milliseconds, this one at once."""
-        secret = self._random.getrandbits(63)
+        secret = self._random.getrandbits(64)
         with self._lock:
             self._last = max(self._last + 1, time.time_ns())
             recommendation_id = f"{PREFIX}{uuid.UUID(int=self._last << 64 | secret)}"
@@ -95,14 +98,18 @@ class RecommendationMemory:
             return None
         if found := self._pending.get(recommendation_id):
             return found
-        if (halves := _halves(recommendation_id)) is None:
+        if (moment := _moment(recommendation_id)) is None:
             return None
         with self._catalogue.reading() as connection:
-            row = connection.execute(
-                "SELECT source_arn, items FROM recommendations WHERE number = ? AND secret = ?",
-                halves,
-            ).fetchone()
-        return None if row is None else Recommendation(row[0], row[1].split("\n"))
+            rows = connection.execute(
+                "SELECT last, lists FROM recommendations WHERE first <= ?"
+                " ORDER BY first DESC LIMIT ?",
+                (moment, MOST_AT_ONCE),
+            ).fetchall()
+        for last, lists in rows:
+            if last >= moment and (found := orjson.loads(lists).get(recommendation_id)):
+                return Recommendation(*found)
+        return None
 
     def _write(self) -> None:
         """Write what is pending until there has been nothing for a second."""
@@ -126,40 +133,26 @@ class RecommendationMemory:
     def _flush(self, pending: dict[str, Recommendation]) -> None:
         if not self._home.catalogue.exists():  # whoever deletes a home means it
             return
-        rows = [
-            (*_halves(id), known.source_arn, "\n".join(known.item_ids))
-            for id, known in pending.items()
-        ]
+        moments = [_moment(each) for each in pending]
+        lists = {each: (known.source_arn, list(known.item_ids)) for each, known in pending.items()}
         try:
             with self._catalogue.transaction() as connection:
-                connection.executemany(
-                    "INSERT OR IGNORE INTO recommendations VALUES (?, ?, ?, ?)", rows
+                (total,) = connection.execute(
+                    "SELECT coalesce(max(total), 0) + ? FROM recommendations", (len(pending),)
+                ).fetchone()
+                connection.execute(
+                    "INSERT INTO recommendations VALUES (?, ?, ?, ?)",
+                    (total, min(moments), max(moments), orjson.dumps(lists)),
                 )
-                _prune(connection, len(rows))
+                connection.execute("DELETE FROM recommendations WHERE total <= ?", (total - KEPT,))
         except StorageError:
             pass  # a full disk: what is not remembered is ignored
 
 
-def _halves(recommendation_id: str) -> tuple[int, int] | None:
-    """Return when an id was given, in nanoseconds, and its secret; None if it is none of ours."""
+def _moment(recommendation_id: str) -> int | None:
+    """Return when an id was given, in nanoseconds; None if it is none of ours."""
     try:
-        number = uuid.UUID(recommendation_id.removeprefix(PREFIX)).int
+        moment = uuid.UUID(recommendation_id.removeprefix(PREFIX)).int >> 64
     except ValueError:
         return None
-    halves = number >> 64, number & (2**64 - 1)
-    return halves if max(halves) < 2**63 else None
-
-
-def _prune(connection: sqlite3.Connection, added: int) -> None:
-    """Delete the oldest lists, some at once, when there are too many."""
-    (lists,) = connection.execute(
-        "UPDATE size SET lists = lists + ? RETURNING lists", (added,)
-    ).fetchone()
-    if lists < KEPT + PRUNED_AT_ONCE:
-        return
-    connection.execute(
-        "DELETE FROM recommendations WHERE number IN"
-        " (SELECT number FROM recommendations ORDER BY number LIMIT ?)",
-        (lists - KEPT,),
-    )
-    connection.execute("UPDATE size SET lists = ?", (KEPT,))
+    return moment if moment < 2**63 else None

@@ -46,7 +46,6 @@ def test_an_id_that_was_not_given_names_nothing(tmp_path):
 
 def test_the_oldest_lists_are_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr(recommendation_memory, "KEPT", 3)
-    monkeypatch.setattr(recommendation_memory, "PRUNED_AT_ONCE", 0)
     home = Home(tmp_path / "home")
     ResourceStore(home).list("schema")
     memory = RecommendationMemory(home)
