@@ -211,6 +211,11 @@ class Server:
             "memory_mb": sum(p.memory_full_info().pss for p in self._processes()) / 2**20,
         }
 
+    def see_everybody(self, requests: list[tuple[str, dict[str, Any]]]) -> None:
+        """Have each worker answer every request once or more: each connection sends them all, and
+        among so many each worker has one."""
+        self.load(requests, 16, 0.0, 16 * len(requests))
+
     def _cpu_seconds(self) -> float:
         return sum(sum(process.cpu_times()[:2]) for process in self._processes())
 
@@ -273,11 +278,11 @@ def measure_http(
         server.load([("/recommendations", ask[0][1] | {"userId": "nobody"})], most, 1.0, 20)
         first = server.load(ask, 8, 0.0, len(ask) // 2)
         yield {"what": "first request of a user"} | first
-        server.load(ask, most, 1.0, 6 * len(ask))  # each worker has seen everybody
+        server.see_everybody(ask)
         for connections in options.connections:
             measured = server.load(ask, connections, options.seconds)
             yield {"what": "GetRecommendations"} | measured
-        server.load(filtered, 8, 1.0, 6 * len(ask))
+        server.see_everybody(filtered)
         yield {"what": "with a filter"} | server.load(filtered, 8, options.seconds)
         with training(catalogue, home):
             measured = server.load(ask, 8, options.seconds)

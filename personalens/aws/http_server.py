@@ -221,6 +221,7 @@ def server_config(app: Any, **options: Any) -> uvicorn.Config:
         ws="none",
         date_header=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=30,
         **options,
     )
