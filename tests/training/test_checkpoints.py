@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from personalens.recipes.hrnn import HRNN
+from personalens.recipes.user_personalization import UserPersonalization
 from personalens.training import checkpoints
 from personalens.training.loop import Reporter, Trainer, train
 from personalens.training.options import TrainingOptions
@@ -157,7 +158,8 @@ def test_the_generators_of_the_network_are_found_once(tmp_path):
     assert len(checkpoints._generators(trainer)) == 2
 
 
-def test_a_recipe_trained_side_by_side_with_its_refit_goes_on_too(tmp_path):
+@pytest.mark.parametrize("recipe", [HRNN, UserPersonalization])
+def test_a_recipe_trained_side_by_side_with_its_refit_goes_on_too(recipe, tmp_path):
     rows = [
         (f"u{user:02}", f"p{(5 * user + step) % 24:02}", 100 * user + step)
         for user in range(40)
@@ -168,7 +170,7 @@ def test_a_recipe_trained_side_by_side_with_its_refit_goes_on_too(tmp_path):
 
     def fit(folder, progress=ignore_progress) -> tuple[HRNN, HRNN]:
         options = TrainingOptions(max_epochs=3, min_batches=5, checkpoint_folder=folder)
-        measured = HRNN(training=options)
+        measured = recipe(training=options)
         return measured, measured.fit_and_refit(part, events, progress=progress)
 
     expected = fit("")
