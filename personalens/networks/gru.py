@@ -25,8 +25,9 @@ class GRU(nn.Module):
     Notes
     -----
     ``torch.nn.GRU`` on a CPU runs an autograd graph of a dozen nodes per step. Here the whole
-    sequence is one node: one matrix product for all inputs, a short loop forwards, a short loop
-    backwards, and one matrix product for each weight's gradient.
+    sequence is one node: the products of all inputs at once, a short loop forwards, a short loop
+    backwards, and one matrix product for each weight's gradient. Inside it the batch comes last, so
+    that each gate of a step, and of all steps, lies in one piece.
 
     Examples
     --------
@@ -81,83 +82,75 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, inputs, state, w_in, w_state, b_in, b_state, truncate):
-        steps, batch, width = inputs.shape
+        steps, batch, _ = inputs.shape
         hidden = state.shape[1]
-        gates = torch.addmm(b_in, inputs.reshape(-1, width), w_in.t())
-        gates = gates.view(steps, batch, 3 * hidden)
-        from_input = gates[..., 2 * hidden :].contiguous()
-        gates[..., : 2 * hidden] += b_state[: 2 * hidden]
-        gates[..., 2 * hidden :] = b_state[2 * hidden :]
-        # From here on ``gates`` turns, step by step, into (r, z, m).
-        states = inputs.new_empty(steps + 1, batch, hidden)
-        states[0] = state
-        new = inputs.new_empty(steps, batch, hidden)
-        w_state_t = w_state.t().contiguous()
+        # Rows m, r, z, n: the state has a share in the first three, the inputs in the last three.
+        w_state = torch.cat([w_state[2 * hidden :], w_state[: 2 * hidden]])
+        bias = torch.cat([b_state[2 * hidden :], b_in])
+        bias[hidden : 3 * hidden] += b_state[: 2 * hidden]
+        gates = bias[:, None].repeat(steps, 1, batch)
+        gates[:, hidden:] += w_in @ inputs.transpose(1, 2)
+        states = inputs.new_empty(steps + 1, hidden, batch)
+        states[0] = state.t()
         columns = zip(
-            gates.unbind(),
-            gates[..., : 2 * hidden].unbind(),
-            gates[..., :hidden].unbind(),
-            gates[..., hidden : 2 * hidden].unbind(),
-            gates[..., 2 * hidden :].unbind(),
-            from_input.unbind(),
-            new.unbind(),
+            gates[:, : 3 * hidden].unbind(),
+            gates[:, hidden : 3 * hidden].unbind(),
+            *(part.unbind() for part in gates.split(hidden, 1)),
             states[:-1].unbind(),
             states[1:].unbind(),
             strict=True,
         )
-        for gate, both, r, z, m, x, n, h, h_next in columns:
-            gate.addmm_(h, w_state_t)
+        for from_state, both, m, r, z, n, h, h_next in columns:
+            from_state.addmm_(w_state, h)
             both.sigmoid_()
-            torch.addcmul(x, r, m, out=n).tanh_()
+            n.addcmul_(r, m).tanh_()
             torch.lerp(n, h, z, out=h_next)
-        ctx.save_for_backward(inputs, w_in, w_state, states, gates, new)
+        ctx.save_for_backward(inputs, w_in, w_state, states, gates)
         ctx.truncate = truncate
-        return states[1:]
+        return states[1:].transpose(1, 2).contiguous()
 
     @staticmethod
     def backward(ctx, d_states):
-        inputs, w_in, w_state, states, gates, new = ctx.saved_tensors
+        inputs, w_in, w_state, states, gates = ctx.saved_tensors
         steps, batch, width = inputs.shape
-        hidden = states.shape[2]
-        reset, update, proposed = gates.split(hidden, 2)
-        # d(r, z, m before their non-linearity) = slope * dh', for all steps at once.
-        to_new = (1 - update) * (1 - new * new)
-        slope = inputs.new_empty(steps, batch, 3, hidden)
-        torch.mul(to_new, reset, out=slope[:, :, 2])
-        torch.mul(slope[:, :, 2] * (1 - reset), proposed, out=slope[:, :, 0])
-        torch.mul((states[:-1] - new) * update, 1 - update, out=slope[:, :, 1])
-        d_gates = inputs.new_empty(steps, batch, 3 * hidden)
-        d_state = d_states.contiguous().clone()
-        carried = inputs.new_zeros(batch, hidden)
-        before = [None, *d_state.unbind()[:-1]]
+        hidden = states.shape[1]
+        proposed, reset, update, new = gates.split(hidden, 1)
+        # d(m, r, z, n before their non-linearity) = slope * dh', for all steps at once.
+        slope = torch.empty_like(gates)
+        of_proposed, of_reset, of_update, of_new = slope.split(hidden, 1)
+        torch.mul(1 - update, 1 - new * new, out=of_new)
+        torch.mul(of_new, reset, out=of_proposed)
+        torch.mul(of_proposed, 1 - reset, out=of_reset).mul_(proposed)
+        torch.mul(states[:-1] - new, update, out=of_update).mul_(1 - update)
+        d_state = d_states.transpose(1, 2).contiguous()
+        carried = inputs.new_zeros(hidden, batch)
+        back = w_state.t().contiguous()
         columns = list(
             zip(
-                slope.unbind(),
-                d_gates.view(steps, batch, 3, hidden).unbind(),
-                d_gates.unbind(),
+                slope.view(steps, 4, hidden, batch).unbind(),
+                slope[:, : 3 * hidden].unbind(),
                 update.unbind(),
                 d_state.unbind(),
-                d_state.unsqueeze(2).unbind(),
-                before,
+                [carried, *d_state.unbind()[:-1]],
                 strict=True,
             )
         )
         for t in range(steps - 1, -1, -1):
-            s, d3, d, z, dh, dh1, earlier = columns[t]
-            torch.mul(dh1, s, out=d3)
-            if t == 0:
-                carried = torch.addmm(dh * z, d, w_state)
-            elif t % ctx.truncate:
-                earlier.addcmul_(dh, z).addmm_(d, w_state)
-        d_inputs = d_gates.clone()
-        torch.mul(d_state, to_new, out=d_inputs[..., 2 * hidden :])
-        d_inputs, d_gates = d_inputs.view(-1, 3 * hidden), d_gates.view(-1, 3 * hidden)
+            each, from_state, z, dh, earlier = columns[t]
+            each.mul_(dh)
+            if t == 0 or t % ctx.truncate:
+                earlier.addcmul_(dh, z).addmm_(back, from_state)
+        d_gates = slope.transpose(0, 1).reshape(4 * hidden, steps * batch)
+        before = states[:-1].transpose(1, 2).reshape(-1, hidden)
+        d_w_state = d_gates[: 3 * hidden] @ before
+        d_bias = d_gates.sum(1)
+        from_inputs = d_gates[hidden:]
         return (
-            (d_inputs @ w_in).view(steps, batch, width),
-            carried,
-            d_inputs.t() @ inputs.reshape(-1, width),
-            d_gates.t() @ states[:-1].reshape(-1, hidden),
-            d_inputs.sum(0),
-            d_gates.sum(0),
+            (from_inputs.t() @ w_in).view(steps, batch, width),
+            carried.t(),
+            from_inputs @ inputs.reshape(-1, width),
+            torch.cat([d_w_state[hidden:], d_w_state[:hidden]]),
+            d_bias[hidden:],
+            torch.cat([d_bias[hidden : 3 * hidden], d_bias[:hidden]]),
             None,
         )

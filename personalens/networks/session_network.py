@@ -46,11 +46,16 @@ class Seen(NamedTuple):
     windows: Tensor
     steps: Tensor
 
-    def at(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """Return items (m, L) and which of them were seen (m, L), at some of the positions."""
+    def at(self, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Return items (m, S) and which of them were seen (m, S), at some of the positions."""
         windows, steps = self.windows[rows], self.steps[rows]
-        place = torch.arange(self.items.shape[1], device=steps.device)
-        return self.items[windows], self.counts[windows] & (place <= steps[:, None])
+        items, counts = self.items, self.counts
+        if not steps.is_cuda and len(steps):  # a GPU would wait to be asked
+            latest = int(steps.max()) + 1
+            items, counts = items[:, :latest], counts[:, :latest]
+        place = torch.arange(items.shape[1], device=steps.device)
+        seen = counts.index_select(0, windows).logical_and_(place <= steps[:, None])
+        return items.index_select(0, windows), seen
 
 
 def seen_before(items: Tensor, positions: Tensor, catalogue_size: int) -> Seen:

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from personalens.networks.session_network import Seen, SessionNetwork
 
-_BLOCK_BYTES = 2_000_000
+_BLOCK_BYTES = 1_400_000
 """Of scores: what fits a core's cache beside their inputs."""
 _CUDA_BLOCK_BYTES = 256_000_000
 """On a GPU, where large products are fast and small ones mostly wait."""
 _FEWEST_ROWS = 32
-_SMALLEST = 1e-38
+_LARGEST_EXPONENT = 70.0
+"""Sums of exponentials of so much, times vectors, are far from the ends of float32's range."""
 
 
 class OutputLoss(Protocol):
@@ -136,8 +137,11 @@ def blockwise_cross_entropy(
     -----
     The same value and gradients as ``torch.nn.functional.cross_entropy``, but the (n, columns)
     matrix never exists. It is made in blocks of rows that fit a core's cache; each block becomes
-    probabilities, then its own gradient (one less at the target), in place, and is spent on the
-    gradients of the inputs before the next one is made. There are no second derivatives.
+    exponentials, then its own gradient (less their sum at the target), in place, and is spent on
+    the gradients of the inputs before the next one is made. What would divide a row of it by the
+    sum divides the row's gradient instead, which is far shorter, and the largest score is taken off
+    only where the sizes of vectors leave it open whether the exponentials stay in float32's range.
+    There are no second derivatives.
     """
     return _BlockwiseCrossEntropy.apply(
         vectors, table, bias, repeat, targets, seen, offsets, weights
@@ -147,41 +151,57 @@ def blockwise_cross_entropy(
 class _BlockwiseCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, vectors, table, bias, repeat, targets, seen, offsets, weights):
-        count = max(1, len(targets))
+        count = len(targets)
         d_vectors = torch.empty_like(vectors)
         d_table, d_bias, d_repeat = (torch.zeros_like(part) for part in (table, bias, repeat))
         total = vectors.new_zeros(())
-        table_t = table.t()
+        shifted = bias if offsets is None else bias + offsets
+        # The bias as one more column saves a pass over the scores.
+        factors = torch.cat([vectors, vectors.new_ones(count, 1)], 1)
+        columns = torch.cat([table, shifted[:, None]], 1).t()
+        may_overflow = table.is_cuda or _bound(vectors, table, shifted, repeat) > _LARGEST_EXPONENT
         block_bytes = _CUDA_BLOCK_BYTES if table.is_cuda else _BLOCK_BYTES
         size = max(_FEWEST_ROWS, block_bytes // (table.element_size() * len(table)))
-        buffer = vectors.new_empty(min(len(targets), size), len(table))
-        for start in range(0, len(targets), size):
+        buffer = vectors.new_empty(min(count, size), len(table))
+        for start in range(0, count, size):
             rows = slice(start, start + size)
             block, right = vectors[rows], targets[rows, None]
             scores = buffer[: len(block)]
-            torch.addmm(bias, block, table_t, out=scores)
+            torch.mm(factors[rows], columns, out=scores)
             items, counts = seen.at(rows)
+            counts = counts.to(scores)
             scores.scatter_add_(1, items, counts * repeat)
             if offsets is not None:
-                own = scores.gather(1, right)
-                scores.add_(offsets).scatter_(1, right, own)
-            torch.softmax(scores, 1, out=scores)
-            chance = scores.gather(1, right)
-            terms = chance.clamp_min(_SMALLEST).log()
-            scores.scatter_(1, right, chance - 1)
+                scores.scatter_add_(1, right, -offsets[right])
+            if may_overflow:
+                scores -= scores.amax(1, keepdim=True)
+            own = scores.gather(1, right)
+            sums = scores.exp_().sum(1, keepdim=True)
+            terms, scale = sums.log() - own, sums.reciprocal()
             if weights is not None:
                 terms *= weights[rows, None]
-                scores *= weights[rows, None]
-            total -= terms.sum()
-            torch.mm(scores, table, out=d_vectors[rows])
-            d_table.addmm_(scores.t(), block)
-            d_bias += scores.sum(0)
-            d_repeat += (scores.gather(1, items) * counts).sum()
+                scale *= weights[rows, None]
+            total += terms.sum()
+            # Now the gradient of each row of scores, but for its scale.
+            scores.scatter_add_(1, right, -sums)
+            d_bias.addmv_(scores.t(), scale[:, 0])
+            of_seen = torch.linalg.vecdot(scores.gather(1, items), counts)
+            d_repeat += torch.dot(of_seen, scale[:, 0])
+            torch.mm(scores, table, out=d_vectors[rows]).mul_(scale)
+            d_table.addmm_(scores.t(), block * scale)
         ctx.save_for_backward(d_vectors, d_table, d_bias, d_repeat)
-        ctx.count = count
-        return total / count
+        ctx.count = max(1, count)
+        return total / ctx.count
 
     @staticmethod
     def backward(ctx, d_loss):
         scale = d_loss / ctx.count
         return *(gradient * scale for gradient in ctx.saved_tensors), None, None, None, None
+
+
+def _bound(vectors: Tensor, table: Tensor, bias: Tensor, repeat: Tensor) -> float:
+    """Return what no score is further from 0 than."""
+    if not len(vectors):
+        return 0.0
+    norms = torch.linalg.vector_norm(vectors, dim=1), torch.linalg.vector_norm(table, dim=1)
+    return float(norms[0].max() * norms[1].max() + bias.abs().max() + repeat.abs())

@@ -156,6 +156,12 @@ def test_seen_are_the_items_up_to_each_position_once():
     assert sets == [[], [3, 5], [3, 5], [4], [3, 5, 7]]
 
 
+def test_seen_of_early_positions_does_not_look_at_what_came_later():
+    items = torch.randint(ITEMS, (30, 2), generator=torch.Generator().manual_seed(0))
+    found, counts = seen_before(items, torch.arange(60), ITEMS).at(slice(2, 6))
+    assert found.shape == counts.shape == (4, 3)  # steps 1 and 2
+
+
 def test_repeat_is_added_to_seen_items_only(network, events):
     with torch.no_grad():
         before = all_scores(network, events).clone()

@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+from personalens.networks.gru import GRU
 from personalens.testing.tiny_network import tiny_network
 from personalens.training.batches import NO_TARGET, Sequences, cut_windows
 from personalens.training.loop import Reporter, Trainer, train
@@ -50,6 +52,22 @@ def test_training_lowers_the_loss():
     assert train(make_trainer(), report) == 6
     losses = [entry["loss"] for entry in report.log]
     assert losses[-1] < 0.7 * losses[0] < 0.7 * np.log(ITEMS) * 1.2
+
+
+def test_the_loss_curve_is_that_of_plain_autograd(monkeypatch):
+    """The hand-written recurrence and softmax against PyTorch's own, step by step."""
+    ours, plain = reporter(), reporter()
+    train(make_trainer(), ours)
+
+    def cross_entropy(network, vectors, targets, seen, weights):
+        return functional.cross_entropy(network.scores(vectors, seen), targets)
+
+    monkeypatch.setattr(GRU, "_read", lambda gru, inputs, state: gru.cell(inputs, state[None])[0])
+    trainer = make_trainer()
+    trainer._loss = cross_entropy
+    train(trainer, plain)
+    curves = [[entry["loss"] for entry in report.log] for report in (ours, plain)]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 
 
 def test_stops_after_patience_and_goes_back_to_the_best_epoch():

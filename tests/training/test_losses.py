@@ -56,6 +56,24 @@ def test_full_softmax_equals_cross_entropy(network, case, rows_a_block, monkeypa
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("size", [1e-3, 30.0, 1e3])
+def test_scores_of_any_size_keep_their_losses_and_gradients(network, case, size):
+    """In float32, where the exponential of 90 is too large and that of -110 is 0."""
+    vectors, targets, seen = case
+    network.float()
+    with torch.no_grad():
+        network.items.own.weight *= size
+    vectors = vectors.detach().float().requires_grad_()
+    ours = FullSoftmax()(network, vectors, targets, seen)
+    found = gradients(ours, vectors, network)
+    network.double()
+    exact = vectors.detach().double().requires_grad_()
+    expected = functional.cross_entropy(network.scores(exact, seen), targets)
+    torch.testing.assert_close(ours, expected.float(), rtol=1e-5, atol=1e-6)
+    for part, other in zip(found, gradients(expected, exact, network), strict=True):
+        torch.testing.assert_close(part, other.float(), rtol=1e-3, atol=1e-5 * max(1.0, size))
+
+
 def test_sampled_softmax_is_the_full_one_when_every_item_is_certain(network, case):
     vectors, targets, seen = case
     sampled = SampledSoftmax(np.ones(ITEMS), certain=ITEMS)(network, vectors, targets, seen)
