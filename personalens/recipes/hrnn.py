@@ -45,8 +45,10 @@ class HRNN(SessionRecipe):
     pause before it and the levels of session that it begins
     (:class:`~personalens.recipes.event_reader.EventReader`). A gated recurrence follows their
     order, running means keep what came lately, and the sum of both is compared with every item's
-    vector (:class:`~personalens.networks.session_network.SessionNetwork`). A user is nothing but
-    their events: someone new, or a click of a second ago, needs no training.
+    vector (:class:`~personalens.networks.session_network.SessionNetwork`). Where items lead on to
+    each other in a fixed order, as far as counting tells, a matrix says what follows the last one
+    (:class:`~personalens.networks.recurrent_encoder.RecurrentEncoder`). A user is nothing but their
+    events: someone new, or a click of a second ago, needs no training.
 
     Training predicts every event of every user from those before it, among all items at once. Item
     vectors start from what stands near what in the histories, item biases from popularity, so that
