@@ -263,6 +263,41 @@ def training(catalogue: Catalogue, home: Home) -> Iterator[None]:
         del os.environ[name]
 
 
+def measure_visibility(
+    catalogue: Catalogue, server: Server, home: Home, users: int = 40
+) -> dict[str, Any]:
+    """Return how long after an acknowledged event of this process the server's answer differs."""
+    runtime = boto3.client(
+        "personalize-runtime",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+
+    def answer(request: dict[str, Any]) -> list[Any]:
+        return runtime.get_recommendations(**request)["itemList"]
+
+    took, answers = [], 0
+    asking, telling = catalogue.asking(), catalogue.telling()
+    for number in range(users):
+        before = answer(asking[number])
+        event = telling[number]["eventList"][0]
+        told = event | {"itemId": before[3]["itemId"], "eventId": f"visible-{number}"}
+        with personalens.activate(home.path, quiet=True):
+            boto3.client("personalize-events").put_events(**telling[number] | {"eventList": [told]})
+        acknowledged = time.perf_counter()
+        answers += 1
+        while answer(asking[number]) == before:
+            answers += 1
+        took.append(time.perf_counter() - acknowledged)
+    return summary(took, sum(took)) | {
+        "slowest_ms": 1000 * max(took),
+        "answers_each": answers / users,
+        "failed": 0,
+    }
+
+
 def measure_http(
     catalogue: Catalogue, home: Home, options: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
@@ -284,6 +319,9 @@ def measure_http(
             yield {"what": "GetRecommendations"} | measured
         server.see_everybody(filtered)
         yield {"what": "with a filter"} | server.load(filtered, 8, options.seconds)
+        yield {"what": "an event of another process changes the answer"} | measure_visibility(
+            catalogue, server, home
+        )
         with training(catalogue, home):
             measured = server.load(ask, 8, options.seconds)
             yield {"what": "GetRecommendations during a training"} | measured

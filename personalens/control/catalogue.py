@@ -74,7 +74,7 @@ class Catalogue:
         self.path = home.catalogue if path is None else path
         self._home = home
         self._create = create
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
         self._synchronous = synchronous
         self._migrations = MIGRATIONS if migrations is None else migrations
         self._local = threading.local()
@@ -171,7 +171,7 @@ class Catalogue:
         with self._translated():
             connection = sqlite3.connect(
                 self.path,
-                timeout=self._busy_seconds,
+                timeout=self.busy_seconds,
                 isolation_level=None,
                 factory=_Connection,
                 check_same_thread=False,  # so that the fork hook may close an idle connection
@@ -188,7 +188,7 @@ class Catalogue:
 
     def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
         # The switch needs the file for itself, and SQLite does not wait for it by itself.
-        deadline = time.monotonic() + self._busy_seconds
+        deadline = time.monotonic() + self.busy_seconds
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")

@@ -8,13 +8,18 @@ for Main Memory Database Systems", SIGMOD 1984).
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from personalens.control.catalogue import Catalogue
 
 Work = Callable[[sqlite3.Connection], None]
+LOOK_AGAIN_SECONDS = 0.0002
 
 
 class _Entry:
@@ -70,6 +75,32 @@ class GroupCommit:
 
     def _commit(self) -> None:
         """Write for everybody who waits, and wake them."""
+        with self._turn():
+            self._commit_waiting()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the groups of other processes, while more join this one. SQLite would wait as
+        well, but look again after pauses of up to a tenth of a second only."""
+        path = self._catalogue.path.with_suffix(".turn")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError:  # no home yet, or one that cannot be written: the transaction tells
+            yield
+            return
+        try:
+            give_up = time.monotonic() + self._catalogue.busy_seconds
+            while time.monotonic() < give_up:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(LOOK_AGAIN_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _commit_waiting(self) -> None:
         with self._lock:
             entries, self._waiting = self._waiting, []
         error = None

@@ -126,3 +126,37 @@ def test_an_interrupt_stops_its_own_writer_only(commits, catalogue):
     assert sorted(numbers(catalogue)) == [1, 2]
     commits.write(insert(3))
     assert numbers(catalogue)[-1] == 3
+
+
+def test_the_groups_of_processes_wait_for_each_other(tmp_path):
+    """Two that share a file, as two processes do, and write at the same time again and again: one
+    after the other, and nothing is lost."""
+    home = Home(tmp_path / "home")
+    first = Catalogue(home)
+    with first.transaction() as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+    active, most = 0, 0
+
+    def alone(number: int) -> Callable[[sqlite3.Connection], None]:
+        def work(connection: sqlite3.Connection) -> None:
+            nonlocal active, most
+            connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+            active += 1
+            most = max(most, active)
+            time.sleep(0.001)
+            active -= 1
+
+        return work
+
+    def write(number: int) -> None:
+        commits = GroupCommit(Catalogue(home))
+        for _ in range(50):
+            commits.write(alone(number))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(numbers(first)) == [0] * 50 + [1] * 50
+    assert most == 1
