@@ -18,7 +18,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 CONFIG_FILE, IDS_FILE, WEIGHTS_FILE = "config.json", "ids.json", "weights.safetensors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Another one whenever a network has other weights than before."""
 _DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -33,6 +34,10 @@ _DTYPES = {
     "U8": "u1",
     "BOOL": "?",
 }
+
+
+class OtherFormat(ValueError):
+    """A model was saved by a PersonaLens whose networks were others."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def read_artifact(folder: Path) -> Artifact:
     ------
     FileNotFoundError
         If there is no model in ``folder``.
-    ValueError
+    OtherFormat
         If it was written in a format that this version does not read.
     """
     try:
@@ -94,7 +99,7 @@ def read_artifact(folder: Path) -> Artifact:
             "one and save it there."
         ) from None
     if config.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
+        raise OtherFormat(
             f"{folder} has the format {config.get('format_version')!r}; this PersonaLens reads "
             f"{FORMAT_VERSION}. Train the model again."
         )

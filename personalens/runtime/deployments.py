@@ -15,6 +15,7 @@ from personalens.control.model_artifacts import (
     recommender_folder,
     version_folder,
 )
+from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
 from personalens.runtime.model_cache import ModelCache
 from personalens.service_errors import ResourceNotFoundException
@@ -104,7 +105,7 @@ class Deployments:
         *members, folder = kept[key]
         try:
             model = self._models.get(folder, self._load)
-        except (FileNotFoundError, ImportError) as error:
+        except (FileNotFoundError, ImportError, OtherFormat) as error:
             if self._serving(arn, kind).folder != folder:
                 return self.require(arn, kind)  # it was trained anew in this moment
             raise ResourceNotFoundException(

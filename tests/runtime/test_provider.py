@@ -1,5 +1,6 @@
 """What the runtime answers, from a trained campaign to every refusal."""
 
+import json
 import shutil
 import threading
 from uuid import UUID
@@ -225,6 +226,14 @@ def test_only_an_active_campaign_answers(service, films, popular, waiting):
 def test_a_campaign_whose_model_was_deleted_says_so(service, popular):
     shutil.rmtree(service.home.models)
     with pytest.raises(ResourceNotFoundException, match="Create a new solution version"):
+        service.get_recommendations(campaignArn=popular)
+
+
+def test_a_model_of_another_version_is_to_be_trained_again(service, popular):
+    [config] = service.home.models.glob("*/*/config.json")
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps(told | {"format_version": told["format_version"] - 1}))
+    with pytest.raises(ResourceNotFoundException, match=r"has the format .* Train the model again"):
         service.get_recommendations(campaignArn=popular)
 
 
