@@ -69,7 +69,6 @@ class ItemVectors(nn.Module):
         self.has_fields = fields is not None
         if fields is not None:
             self.field = nn.Parameter(torch.zeros(values, width + 1))  # the bias comes last
-            self.register_buffer("newcomer_bias", torch.zeros(values))
             start = (torch.zeros_like(part[:1]) for part in fields)
             codes, weights = (
                 torch.cat([part, end]) for part, end in zip(fields, start, strict=True)
@@ -115,15 +114,6 @@ class ItemVectors(nn.Module):
         """Begin or end training: sums that were kept are forgotten."""
         self._whole = None
         return super().train(mode)
-
-    def settle_newcomers(self, is_new: Tensor) -> None:
-        """Give new items, (items,) bool, own biases that make of their fields' what
-        ``newcomer_bias`` says. Own vectors they have none."""
-        learned = self.of_fields(slice(self.size))[is_new, -1]
-        foretold = (self.newcomer_bias[self.codes] * self.weights).sum(1)[:-1][is_new]
-        with torch.no_grad():
-            self.own_bias[is_new] = foretold - learned
-        self._whole = None
 
     def of_fields(self, items: Tensor | slice) -> Tensor:
         """Return (k, E + 1): the sums of the field values of some items, the bias last."""

@@ -21,9 +21,8 @@ class ColdItemRecipe(HRNNMetadata):
     """HRNN with metadata, for catalogues in which items are new all the time.
 
     The vocabulary has all items of the items table. An item that nobody has had has no vector of
-    its own: its field values make up its vector and its bias, the number of events that items with
-    such values have had. It is never among the candidates in training, where it would only learn
-    that it is not wanted.
+    its own: its field values make up its vector and its bias. It is never among the candidates in
+    training, where it would only learn that it is not wanted.
 
     Attributes
     ----------
@@ -45,8 +44,6 @@ class ColdItemRecipe(HRNNMetadata):
         if items is None:
             items = Metadata(interactions.items, {})
         super()._fit(interactions, items, users, progress, refit)
-        events = self._training_events(interactions)
-        self.model_.settle_newcomers(np.bincount(events.item_codes, minlength=len(events.items)))
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:
         """Count what recommending new items needs to know of the items."""

@@ -29,7 +29,7 @@ from personalens.training.batches import (
     make_batch,
     newest_windows,
 )
-from personalens.training.field_start import expected_log_counts, explained_by_values
+from personalens.training.field_start import explained_by_values
 from personalens.training.loop import Trainer
 from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
@@ -291,21 +291,7 @@ class SessionModel:
             weights["items.codes"] = torch.from_numpy(codes)
             weights["items.weights"] = torch.from_numpy(shares)
         arrays = {f"network.{name}": tensor.numpy() for name, tensor in weights.items()}
-        model = type(self).from_arrays(len(known), self.shape, self._described() | arrays)
-        model.network.items.settle_newcomers(is_new)
-        return model
-
-    def settle_newcomers(self, counts: np.ndarray) -> None:
-        """Make items without events, by ``counts`` (items,) of all, what their fields foretell; on
-        the whole neither above nor below the others."""
-        items = self.network.items
-        codes, weights = items.codes[:-1].cpu().numpy(), items.weights[:-1].cpu().numpy()
-        foretold = expected_log_counts(counts, codes, weights, len(items.field))
-        with torch.no_grad():
-            sums = items.of_fields(slice(items.size))[:, -1].cpu().numpy()
-            foretold[0] += (sums - (weights * foretold[codes]).sum(axis=1))[counts > 0].mean()
-            items.newcomer_bias.copy_(torch.from_numpy(foretold))
-            items.settle_newcomers(torch.from_numpy(counts == 0).to(self.network.device))
+        return type(self).from_arrays(len(known), self.shape, self._described() | arrays)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return reader, fields and weights as arrays, for a model's file."""

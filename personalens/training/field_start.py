@@ -1,4 +1,4 @@
-"""What metadata foretell of items: of their start vectors, and how popular they will be."""
+"""How much of the items' start vectors their metadata explain."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import numpy as np
 from scipy import sparse
 
 _SMALL = 1e-6
-_STEEPEST = 4.0
-"""The log of the largest ratio between an item's expected events and the mean item's."""
 
 
 def explained_by_values(
@@ -64,52 +62,4 @@ def explained_by_values(
         if (size <= small).all():
             break
         direction = rest + size / np.maximum(before, np.finfo(float).tiny) * direction
-    return answer
-
-
-def expected_log_counts(
-    counts: np.ndarray,
-    codes: np.ndarray,
-    weights: np.ndarray,
-    values: int,
-    *,
-    ridge: float = 5.0,
-    steps: int = 15,
-) -> np.ndarray:
-    """Return (values,): what field values add up to is the log of an item's expected events,
-    against the mean item's.
-
-    A Poisson regression of the counts on the values, by iteratively reweighted least squares. Among
-    new items those are right ones that many will want, so what is expected is a number of events.
-    The mean of its logarithm is another thing: a genre of many failures and a few great successes
-    has a low one.
-
-    Parameters
-    ----------
-    counts
-        (items,) events; items without any are left out, as new ones.
-    codes, weights, values
-        As in :func:`explained_by_values`.
-
-    Examples
-    --------
-    One kind of item has 4 events each; of the other half the items have 1 and half have 11, whose
-    mean is 6 and whose geometric mean is 3.3:
-
-    >>> counts, codes = np.array([4, 4, 1, 11]), np.array([[0], [0], [1], [1]])
-    >>> found = expected_log_counts(counts, codes, np.ones((4, 1)), 2, ridge=0)
-    >>> (5 * np.exp(found)).round(2).tolist()
-    [4.0, 6.0]
-    """
-    warm = counts > 0
-    relative = counts / counts[warm].mean() if warm.any() else counts.astype(float)
-    sums = np.zeros(len(counts))
-    answer = np.zeros(values)
-    for _ in range(steps):
-        expected = np.exp(sums.clip(-_STEEPEST, _STEEPEST))
-        wanted = sums + (relative - expected) / expected
-        answer = explained_by_values(
-            wanted[:, None], codes, weights, values, trust=expected * warm, ridge=ridge
-        )[:, 0]
-        sums = (weights * answer[codes]).sum(axis=1)
     return answer

@@ -111,18 +111,6 @@ def test_some_items_vectors_are_rows_of_all():
     torch.testing.assert_close(network.items(some[:, None])[:, 0], network.output().table[some])
 
 
-def test_new_items_have_the_bias_that_their_values_foretell():
-    vectors = tiny_network(ITEMS, FEATURES, fields=fields()).items.eval()
-    with torch.no_grad():
-        vectors.field.normal_()
-        vectors.newcomer_bias.copy_(torch.arange(7.0))
-    before, is_new = vectors.output().bias.clone(), torch.arange(ITEMS) == 5
-    vectors.settle_newcomers(is_new)
-    after = vectors.output().bias
-    assert after[5].item() == pytest.approx(0 + 0.5 * 2 + 1.0 * 5)  # values 0, 2 and 5
-    assert torch.equal(after[~is_new], before[~is_new])
-
-
 def test_what_is_withheld_in_training_is_the_request():
     rng = np.random.default_rng(0)
     network = tiny_network(ITEMS, FEATURES, query_sizes=QUERIES, withheld=0.5, rng=rng)
