@@ -297,8 +297,7 @@ def serving_section(result: dict[str, Any]) -> str:
                 str(row.get("connections", "")),
                 f"{row['per_second']:,.0f}",
                 *(f"{row[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
-                f"{row['cpu_us']:,.0f}",
-                f"{row['memory_mb']:,.0f}",
+                *(f"{row[name]:,.0f}" if name in row else "" for name in ("cpu_us", "memory_mb")),
                 str(row["failed"] or ""),
             ]
             for row in catalogue["rows"]

@@ -268,6 +268,9 @@ def serving(result: Result) -> Iterator[Outcome]:
             yield from served(found)
 
 
+SEEN_ELSEWHERE = "an event of another process changes the answer"
+
+
 def served(found: dict[tuple[str, int | None], Result]) -> Iterator[Outcome]:
     """The rows of :func:`serving`, from the rows of the benchmark by request and connections."""
     asked, put = "GetRecommendations", "PutEvents"
@@ -278,12 +281,14 @@ def served(found: dict[tuple[str, int | None], Result]) -> Iterator[Outcome]:
     rest, busy = found[asked, 8], found[f"{asked} during a training", 8]
     alone = found[f"boto3 in process: {asked}", None]
     ratio = busy["p99_ms"] / rest["p99_ms"]
+    seen = found[SEEN_ELSEWHERE, None]["slowest_ms"]
     for what, target, measured, met in (
         (f"{asked} over HTTP", "2,500 a second", f"{rates[asked]:,.0f}", rates[asked] >= 2500),
         (f"{asked}, 8 connections", "p99 10 ms", f"{rest['p99_ms']:.1f} ms", rest["p99_ms"] < 10),
         (f"{asked} beside a training", "p99 3 times that at rest", f"{ratio:.1f}", ratio <= 3),
         (f"{asked} in process", "p50 0.8 ms", f"{alone['p50_ms']:.2f} ms", alone["p50_ms"] < 0.8),
         (f"{put} on disk", "1,000 a second", f"{rates[put]:,.0f}", rates[put] >= 1000),
+        (SEEN_ELSEWHERE, "100 ms", f"{seen:.0f} ms, the slowest of 40", seen <= 100),
     ):
         yield Outcome(f"ml-100k: {what}", target, measured, verdict(met))
 
