@@ -117,10 +117,9 @@ class ClientHandlers:
             body = body.encode("utf-8")
         elif hasattr(body, "read"):
             body = body.read()
-        headers = {
-            name.lower(): value.decode("utf-8") if isinstance(value, bytes) else str(value)
-            for name, value in request.headers.items()
-        }
+        target = request.headers.get("X-Amz-Target")  # nothing else of the headers is asked for
+        target = target.decode() if isinstance(target, bytes) else target
+        headers = {} if target is None else {"x-amz-target": target}
         path = urlsplit(request.url).path.removeprefix(self._base_path) or "/"
         return WireRequest(request.method, path, headers, bytes(body), self._region)
 

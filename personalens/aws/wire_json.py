@@ -234,7 +234,19 @@ def _structure_renderer(shape: Shape) -> Callable[[Any], dict[str, Any]]:
         for name, member in shape.members.items()
     }
 
+    kinds = {
+        name: _PLAIN[member.type_name]
+        for name, member in shape.members.items()
+        if member.type_name in _PLAIN and member.serialization.get("name", name) == name
+    }
+
     def render(value: Mapping[str, Any]) -> dict[str, Any]:
+        for name, member in value.items():
+            kind = type(member)
+            if kind is not kinds.get(name) or (kind is float and member - member != 0.0):
+                break  # the last: neither infinite nor NaN
+        else:
+            return value  # as the members of most lists: nothing has to be turned into anything
         rendered = {}
         for name, member in value.items():
             if member is not None and name in members:
@@ -267,6 +279,8 @@ def _finite(number: float) -> float:
     return float(number)
 
 
+_PLAIN = {"string": str, "float": float, "double": float, "integer": int, "boolean": bool}
+"""Types whose values are written as they are."""
 _SCALAR_RENDERERS: dict[str, Callable[[Any], Any]] = {
     "timestamp": _epoch_seconds,
     "integer": int,

@@ -235,25 +235,30 @@ class EventLog:
         return _batch(rows)
 
     def batches(
-        self, dataset_arn: str, *, until: int | None = None, known_only: bool = True
+        self,
+        dataset_arn: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        known_only: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the events of a stream, in the order of their numbers, as of one moment.
 
         Parameters
         ----------
-        until
-            The last sequence number that counts.
+        after, until
+            Only later sequence numbers than the first count, up to and with the last.
         known_only
             Whether events of sessions whose user is not known are left out; in the others'
             USER_ID is then the session's id.
         """
-        condition = f"stream = {_STREAM} AND sequence <= :newest"
+        condition = f"stream = {_STREAM} AND sequence > :after AND sequence <= :newest"
         condition += " AND is_known = 1" if known_only else ""
         newest = self.newest() if until is None else until
         with self._catalogue.reading() as connection:
             cursor = connection.execute(
                 f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY sequence",
-                {"dataset": dataset_arn, "newest": newest},
+                {"dataset": dataset_arn, "after": after, "newest": newest},
             )
             try:
                 while rows := cursor.fetchmany(BATCH_ROWS):

@@ -49,8 +49,9 @@ class TrendingNow(Recipe):
     Notes
     -----
     The service counts by the clock: two hours after the last event it has nothing left but popular
-    items, and it takes in streamed events. Here the intervals end with the newest event that the
-    model was trained on, so that data of the past, such as MovieLens, have a trend at all.
+    items. Here the intervals end with the newest event, so that data of the past, such as
+    MovieLens, have a trend at all. Streamed events count like those of the training
+    (:meth:`with_events`).
 
     Choose a frequency that gives an interval hundreds of events: with a few, the rise is chance.
 
@@ -81,9 +82,20 @@ class TrendingNow(Recipe):
     ) -> None:
         events = len(interactions)
         progress(ProgressEvent("counting events", 0.0, total_rows=events))
-        self.rise_ = rises(interactions, self._age(interactions))
+        self.rise_ = rises(
+            interactions.item_codes, self._age(interactions), len(interactions.items)
+        )
         self.popularity_ = popularity_scores(interactions)
         progress(ProgressEvent("counting events", 1.0, rows=events, total_rows=events))
+
+    def with_events(self, item_codes: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
+        """Return (items,) scores as they are with more events, (n,) of the model's items: the
+        intervals then end with the newest of all, and popularity stays that of the training."""
+        past = self.interactions_
+        times = np.concatenate([past.timestamps, timestamps])
+        codes = np.concatenate([past.item_codes, item_codes])
+        age = (times.max(initial=0) - times) // SECONDS[self.config.trend_discovery_frequency]
+        return trend_scores(rises(codes, age, len(self.items_)), self.popularity_)
 
     def measure(
         self, holdout: ServiceHoldout, *, catalogue_size: int | None = None
@@ -102,9 +114,10 @@ class TrendingNow(Recipe):
         age = self._age(interactions)
         accuracies = []
         for interval in range(min(MEASURED_INTERVALS, int(age.max(initial=0)))):
-            rise = rises(interactions, age, newest=interval)
+            codes, items = interactions.item_codes, len(interactions.items)
+            rise = rises(codes, age, items, newest=interval)
             known = popularity_scores(interactions.select(age > interval))
-            expected = trend_scores(rises(interactions, age, newest=interval + 1), known)
+            expected = trend_scores(rises(codes, age, items, newest=interval + 1), known)
             if (rise > 0).any():
                 listed = top_k(expected[np.newaxis], LIST_LENGTH)[0]
                 accuracies.append(trend_prediction_accuracy(listed, rise))
@@ -126,10 +139,11 @@ class TrendingNow(Recipe):
         self.rise_, self.popularity_ = tensors["rise"], tensors["popularity"]
 
 
-def rises(interactions: Interactions, age: np.ndarray, *, newest: int = 0) -> np.ndarray:
-    """Return (items,) int64: events of each item in the interval ``newest`` less those before."""
+def rises(item_codes: np.ndarray, age: np.ndarray, items: int, *, newest: int = 0) -> np.ndarray:
+    """Return (items,) int64: events of each item in the interval ``newest`` less those before, of
+    (n,) events by item code and interval."""
     now, before = (
-        np.bincount(interactions.item_codes[age == interval], minlength=len(interactions.items))
+        np.bincount(item_codes[age == interval], minlength=items)
         for interval in (newest, newest + 1)
     )
     return now - before

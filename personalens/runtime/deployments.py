@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -70,6 +71,10 @@ class _Serving(NamedTuple):
     folder: Path
 
 
+def _no_model() -> None:
+    return None
+
+
 class Deployments:
     """The campaigns and recommenders of one region and account, with their models in memory.
 
@@ -100,9 +105,11 @@ class Deployments:
             If there is none, it is not ACTIVE, or its model is gone from the disk.
         """
         kept, key = self._context.store.catalogue.unchanged(), (self, arn, kind)
-        if key not in kept:
-            kept[key] = self._serving(arn, kind)
-        *members, folder = kept[key]
+        serving, known = kept.get(key) or (self._serving(arn, kind), _no_model)
+        version_arn, group_arn, config, trained, folder = serving
+        model = known()
+        if model is not None and self._models.touch(folder):
+            return Deployment(arn, version_arn, group_arn, model, config, trained)
         try:
             model = self._models.get(folder, self._load)
         except (FileNotFoundError, ImportError, OtherFormat) as error:
@@ -111,7 +118,7 @@ class Deployments:
             raise ResourceNotFoundException(
                 f"{kind.capitalize()} {arn} cannot serve: {error}"
             ) from error
-        version_arn, group_arn, config, trained = members
+        kept[key] = serving, weakref.ref(model)
         return Deployment(arn, version_arn, group_arn, model, config, trained)
 
     def _serving(self, arn: str, kind: str) -> _Serving:

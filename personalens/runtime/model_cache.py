@@ -67,6 +67,14 @@ class ModelCache:
                         raise
         return slot.model
 
+    def touch(self, folder: Path) -> bool:
+        """Have a model stay longer, as when it is asked for; False if it is not in memory."""
+        with self._lock:
+            if folder not in self._slots:
+                return False
+            self._slots.move_to_end(folder)
+            return True
+
     def _slot(self, folder: Path) -> _Slot:
         revision = _revision(folder)
         with self._lock:

@@ -16,6 +16,7 @@ from personalens.control.exploration_settings import ExplorationSettings
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
+from personalens.recipes.trending_now import TrendingNow
 from personalens.runtime.candidate_ranking import (
     best_codes,
     listed_items,
@@ -29,6 +30,7 @@ from personalens.runtime.item_metadata import add_metadata
 from personalens.runtime.promotions import Promotion, place_promoted
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.score_vector import ScoreVector
+from personalens.runtime.trends import Trends
 from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
 from personalens.runtime.waiting import about_to_wait
@@ -75,6 +77,7 @@ class PersonalizeRuntimeProvider:
         self._histories = UserHistories(context.events)
         self._memory = context.recommendations
         self._scores = UserScores()
+        self._trends = Trends(context.events)
         self._chance = RequestRandomness()
         self._tables = GroupTables(context)
         self._filters = ItemFilters(context, self._tables)
@@ -134,6 +137,8 @@ class PersonalizeRuntimeProvider:
                     model, scores, self._histories.state(deployment, userId).history
                 )
             scores = ScoreVector(scores)
+        elif isinstance(model, TrendingNow):
+            scores = self._trends.of(deployment)
         else:
             scores = self._user_scores(deployment, userId, context, recommends=True)
         shaping = _Shaping(filterArn, filterValues, promotions, userId, itemId)

@@ -160,3 +160,21 @@ def test_a_list_served_becomes_the_impression_of_a_click(service, deploy, put, l
     (event,) = logged()
     assert event["IMPRESSION"].split("|") == [item["itemId"] for item in answer["itemList"]]
     assert event["RECOMMENDED_BY"] == campaign
+
+
+def test_trending_now_takes_in_the_streamed_events_of_everybody(service, films, deploy, put, world):
+    """Amazon Personalize: "Trending-Now reads events at its interval"; somebody else's events, and
+    those of nobody in particular, change the list, without a training."""
+    campaign = deploy("aws-trending-now")
+    other = PersonalizeRuntimeProvider(ServiceContext.open(service.home))
+    last = listed(service, campaign, "viewer-1", numResults=500)[-1][0]
+    now = int(world["TIMESTAMP"].max())
+    for number in range(60):
+        who = {"userId": f"stranger-{number}"} if number % 2 else {"sessionId": f"nobody-{number}"}
+        put(itemId=last, sentAt=now + number, **who)
+    put(itemId="no-film", userId="stranger-1", sentAt=now)
+    here, there = (listed(each, campaign, "viewer-1") for each in (service, other))
+    assert here == there
+    assert here[0][0] == last
+    put(itemId="film-2", userId="stranger-1", sentAt=now + 7300)
+    assert listed(service, campaign, "viewer-2", numResults=500)[-1][0] == last, "it is over"
