@@ -68,10 +68,12 @@ def factor_model(folder: Path, *, has_scores: bool) -> Any:
         def _fit(self, *arguments: Any) -> None:
             raise NotImplementedError("the factors are given")
 
-        def history(self, user_id: str) -> History:
-            past = super().history(user_id)
-            past.user["row"] = self.interactions_.users.code(user_id)
-            return past
+        def histories(self, user_ids: Sequence[str]) -> list[History]:
+            pasts = super().histories(user_ids)
+            rows = self.interactions_.users.encode(user_ids).tolist()
+            for past, row in zip(pasts, rows, strict=True):
+                past.user["row"] = row
+            return pasts
 
         def _score(self, histories: Sequence[History]) -> np.ndarray:
             return user_factors[[past.user["row"] for past in histories]] @ item_factors

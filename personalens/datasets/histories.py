@@ -77,7 +77,9 @@ def histories_of(
     users
         What is known of the users.
     """
-    rows = [interactions.rows_of(code) for code in user_codes]
+    codes, offsets = np.asarray(user_codes, np.int64), interactions.offsets
+    borders = offsets[codes].tolist(), offsets[codes + 1].tolist()
+    rows = [slice(start, stop) for start, stop in zip(*borders, strict=True)]
     histories = histories_before(interactions, rows, items=items)
     if users is None:
         return histories

@@ -286,6 +286,19 @@ class Recipe(ABC):
         past = History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
         return past if self.users_ is None else replace(past, user=self.users_.row(user_id))
 
+    def histories(self, user_ids: Sequence[str]) -> list[History]:
+        """Return the :meth:`history` of each of several users, in less time."""
+        self._check_fitted()
+        codes = self.interactions_.users.encode(user_ids)
+        found = iter(histories_of(self.interactions_, codes[codes >= 0]))
+        pasts = [History.empty() if code < 0 else next(found) for code in codes.tolist()]
+        if self.users_ is None:
+            return pasts
+        return [
+            replace(past, user=self.users_.row(user))
+            for past, user in zip(pasts, user_ids, strict=True)
+        ]
+
     def read(self, history: History, before: Any = None) -> Any:
         """Return what the model keeps of reading a history, for ``History.reading``: such a history
         is scored without being read again. ``before`` is what was kept when the history was

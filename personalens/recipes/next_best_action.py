@@ -107,6 +107,10 @@ class NextBestAction(ActionRecipe):
         code = self._behaviour_of.code(user_id)
         return past if code < 0 else _with_behaviour(past, self._behaviours[code])
 
+    def histories(self, user_ids: Sequence[str]) -> list[History]:
+        """Return the :meth:`history` of each of several users."""
+        return [self.history(user_id) for user_id in user_ids]
+
     def forget_users(self, user_ids: Collection[str]) -> bool:
         """Forget what the users do with items too."""
         kept = ~np.isin(self._behaviour_of.ids, list(user_ids))

@@ -154,17 +154,19 @@ class BatchRecommender:
             if influence := self._deployment.config.get("rankingInfluence"):
                 return np.stack([model.influenced(code, influence) for code in codes.tolist()])
             return model.score_related(codes)
-        histories = [self._history(question.user_id) for question in questions]
+        histories = self._pasts([question.user_id for question in questions])
         scores = model.score(histories)
         if self._recipe_type == RANKING:
             return scores
         return offered_scores(model, scores, histories, self._exploration, self._chance)
 
-    def _history(self, user_id: str) -> History:
-        """Return a user's past; the event log is asked only about users whom it knows."""
-        if user_id in self._live:
-            return self._histories.state(self._deployment, user_id).history
-        return self._deployment.model.history(user_id)
+    def _pasts(self, user_ids: Sequence[str]) -> list[History]:
+        """Return users' pasts; the event log is asked only about users whom it knows."""
+        pasts = self._deployment.model.histories(user_ids)
+        for place, user_id in enumerate(user_ids):
+            if user_id in self._live:
+                pasts[place] = self._histories.state(self._deployment, user_id).history
+        return pasts
 
     def _recommend(
         self,

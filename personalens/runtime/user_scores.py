@@ -13,7 +13,7 @@ from personalens.runtime.score_vector import ScoreVector
 from personalens.runtime.user_histories import UserState
 from personalens.runtime.waiting import about_to_wait
 
-DEFAULT_BYTES = 256_000_000
+DEFAULT_BYTES = 400_000_000
 
 
 class UserScores:

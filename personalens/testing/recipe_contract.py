@@ -147,6 +147,14 @@ class RecipeContract:
         unknown, empty = model.score([model.history(self.unknown), History.empty()])
         assert np.array_equal(unknown, empty)
 
+    def test_histories_of_several_users_are_theirs(self, model):
+        users = [*model.interactions_.users.ids[:3], self.unknown, self.known]
+        for user, past in zip(users, model.histories(users), strict=True):
+            alone = model.history(user)
+            assert np.array_equal(past.item_codes, alone.item_codes)
+            assert np.array_equal(past.timestamps, alone.timestamps)
+            assert past.user == alone.user
+
     def test_unknown_items_are_ranked_last_in_their_order(self, model):
         table = model.rank(self.known, ["x", HIT, "y", "noir-03"])
         assert table.ITEM_ID.tolist()[2:] == ["x", "y"]
