@@ -90,6 +90,19 @@ def histories_of(
     ]
 
 
+def histories_by_id(
+    interactions: Interactions, user_ids: Sequence[str], *, users: Metadata | None = None
+) -> list[History]:
+    """Return the whole past of the users with these ids, empty for unknown ones; ``users`` as in
+    :func:`histories_of`."""
+    codes = interactions.users.encode(user_ids)
+    found = iter(histories_of(interactions, codes[codes >= 0]))
+    pasts = [History.empty() if code < 0 else next(found) for code in codes.tolist()]
+    if users is None:
+        return pasts
+    return [replace(past, user=users.row(id)) for past, id in zip(pasts, user_ids, strict=True)]
+
+
 def histories_before(
     interactions: Interactions, rows: Sequence[slice], *, items: IdMap | None = None
 ) -> list[History]:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_of
+from personalens.datasets.histories import History, histories_by_id, histories_of
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
@@ -289,15 +289,7 @@ class Recipe(ABC):
     def histories(self, user_ids: Sequence[str]) -> list[History]:
         """Return the :meth:`history` of each of several users, in less time."""
         self._check_fitted()
-        codes = self.interactions_.users.encode(user_ids)
-        found = iter(histories_of(self.interactions_, codes[codes >= 0]))
-        pasts = [History.empty() if code < 0 else next(found) for code in codes.tolist()]
-        if self.users_ is None:
-            return pasts
-        return [
-            replace(past, user=self.users_.row(user))
-            for past, user in zip(pasts, user_ids, strict=True)
-        ]
+        return histories_by_id(self.interactions_, user_ids, users=self.users_)
 
     def read(self, history: History, before: Any = None) -> Any:
         """Return what the model keeps of reading a history, for ``History.reading``: such a history
