@@ -51,7 +51,7 @@ FILTER = (
     "INCLUDE ItemID WHERE Items.KIND IN ($KIND)"
     ' | EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")'
 )
-NOW, WARM_SECONDS = 1_700_000_000, 8.0
+NOW = 1_700_000_000
 TRAINING = {"PERSONALENS_TRAINING_MAX_EPOCHS": "1000", "PERSONALENS_TRAINING_PATIENCE": "1000"}
 
 
@@ -212,9 +212,9 @@ class Server:
         }
 
     def see_everybody(self, requests: list[tuple[str, dict[str, Any]]]) -> None:
-        """Have each worker answer every request once or more: in so long each connection sends them
-        all, and among so many each worker has one."""
-        self.load(requests, 16, WARM_SECONDS)
+        """Have each worker answer every request once or more: each connection sends them all, and
+        among so many each worker has one."""
+        self.load(requests, 16, 0.0, 16 * len(requests))
 
     def _cpu_seconds(self) -> float:
         return sum(sum(process.cpu_times()[:2]) for process in self._processes())
