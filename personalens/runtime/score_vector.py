@@ -39,8 +39,8 @@ class ScoreVector:
 def log_sum_exp(scores: np.ndarray) -> float:
     """Return log(sum(exp(scores))) of (n,) scores, without overflow.
 
-    >>> log_sum_exp(np.array([1000.0, 1000.0, -np.inf])) - 1000.0 == math.log(2)
-    True
+    >>> round(log_sum_exp(np.array([1000.0, 1000.0, -np.inf])) - 1000.0, 6)
+    0.693147
     """
     top = float(scores.max(initial=-np.inf))
     if not math.isfinite(top):
