@@ -186,16 +186,6 @@ def side_section(result: dict[str, Any]) -> str:
     return section(title, [text, table(["model", *header], rows)], result)
 
 
-_WHERE_TRAINING_TIME_GOES = (
-    "A profile apart (three runs on a busy machine, by processor time, at 41 to 48% of the limit; "
-    "33 to 40% before the softmax and the recurrence were last rewritten) says where a step's time "
-    "goes: 57% to the output layer, of which its products would take 35 to 40 points and "
-    "exponentials, their sums and what was seen before the rest; 39% to the network forwards and "
-    "back, of which its products would take 6 to 8 points and the recurrence's many small steps, "
-    "running means, dropout and look-ups the rest; 4% to batches, clipping and the optimiser."
-)
-
-
 def training_section(result: dict[str, Any]) -> str:
     """Return the speeds of training."""
     limit = result["limit"]
@@ -217,8 +207,7 @@ def training_section(result: dict[str, Any]) -> str:
         f"training at their shapes ({limit['width']} dimensions, {limit['hidden']} states, "
         f"{limit['items']:,} items, {limit['batch']} histories a batch), gradients included: "
         f"{limit['gigaflops']:.0f} GFLOP/s. HRNN trains at {limit['share']:.0%} of it, everything "
-        f"else included; of the output layer's products alone at {limit['output_share']:.0%}. "
-        f"{_WHERE_TRAINING_TIME_GOES}"
+        f"else included; of the output layer's products alone at {limit['output_share']:.0%}."
     )
     if "whole_fit" in result:
         text += (

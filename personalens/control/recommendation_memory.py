@@ -102,12 +102,13 @@ class RecommendationMemory:
             return None
         with self._catalogue.reading() as connection:
             rows = connection.execute(
-                "SELECT last, lists FROM recommendations WHERE first <= ?"
-                " ORDER BY first DESC LIMIT ?",
-                (moment, MOST_AT_ONCE),
+                "SELECT lists FROM recommendations WHERE total IN (SELECT total FROM"
+                " (SELECT total, last FROM recommendations WHERE first <= ?"
+                " ORDER BY first DESC LIMIT ?) WHERE last >= ?)",
+                (moment, MOST_AT_ONCE, moment),
             ).fetchall()
-        for last, lists in rows:
-            if last >= moment and (found := orjson.loads(lists).get(recommendation_id)):
+        for (lists,) in rows:
+            if found := orjson.loads(lists).get(recommendation_id):
                 return Recommendation(*found)
         return None
 

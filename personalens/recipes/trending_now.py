@@ -88,13 +88,18 @@ class TrendingNow(Recipe):
         self.popularity_ = popularity_scores(interactions)
         progress(ProgressEvent("counting events", 1.0, rows=events, total_rows=events))
 
+    @property
+    def interval(self) -> int:
+        """The length of an interval in seconds."""
+        return SECONDS[self.config.trend_discovery_frequency]
+
     def with_events(self, item_codes: np.ndarray, timestamps: np.ndarray) -> np.ndarray:
         """Return (items,) scores as they are with more events, (n,) of the model's items: the
         intervals then end with the newest of all, and popularity stays that of the training."""
         past = self.interactions_
         times = np.concatenate([past.timestamps, timestamps])
         codes = np.concatenate([past.item_codes, item_codes])
-        age = (times.max(initial=0) - times) // SECONDS[self.config.trend_discovery_frequency]
+        age = (times.max(initial=0) - times) // self.interval
         return trend_scores(rises(codes, age, len(self.items_)), self.popularity_)
 
     def measure(
@@ -126,7 +131,7 @@ class TrendingNow(Recipe):
     def _age(self, interactions: Interactions) -> np.ndarray:
         """Return for each event in which interval it lies, (n,): 0 is the newest."""
         times = interactions.timestamps
-        return (times.max(initial=0) - times) // SECONDS[self.config.trend_discovery_frequency]
+        return (times.max(initial=0) - times) // self.interval
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
         scores = trend_scores(self.rise_, self.popularity_)

@@ -111,7 +111,8 @@ class ItemFilters:
         key = (found.arn, found.created_at, deployment.solution_version_arn, revision)
         ids, compiled = self._compile(key, found, deployment, items, target)
         lets_unknown = not any(each.includes for each in compiled.filter.expressions)
-        asked = (key, frozenset((values or {}).items()), user_id, item_id)
+        who = None if compiled.datasets.isdisjoint((*EVENT_DATASETS, "CurrentUser")) else user_id
+        asked = (key, frozenset((values or {}).items()), who, item_id)
         asked += self._revisions(compiled, deployment.dataset_group_arn, user_id)
         mask = self._masks.get(asked)
         if mask is None:

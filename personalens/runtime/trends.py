@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Trend:
-    """The streamed events that a model has taken in, and its scores with them."""
+    """The streamed events that still count for a model, and its scores with them."""
 
     model: weakref.ref[TrendingNow]
     revision: int
@@ -54,8 +54,8 @@ class Trends:
 
     def of(self, deployment: Deployment) -> ScoreVector:
         """Return the scores of a deployed :class:`~personalens.recipes.trending_now.TrendingNow`,
-        with all events that were put into its dataset group since it was trained. Only what is new
-        is read."""
+        with all events of known users that were put into its dataset group since it was trained, as
+        the next training would see them. Only what is new is read."""
         revision = self._events.revision(deployment.stream)
         known = self._known.get(deployment.solution_version_arn)
         if known is None or known.model() is not deployment.model or known.revision != revision:
@@ -71,12 +71,12 @@ class Trends:
     def _take_in(self, deployment: Deployment, known: _Trend, revision: int) -> _Trend:
         model, until = deployment.model, self._events.newest()
         found = [(known.item_codes, known.timestamps)]
-        for batch in self._events.batches(
-            deployment.stream, after=known.read_until, until=until, known_only=False
-        ):
+        for batch in self._events.batches(deployment.stream, after=known.read_until, until=until):
             found.append(_events_of(deployment, batch))
         codes, times = (np.concatenate(parts) for parts in zip(*found, strict=True))
         scores = ScoreVector(model.with_events(codes, times))
+        counts = times > times.max(initial=0) - 2 * model.interval  # the others never will again
+        codes, times = codes[counts], times[counts]
         return replace(
             known,
             revision=revision,

@@ -14,6 +14,7 @@ from personalens.runtime.user_histories import UserState
 from personalens.runtime.waiting import about_to_wait
 
 DEFAULT_BYTES = 400_000_000
+"""A thousand users of a catalogue of 100,000 items; small catalogues never come near it."""
 
 
 class UserScores:

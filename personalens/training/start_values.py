@@ -213,7 +213,8 @@ def direction_of(
 
     For the numbers of times n(i, j) that j came next after i: the sum of (n(i, j) - n(j, i))^2,
     less what chance alone makes of it, which is the number of neighbours, as a share of the sum of
-    (n(i, j) + n(j, i))^2. Shares below ``least`` are 0. MovieLens has less than 0.01.
+    (n(i, j) + n(j, i))^2. Shares below ``least`` are 0: of so little a matrix would mostly learn
+    noise. ml-100k has 0.006, ml-latest-small 0.041, the sample 0.88.
 
     Examples
     --------

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from personalens.aws.http_server import LocalServer
 from personalens.aws.operation_router import OperationRouter
@@ -43,9 +43,12 @@ def test_no_request_breaks_the_service(account: Account):
     waiting = replace(context, jobs=JobQueue(account.home, ResourceStore(account.home)))
     router = OperationRouter(account.home, open_context=lambda home, region: waiting)
     with LocalServer(router=router) as server:
+        sent = 0
 
         @given(RequestMaker(account).requests())
         def send(request: tuple[Operation, bytes]) -> None:
+            nonlocal sent
+            sent += 1
             operation, body = request
             status, error, document = ask(server.url, operation, body)
             if status == 200:
@@ -57,4 +60,5 @@ def test_no_request_breaks_the_service(account: Account):
                 assert error in declared | BEFORE_THE_OPERATION, document
 
         send()
+    assert sent >= settings().max_examples
     assert [finding for finding in examine_home(account.home) if not finding.is_ok] == []

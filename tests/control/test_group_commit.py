@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 import time
@@ -49,6 +50,13 @@ def numbers(catalogue: Catalogue) -> list[int]:
     return [number for (number,) in found]
 
 
+def until_waiting(commits: GroupCommit, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(commits._waiting) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 @contextmanager
 def while_one_writes(commits: GroupCommit, *, end: Callable = lambda: None) -> Iterator[list]:
     """A transaction that ends with ``end`` when the block is left. The writers that the block puts
@@ -71,10 +79,7 @@ def while_one_writes(commits: GroupCommit, *, end: Callable = lambda: None) -> I
     yield threads
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 60
-    while len(commits._waiting) < len(threads):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until_waiting(commits, len(threads))
     gate.set()
     for thread in (leader, *threads):
         thread.join()
@@ -128,35 +133,29 @@ def test_an_interrupt_stops_its_own_writer_only(commits, catalogue):
     assert numbers(catalogue)[-1] == 3
 
 
-def test_the_groups_of_processes_wait_for_each_other(tmp_path):
-    """Two that share a file, as two processes do, and write at the same time again and again: one
-    after the other, and nothing is lost."""
-    home = Home(tmp_path / "home")
-    first = Catalogue(home)
-    with first.transaction() as connection:
-        connection.execute("CREATE TABLE numbers (number INTEGER)")
-    active, most = 0, 0
-
-    def alone(number: int) -> Callable[[sqlite3.Connection], None]:
-        def work(connection: sqlite3.Connection) -> None:
-            nonlocal active, most
-            connection.execute("INSERT INTO numbers VALUES (?)", (number,))
-            active += 1
-            most = max(most, active)
-            time.sleep(0.001)
-            active -= 1
-
-        return work
-
-    def write(number: int) -> None:
-        commits = GroupCommit(Catalogue(home))
-        for _ in range(50):
-            commits.write(alone(number))
-
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(2)]
-    for writer in writers:
-        writer.start()
+def test_whoever_comes_while_another_process_writes_joins_one_group(catalogue, commits):
+    """SQLite alone would have the first begin a transaction, wait, and write for itself only."""
+    turn = catalogue.path.with_suffix(".turn")
+    with turn.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as another process does while it writes
+        writers = [
+            threading.Thread(target=commits.write, args=(insert(number),)) for number in range(5)
+        ]
+        for writer in writers:
+            writer.start()
+        until_waiting(commits, 5)
+        assert catalogue.begun == 0
     for writer in writers:
         writer.join()
-    assert sorted(numbers(first)) == [0] * 50 + [1] * 50
-    assert most == 1
+    assert catalogue.begun == 1
+    assert sorted(numbers(catalogue)) == list(range(5))
+
+
+def test_a_process_that_holds_its_turn_for_too_long_is_left_to_sqlite(tmp_path):
+    catalogue = Catalogue(Home(tmp_path / "home"), busy_seconds=0.2)
+    with catalogue.transaction() as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+    with catalogue.path.with_suffix(".turn").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        GroupCommit(catalogue).write(insert(1))
+    assert numbers(catalogue) == [1]

@@ -163,18 +163,37 @@ def test_a_list_served_becomes_the_impression_of_a_click(service, deploy, put, l
 
 
 def test_trending_now_takes_in_the_streamed_events_of_everybody(service, films, deploy, put, world):
-    """Amazon Personalize: "Trending-Now reads events at its interval"; somebody else's events, and
-    those of nobody in particular, change the list, without a training."""
+    """Amazon Personalize: Trending-Now evaluates streamed interactions, too; somebody else's events
+    change the list, without a training."""
     campaign = deploy("aws-trending-now")
     other = PersonalizeRuntimeProvider(ServiceContext.open(service.home))
     last = listed(service, campaign, "viewer-1", numResults=500)[-1][0]
     now = int(world["TIMESTAMP"].max())
     for number in range(60):
-        who = {"userId": f"stranger-{number}"} if number % 2 else {"sessionId": f"nobody-{number}"}
-        put(itemId=last, sentAt=now + number, **who)
+        put(itemId=last, sentAt=now + number, userId=f"stranger-{number}")
     put(itemId="no-film", userId="stranger-1", sentAt=now)
     here, there = (listed(each, campaign, "viewer-1") for each in (service, other))
     assert here == there
     assert here[0][0] == last
     put(itemId="film-2", userId="stranger-1", sentAt=now + 7300)
     assert listed(service, campaign, "viewer-2", numResults=500)[-1][0] == last, "it is over"
+
+
+def test_a_visitors_events_count_once_for_the_trend_when_they_become_a_users(
+    service, films, deploy, put, world
+):
+    campaign = deploy("aws-trending-now")
+    now = int(world["TIMESTAMP"].max())
+
+    def lead() -> list[str]:
+        return [item for item, _ in listed(service, campaign, "viewer-1", numResults=2)]
+
+    for number in range(40):
+        put(itemId="film-7", sentAt=now + number, sessionId="visit")
+        put(itemId="film-9", sentAt=now + number, userId="stranger")
+    assert lead()[0] == "film-9"
+    put(itemId="film-9", sentAt=now + 50, sessionId="visit", userId="visitor")
+    assert lead() == ["film-9", "film-7"]
+    for number in range(5):
+        put(itemId="film-7", sentAt=now + 60 + number, sessionId="visit", userId="visitor")
+    assert lead() == ["film-7", "film-9"], "45 of the one, 41 of the other"

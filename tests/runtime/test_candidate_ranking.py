@@ -5,32 +5,15 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.id_maps import IdMap
-from personalens.recipes.base import Recipe
 from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items, softmax
 from personalens.runtime.filtering import Allowed
 from personalens.runtime.score_vector import ScoreVector
+from tests.taste_recipes import RankByTaste
 
 SCORES = np.log(np.array([1.0, 2.0, 4.0, 1.0], dtype=np.float32))  # shares 1/8, 2/8, 4/8, 1/8
 
 
-class Scored(Recipe):
-    """A recipe of which only the vocabulary and ``has_scores`` matter here."""
-
-    name = "scored"
-    recipe_type = "PERSONALIZED_RANKING"
-    has_scores = True
-
-    def _fit(self, interactions, items, users, progress, refit):
-        pass
-
-    def _tensors(self):
-        return {}
-
-    def _restore(self, tensors):
-        pass
-
-
-class Unscored(Scored):
+class Unscored(RankByTaste):
     has_scores = False
 
 
@@ -39,7 +22,7 @@ EVENTS = pd.DataFrame({"USER_ID": "u", "ITEM_ID": ["a", "b", "c", "d"], "TIMESTA
 
 @pytest.fixture
 def model():
-    return Scored().fit(EVENTS)
+    return RankByTaste().fit(EVENTS)
 
 
 @pytest.fixture
