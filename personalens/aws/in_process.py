@@ -1,9 +1,10 @@
 """Answer boto3's Personalize clients inside the process: no port, no credentials, no network.
 
-botocore emits ``before-send`` just before it opens a connection, and takes a response that a
-handler returns instead. So request validation, serialisation, parsing, paginators and exceptions
-are botocore's own; only the wire is replaced. The handlers sit on each client of the three services
-and look up at every call whether PersonaLens is on; no other service's client is touched.
+botocore emits ``before-call`` when a call's parameters are checked and written as a request, and
+takes what a handler returns in place of everything that follows: signing, sending, retries. So
+request validation, serialisation, parsing, paginators and exceptions are botocore's own; only the
+wire is left out. The handler sits on each client of the three services and looks up at every call
+whether PersonaLens is on; no other service's client is touched.
 
 Why ``Session.create_client`` is wrapped besides: botocore wants a region, and looks for
 credentials (on a laptop it asks the EC2 metadata address and waits), before it emits any event that
@@ -11,8 +12,7 @@ a handler could answer.
 
 References
 ----------
-botocore's ``endpoint.py`` (``before-send``, ``needs-retry``) and ``signers.py``
-(``choose-signer``). moto answers requests through the same event.
+botocore's ``client.py`` (``before-call``) and ``endpoint.py`` (how a response is parsed).
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.endpoint import convert_to_response_dict
 from botocore.exceptions import BotoCoreError
+from botocore.model import OperationModel
 from botocore.session import Session
 from botocore.utils import get_service_module_name
 
@@ -45,7 +46,6 @@ from personalens.service_errors import ServiceError
 CurrentRouter = Callable[[], OperationRouter | None]
 """Returns the router that answers now, or ``None`` while PersonaLens is off."""
 
-_ANSWERED_URL = "personalens://answered-in-this-process"
 _install_lock = threading.Lock()
 _current_router: CurrentRouter | None = None
 
@@ -67,8 +67,8 @@ class InProcessResponse(AWSResponse):
         self._content = wire.body
 
 
-class ClientHandlers:
-    """The event handlers of one client.
+class ClientHandler:
+    """The event handler of one client.
 
     Parameters
     ----------
@@ -79,59 +79,57 @@ class ClientHandlers:
     """
 
     def __init__(self, client: BaseClient, *, was_made_here: bool) -> None:
-        self._service = client.meta.service_model.service_name
+        model = client.meta.service_model
+        self._service = model.service_name
         self._region = client.meta.region_name or DEFAULT_REGION
-        self._base_path = urlsplit(client.meta.endpoint_url).path.rstrip("/")
         self._was_made_here = was_made_here
-        events, event_id = client.meta.events, client.meta.service_model.service_id.hyphenize()
-        for event, handler in {
-            "before-send": self.answer_request,
-            "choose-signer": self.choose_signer,
-            "needs-retry": self.refuse_retry,
-        }.items():
-            events.register_first(f"{event}.{event_id}", handler, unique_id=f"personalens-{event}")
+        # The client's own factory: a session may have its timestamps parsed as text, as the CLI.
+        parsers = client._endpoint._response_parser_factory
+        self._parser = parsers.create_parser(model.resolved_protocol)
+        client.meta.events.register_first(
+            f"before-call.{model.service_id.hyphenize()}",
+            self.answer_call,
+            unique_id="personalens-before-call",
+        )
 
-    def answer_request(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+    def answer_call(
+        self, model: OperationModel, params: dict[str, Any], **_: Any
+    ) -> tuple[InProcessResponse, dict[str, Any]] | None:
         """Answer instead of the network while PersonaLens is on, whatever happens."""
         router = _current_router() if _current_router else None
         if router is None:
             if self._was_made_here:
                 raise PersonaLensIsOff(service_name=self._service)
             return None
-        url = request.url
         try:
-            wire = answer(router, self._read_request(request))
+            wire = answer(router, self._read_request(params))
         except Exception as error:
             failure = ServiceError(f"PersonaLens could not read the request: {error}")
             is_control = self._service == CONTROL
             wire = render_error(failure, str(uuid.uuid4()), is_control=is_control)
-        # botocore asks every before-send handler, also after one has answered. moto's would
-        # answer by URL a second time, or fail on operations it lacks: leave it no URL of AWS.
-        request.url = _ANSWERED_URL
-        return InProcessResponse(url, wire)
+        response = InProcessResponse(params["url"], wire)
+        return response, self._parse(response, model)
 
-    def _read_request(self, request: AWSPreparedRequest) -> WireRequest:
-        """Return botocore's prepared request in the form that the gateway takes."""
-        body = request.body or b""
+    def _read_request(self, params: dict[str, Any]) -> WireRequest:
+        """Return what botocore serialised in the form that the gateway takes."""
+        body = params["body"]
         if isinstance(body, str):
             body = body.encode("utf-8")
-        elif hasattr(body, "read"):
-            body = body.read()
-        target = request.headers.get("X-Amz-Target")  # nothing else of the headers is asked for
-        target = target.decode() if isinstance(target, bytes) else target
+        target = params["headers"].get("X-Amz-Target")  # nothing else of the headers is asked for
         headers = {} if target is None else {"x-amz-target": target}
-        path = urlsplit(request.url).path.removeprefix(self._base_path) or "/"
-        return WireRequest(request.method, path, headers, bytes(body), self._region)
+        return WireRequest(params["method"], params["url_path"], headers, body, self._region)
 
-    def choose_signer(self, **_: Any) -> Any:
-        """Sign nothing while PersonaLens is on, so that no credentials are needed."""
-        is_on = _current_router is not None and _current_router() is not None
-        return UNSIGNED if is_on or self._was_made_here else None
-
-    def refuse_retry(self, response: Any = None, caught_exception: Any = None, **_: Any) -> Any:
-        """Keep botocore from repeating a request, with pauses, that would fail the same way."""
-        was_ours = response is not None and isinstance(response[0], InProcessResponse)
-        return False if was_ours or isinstance(caught_exception, PersonaLensIsOff) else None
+    def _parse(self, response: InProcessResponse, model: OperationModel) -> dict[str, Any]:
+        """Return ``response`` as botocore parses one that came over the network."""
+        raw = convert_to_response_dict(response, model)
+        parsed = self._parser.parse(raw, model.output_shape)
+        if response.status_code >= 300:
+            code = parsed.get("Error", {}).get("Code")
+            error_shape = model.service_model.shape_for_error_code(code)
+            if error_shape is not None:
+                parsed.update(self._parser.parse(raw, error_shape))
+        parsed["ResponseMetadata"]["RetryAttempts"] = 0
+        return parsed
 
 
 def install(current_router: CurrentRouter) -> None:
@@ -145,16 +143,16 @@ def install(current_router: CurrentRouter) -> None:
         if _current_router is None:
             Session.create_client = _wrap_create_client(Session.create_client)
             for client in _existing_clients():
-                ClientHandlers(client, was_made_here=False)
+                ClientHandler(client, was_made_here=False)
         _current_router = current_router
 
 
 def _wrap_create_client(create_client: Callable[..., BaseClient]) -> Callable[..., BaseClient]:
-    """Return botocore's ``Session.create_client`` with our handlers on the clients we answer."""
+    """Return botocore's ``Session.create_client`` with our handler on the clients we answer."""
     signature = inspect.signature(create_client)
 
     @functools.wraps(create_client)
-    def create_client_with_handlers(session: Session, *args: Any, **kwargs: Any) -> BaseClient:
+    def create_client_with_handler(session: Session, *args: Any, **kwargs: Any) -> BaseClient:
         call = signature.bind(session, *args, **kwargs)
         if call.arguments["service_name"] not in SERVICES:
             return create_client(session, *args, **kwargs)
@@ -162,10 +160,10 @@ def _wrap_create_client(create_client: Callable[..., BaseClient]) -> Callable[..
         if is_on:
             _need_neither_region_nor_credentials(session, call.arguments)
         client = create_client(*call.args, **call.kwargs)
-        ClientHandlers(client, was_made_here=is_on)
+        ClientHandler(client, was_made_here=is_on)
         return client
 
-    return create_client_with_handlers
+    return create_client_with_handler
 
 
 def _need_neither_region_nor_credentials(session: Session, arguments: dict[str, Any]) -> None:

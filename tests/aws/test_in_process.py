@@ -86,6 +86,33 @@ def test_events_are_put_with_their_time(active):
     assert received == [{"trackingId": "t", "sessionId": "s", "eventList": [event]}]
 
 
+def test_the_parts_of_an_answer_that_botocore_adds_are_there(active):
+    answer = boto3.client("personalize").list_schemas()["ResponseMetadata"]
+    assert answer["RetryAttempts"] == 0
+    assert answer["HTTPHeaders"]["x-amzn-requestid"] == answer["RequestId"]
+
+
+def test_timestamps_are_parsed_as_the_session_says(active):
+    session = botocore.session.get_session()
+    parsers = session.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=lambda value: f"at {value}")
+    personalize = session.create_client("personalize")
+    arn = personalize.create_schema(name="films", schema="{}")["schemaArn"]
+    schema = personalize.describe_schema(schemaArn=arn)["schema"]
+    assert schema["lastUpdatedDateTime"] == "at 1700000000.25"
+
+
+def test_a_hook_after_the_call_sees_the_response_and_what_was_parsed(active):
+    personalize, seen = boto3.client("personalize"), []
+
+    def note(http_response, parsed, model, **_):
+        seen.append((http_response.status_code, parsed["schemas"], model.name))
+
+    personalize.meta.events.register("after-call.personalize", note)
+    personalize.list_schemas()
+    assert seen == [(200, [], "ListSchemas")]
+
+
 def test_paginators_walk_all_pages(active):
     personalize = boto3.client("personalize")
     for number in range(7):
