@@ -327,6 +327,7 @@ def measure_http(
             yield {"what": "GetRecommendations during a training"} | measured
         for connections in (8, most):
             yield {"what": "PutEvents"} | server.load(tell, connections, options.seconds)
+        server.see_everybody(ask)  # the events made histories new
         yield {"what": "mix"} | server.load(mix, 8, options.seconds)
 
 
