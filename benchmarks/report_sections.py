@@ -265,8 +265,9 @@ def batch_section(result: dict[str, Any]) -> str:
     ]
     blocks = [
         f"The best 25 of {result['items']:,} items for each of {result['users']:,} users, by the "
-        f"same {result['factors']} factors of each. implicit names codes; a job reads and writes "
-        "JSON lines, and looks up every user. The fastest of the runs counts.",
+        f"same {result['factors']} factors of each. implicit's recommend and the ranking alone "
+        "name codes; a job, and implicit where it writes a job's file, reads and writes JSON lines "
+        "and looks up every user. The fastest of the runs counts.",
         table(["step", "s", "CPU s", "s of every run", "MB added"], rows),
     ]
     return section("Batch inference", blocks, result)

@@ -4,6 +4,7 @@ batch_inference.py.
     python bulk_tools.py polars|duckdb CSV PARQUET      a bare conversion, identifiers as strings
     python bulk_tools.py implicit EVENTS.npz NEIGHBOURS  item-item similarities
     python bulk_tools.py "implicit recommend" FACTORS.npz LENGTH   the best items of every user
+    python bulk_tools.py "implicit, a job's file" FACTORS.npz LENGTH USERS.json OUT   as JSON lines
 
 The tools are imported before the clock starts. Prints what it measured as JSON.
 """
@@ -17,6 +18,8 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from itertools import islice
+from typing import Any
 
 USERS_AT_ONCE = 1000  # the batch size of implicit's own examples
 TYPES = {"TIMESTAMP": "BIGINT", "EVENT_VALUE": "FLOAT"}
@@ -65,6 +68,43 @@ def relate_by_implicit(events: str, neighbours: str) -> Callable[[], None]:
 def recommend_by_implicit(factors: str, length: str) -> Callable[[], None]:
     """Return the ranking of all items for all users, in batches, by implicit's own threads."""
     import numpy as np
+
+    recommend, users, _ = implicit_ranking(factors, int(length))
+
+    def rank() -> None:
+        for start in range(0, users, USERS_AT_ONCE):
+            recommend(np.arange(start, min(users, start + USERS_AT_ONCE)))
+
+    return rank
+
+
+def write_by_implicit(factors: str, length: str, lines: str, target: str) -> Callable[[], None]:
+    """Return the same with what a batch job does around it: users named in JSON lines are looked
+    up, and the items' names and scores (as they are, no softmax) written as JSON lines."""
+    import numpy as np
+    import orjson
+
+    recommend, users, items = implicit_ranking(factors, int(length))
+    codes = {f"user-{code}": code for code in range(users)}
+    names = np.array([f"item-{code}" for code in range(items)], object)
+
+    def write() -> None:
+        with open(lines, "rb") as source, open(target, "wb") as out:
+            while batch := [orjson.loads(line) for line in islice(source, USERS_AT_ONCE)]:
+                listed, scores = recommend(np.array([codes[asked["userId"]] for asked in batch]))
+                answers = zip(batch, names[listed].tolist(), scores.tolist(), strict=True)
+                for asked, best, own in answers:
+                    output = {"recommendedItems": best, "scores": own}
+                    line = {"input": asked, "output": output, "error": None}
+                    out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    return write
+
+
+def implicit_ranking(factors: str, length: int) -> tuple[Callable[..., Any], int, int]:
+    """Return implicit's ``recommend`` of users' codes, by given factors, and how many users and
+    items there are."""
+    import numpy as np
     from implicit.cpu.als import AlternatingLeastSquares
     from scipy import sparse
     from threadpoolctl import threadpool_limits
@@ -73,18 +113,14 @@ def recommend_by_implicit(factors: str, length: str) -> Callable[[], None]:
         model = AlternatingLeastSquares(num_threads=len(os.sched_getaffinity(0)))
     with np.load(factors) as arrays:
         model.user_factors, model.item_factors = arrays["users"], arrays["items"]
-    users = np.arange(len(model.user_factors))
-    liked = sparse.csr_matrix((len(users), len(model.item_factors)), dtype=np.float32)
+    shape = len(model.user_factors), len(model.item_factors)
+    liked = sparse.csr_matrix(shape, dtype=np.float32)
 
-    def rank() -> None:
+    def recommend(users: Any) -> Any:
         with threadpool_limits(1, "blas"):
-            for start in range(0, len(users), USERS_AT_ONCE):
-                batch = users[start : start + USERS_AT_ONCE]
-                model.recommend(
-                    batch, liked[batch], N=int(length), filter_already_liked_items=False
-                )
+            return model.recommend(users, liked[users], N=length, filter_already_liked_items=False)
 
-    return rank
+    return recommend, *shape
 
 
 def header(csv: str) -> list[str]:
@@ -104,6 +140,7 @@ TOOLS = {
     "duckdb": convert_by_duckdb,
     "implicit": relate_by_implicit,
     "implicit recommend": recommend_by_implicit,
+    "implicit, a job's file": write_by_implicit,
 }
 
 if __name__ == "__main__":
@@ -119,7 +156,7 @@ if __name__ == "__main__":
                 "cpu_seconds": time.process_time() - worked,
                 "peak_mb": peak_mb(),
                 "added_mb": peak_mb() - before,
-                "version": version(name.split()[0]),
+                "version": version(name.split()[0].strip(",")),
             }
         )
     )

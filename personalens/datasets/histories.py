@@ -13,9 +13,9 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)  # frozen, it would take three times as long to make
 class History:
-    """One user's past, oldest first, in a model's item codes.
+    """One user's past, oldest first, in a model's item codes. Not to be changed.
 
     ``item_codes`` (n,) int32 (no unknown items), ``timestamps`` (n,) int64 epoch seconds,
     ``event_values`` (n,) float32 or None, ``event_types`` (n,) object or None; ``event_context``

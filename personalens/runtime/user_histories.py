@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -225,7 +225,8 @@ def _begins_with(history: History, start: History) -> bool:
 def _size(value: Any) -> int:
     """Return roughly how many bytes arrays and tensors take, in whatever they are."""
     if isinstance(value, _Followed):
-        return 1_000 + _size(vars(value.history))
+        history = value.history
+        return 1_000 + _size([getattr(history, part.name) for part in fields(history)])
     if isinstance(value, Mapping):
         value = value.values()
     if isinstance(value, Iterable) and not hasattr(value, "nbytes"):
