@@ -37,8 +37,10 @@ logger = logging.getLogger(__name__)
 IDLE_VARIABLE = "PERSONALENS_WORKER_IDLE_SECONDS"
 DEFAULT_IDLE_SECONDS = 20.0
 LOOK_SECONDS = 0.05
-NICENESS = 5
+NICENESS = 10
 """A training takes what others leave: who asks a server for recommendations waits for an answer."""
+AUTOGROUP = Path("/proc/self/autogroup")
+"""Linux, where it shares the cores among sessions first: how nice this session is (sched(7))."""
 
 
 class Worker:
@@ -110,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    os.nice(NICENESS)
+    step_back()
     try:
         done = Worker(Home(options.home), worker_id=options.id).run()
     except StorageError as error:
@@ -118,6 +120,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     logger.info("leaving after %s jobs", done)
     return 0
+
+
+def step_back() -> None:
+    """Have this process give way to others: its threads, and on Linux its session, without which
+    threads are nice to nobody outside of it."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # another system, or a job of a shell
+        if os.getsid(0) != os.getpid():
+            os.setsid()
+        AUTOGROUP.write_text(str(NICENESS))
 
 
 def _leave(signum: int, frame: object) -> None:

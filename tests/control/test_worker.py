@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from personalens.control.job_queue import QUEUED, RUNNING, JobQueue
 from personalens.control.process_identity import ProcessIdentity
 from personalens.control.resource_store import Resource
 from personalens.control.service_context import ServiceContext
-from personalens.control.worker import Worker, main
+from personalens.control.worker import NICENESS, Worker, main
 from personalens.control.worker_launch import (
     MAX_WORKERS,
     check_in,
@@ -234,3 +235,15 @@ def test_a_worker_whose_job_is_running_shows_it(home, jobs, monkeypatch):
     put(jobs, "a")
     Worker(home, idle_seconds=0.0).run()
     assert states == [RUNNING]
+
+
+def test_a_worker_gives_way_to_what_people_wait_for():
+    told = (
+        "import os; from personalens.control import worker; worker.step_back();"
+        "print(os.nice(0), worker.AUTOGROUP.exists() and worker.AUTOGROUP.read_text().split()[-1])"
+    )
+    before = os.nice(0)
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    nice, of_session = done.stdout.split()
+    assert int(nice) == min(19, before + NICENESS)
+    assert of_session in ("False", str(NICENESS))
