@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 RANKING, RELATED = "PERSONALIZED_RANKING", "RELATED_ITEMS"
 SCORES_AT_ONCE, LINES_AT_ONCE = 2_000_000, 256
 MOST_RANKED = 500
-ROWS_IN_CACHE, NUMBER_WIDTH = 32, len("0.1234567,")
+ROWS_IN_CACHE, NUMBER_WIDTH = 16, len("0.1234567,")
 SMALL = 60.0
 """Scores whose exponentials are summed as they are; above, float32 might overflow."""
 
@@ -101,6 +101,10 @@ class BatchRecommender:
 
     def answer(self, lines: Sequence[dict[str, Any]]) -> list[bytes | LineFault]:
         """Return the JSON of each line's output, or what is wrong with it."""
+        if self._filter_arn is None and self._recipe_type not in (RELATED, RANKING):
+            users = [asked.get("userId") for asked in lines]
+            if all(type(user) is str and user for user in users) and max(map(len, lines)) == 1:
+                return self._recommend(self._scores_of(users))  # the usual lines, in one go
         answers: list[bytes | LineFault] = [LineFault("")] * len(lines)
         good: list[tuple[int, Question, Allowed | None]] = []
         for place, asked in enumerate(lines):
@@ -112,8 +116,11 @@ class BatchRecommender:
         if good:
             questions, allowed = [each[1] for each in good], [each[2] for each in good]
             scores = self._scores(questions)
-            listed = self._rank if self._recipe_type == RANKING else self._recommend
-            for (place, _, _), text in zip(good, listed(questions, scores, allowed), strict=True):
+            if self._recipe_type == RANKING:
+                texts = self._rank(questions, scores, allowed)
+            else:
+                texts = self._recommend(scores, allowed if self._filter_arn else None)
+            for (place, _, _), text in zip(good, texts, strict=True):
                 answers[place] = text
         return answers
 
@@ -154,10 +161,15 @@ class BatchRecommender:
             if influence := self._deployment.config.get("rankingInfluence"):
                 return np.stack([model.influenced(code, influence) for code in codes.tolist()])
             return model.score_related(codes)
-        histories = self._pasts([question.user_id for question in questions])
-        scores = model.score(histories)
+        users = [question.user_id for question in questions]
         if self._recipe_type == RANKING:
-            return scores
+            return model.score(self._pasts(users))
+        return self._scores_of(users)
+
+    def _scores_of(self, user_ids: Sequence[str]) -> np.ndarray:
+        """Return (B, items) scores of users, as their recommendations show and rank them."""
+        model, histories = self._deployment.model, self._pasts(user_ids)
+        scores = model.score(histories)
         return offered_scores(model, scores, histories, self._exploration, self._chance)
 
     def _pasts(self, user_ids: Sequence[str]) -> list[History]:
@@ -169,14 +181,11 @@ class BatchRecommender:
         return pasts
 
     def _recommend(
-        self,
-        questions: Sequence[Question],
-        scores: np.ndarray,
-        allowed: Sequence[Allowed | None],
+        self, scores: np.ndarray, allowed: Sequence[Allowed] | None = None
     ) -> list[bytes]:
         model = self._deployment.model
         candidates = scores
-        if self._filter_arn is not None:
+        if allowed is not None:
             masks = np.stack([each.of_model(model.items_) for each in allowed])
             candidates = np.where(masks, scores, -np.inf)
         codes = top_k_matrix(candidates, self._num_results)  # (B, k)
@@ -185,7 +194,7 @@ class BatchRecommender:
         items = [b",".join(row[:length]) for row, length in zip(names, lengths, strict=True)]
         if not model.has_scores:
             return [b'{"recommendedItems":[%b]}' % row for row in items]
-        numbers = json_numbers(shares_of(scores, codes), lengths)
+        numbers = json_numbers(shares_of(scores, codes, best_first=allowed is None), lengths)
         return [
             b'{"recommendedItems":[%b],"scores":[%b]}' % both
             for both in zip(items, numbers, strict=True)
@@ -209,27 +218,26 @@ class BatchRecommender:
         return texts
 
 
-def shares_of(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def shares_of(scores: np.ndarray, codes: np.ndarray, *, best_first: bool = False) -> np.ndarray:
     """Return the softmax over the whole catalogue at some items: (B, n) scores at (B, k) codes.
 
-    It has the precision of the scores, which is enough for seven decimals.
+    ``best_first``: the first of a row's codes is the best of all, which need not be looked for. The
+    result has the precision of the scores, which is enough for seven decimals.
     """
-    highest = np.empty((len(scores), 1), scores.dtype)
+    listed = np.take_along_axis(scores, np.maximum(codes, 0), axis=1)
+    highest = listed[:, :1].copy() if best_first else scores.max(axis=1, keepdims=True)
+    highest[~np.isfinite(highest)] = 0
+    is_small = np.abs(highest).max() < SMALL
+    if is_small:
+        highest[:] = 0
     total, ones = np.empty_like(highest), np.ones((scores.shape[1], 1), scores.dtype)
     buffer = np.empty((min(len(scores), ROWS_IN_CACHE), scores.shape[1]), scores.dtype)
     for start in range(0, len(scores), ROWS_IN_CACHE):
         rows = slice(start, start + ROWS_IN_CACHE)
-        own, peak = scores[rows], highest[rows]
-        own.max(axis=1, keepdims=True, out=peak)
-        peak[~np.isfinite(peak)] = 0
-        work = buffer[: len(own)]
-        if np.abs(peak).max() < SMALL:
-            peak[:], lowered = 0, own
-        else:
-            lowered = np.subtract(own, peak, out=work)
+        own, work = scores[rows], buffer[: len(scores[rows])]
+        lowered = own if is_small else np.subtract(own, highest[rows], out=work)
         np.matmul(np.exp(lowered, out=work), ones, out=total[rows])  # the quickest sum of rows
-    listed = np.exp(np.take_along_axis(scores, np.maximum(codes, 0), axis=1) - highest)
-    return listed / np.maximum(total, np.finfo(scores.dtype).tiny)
+    return np.exp(listed - highest) / np.maximum(total, np.finfo(scores.dtype).tiny)
 
 
 def json_names(ids: np.ndarray) -> np.ndarray:

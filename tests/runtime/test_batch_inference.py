@@ -249,3 +249,6 @@ def test_shares_are_the_softmax_of_the_whole_catalogue(highest):
     codes = np.array([[0, 1, 199]] * 5)
     expected = [softmax(row)[[0, 1, 199]] for row in scores]
     np.testing.assert_allclose(shares_of(scores, codes), expected, atol=1e-7)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :3]
+    expected = [softmax(row)[first] for row, first in zip(scores, best, strict=True)]
+    np.testing.assert_allclose(shares_of(scores, best, best_first=True), expected, atol=1e-7)
