@@ -70,11 +70,9 @@ def factor_model(folder: Path, *, has_scores: bool) -> Any:
             raise NotImplementedError("the factors are given")
 
         def histories(self, user_ids: Sequence[str]) -> list[History]:
-            pasts = super().histories(user_ids)
+            none = History.empty()  # it reads a user's factors, not the past
             rows = self.interactions_.users.encode(user_ids).tolist()
-            for past, row in zip(pasts, rows, strict=True):
-                past.user["row"] = row
-            return pasts
+            return [History(none.item_codes, none.timestamps, user={"row": row}) for row in rows]
 
         def _score(self, histories: Sequence[History]) -> np.ndarray:
             return user_factors[[past.user["row"] for past in histories]] @ item_factors
@@ -148,6 +146,8 @@ def do_step(step: str, folder: Path) -> None:
         peak, began, worked = peak_mb(), time.perf_counter(), time.process_time()
         run_job(model, folder, source)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
+    if step != "ranking alone":
+        check_answers(folder, source)
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "added_mb": peak_mb() - peak}))
 
 
@@ -176,7 +176,11 @@ def run_job(model: Any, folder: Path, source: str) -> None:
     answer_files(
         context, job, lambda event: None, recommender.answer, block_size=recommender.block_size
     )
-    asked, answered = (path.open("rb") for path in (folder / source, target / f"{source}.out"))
+
+
+def check_answers(folder: Path, source: str) -> None:
+    """Stop unless every line of a job's input was answered."""
+    asked, answered = ((folder / path).open("rb") for path in (source, f"out/{source}.out"))
     with asked, answered:
         if sum(1 for _ in asked) != sum(b'"error":null' in line for line in answered):
             raise SystemExit("not every line was answered")

@@ -85,7 +85,7 @@ def answer_files(
 def _answered(file: CsvSource, answer: Answer, block_size: int) -> Iterator[tuple[bytes, int]]:
     """Yield the output of block after block, and how far the file was read by then.
 
-    Blocks are answered side by side, a core each, and as many are read ahead: what is in memory
+    Blocks are answered side by side, a core each, and as many wait for their turn: what is in memory
     does not depend on the length of the file. They leave in their order.
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -97,7 +97,7 @@ def _answered(file: CsvSource, answer: Answer, block_size: int) -> Iterator[tupl
     ):
         for block, position in _blocks(stream, block_size):
             waiting.append(pool.submit(_answer_block, block, answer, position))
-            if len(waiting) > threads:
+            if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
