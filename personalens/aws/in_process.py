@@ -86,10 +86,9 @@ class ClientHandler:
         # The client's own factory: a session may have its timestamps parsed as text, as the CLI.
         parsers = client._endpoint._response_parser_factory
         self._parser = parsers.create_parser(model.resolved_protocol)
-        client.meta.events.register_first(
-            f"before-call.{model.service_id.hyphenize()}",
-            self.answer_call,
-            unique_id="personalens-before-call",
+        # Last of all: a script's own handlers are heard, and a Stubber's answer comes before ours.
+        client.meta.events.register_last(
+            "before-call", self.answer_call, unique_id="personalens-before-call"
         )
 
     def answer_call(

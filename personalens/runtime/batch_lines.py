@@ -85,8 +85,8 @@ def answer_files(
 def _answered(file: CsvSource, answer: Answer, block_size: int) -> Iterator[tuple[bytes, int]]:
     """Yield the output of block after block, and how far the file was read by then.
 
-    Blocks are answered side by side, a core each, and as many wait for their turn: what is in memory
-    does not depend on the length of the file. They leave in their order.
+    Blocks are answered side by side, a core each, and as many wait for one: what is in memory does
+    not depend on the length of the file. They leave in their order.
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     waiting: deque[Future[tuple[bytes, int]]] = deque()

@@ -13,6 +13,7 @@ import moto
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+from botocore.stub import Stubber
 
 from personalens import arns
 
@@ -100,6 +101,26 @@ def test_timestamps_are_parsed_as_the_session_says(active):
     arn = personalize.create_schema(name="films", schema="{}")["schemaArn"]
     schema = personalize.describe_schema(schemaArn=arn)["schema"]
     assert schema["lastUpdatedDateTime"] == "at 1700000000.25"
+
+
+def test_handlers_of_the_script_are_heard_before(active):
+    runtime, seen = boto3.client("personalize-runtime"), []
+
+    def note(params, **_):
+        seen.append(params["url_path"])
+
+    runtime.meta.events.register("before-call", note)
+    runtime.meta.events.register("before-call.personalize-runtime.GetRecommendations", note)
+    assert len(runtime.get_recommendations(userId="7", numResults=2)["itemList"]) == 2
+    assert seen == ["/recommendations", "/recommendations"]
+
+
+def test_a_stubbed_answer_comes_before_ours(active):
+    personalize = boto3.client("personalize")
+    with Stubber(personalize) as stubber:
+        stubber.add_response("list_schemas", {"schemas": [{"name": "stubbed"}]})
+        assert personalize.list_schemas()["schemas"] == [{"name": "stubbed"}]
+    assert personalize.list_schemas()["schemas"] == []
 
 
 def test_a_hook_after_the_call_sees_the_response_and_what_was_parsed(active):
