@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,26 @@ def accuracy_section(result: dict[str, Any]) -> str:
     ]
     header = ["model", *metrics, *(f"{recipe} minus it" for recipe in recipes)]
     text = PROTOCOL_TEXTS[result["protocol"]].format(**result | {"last": last})
+    shown = table([*header, "fit s", "top 25 s", "peak MB", "runs"], rows)
     return section(
         f"{result['dataset']}, {PROTOCOL_TITLES[result['protocol']]}",
-        [text, table([*header, "fit s", "top 25 s", "peak MB", "runs"], rows), choices(result)],
+        [text, shown, *from_draw_to_draw(result, recipes), choices(result)],
         result,
     )
+
+
+def from_draw_to_draw(result: dict[str, Any], recipes: list[str]) -> Iterator[str]:
+    """Yield how far apart the draws of test users are, of which there are few in each."""
+    ranges = [
+        f"{row['model']} from {row['lowest']['NDCG@10']:.4f} to {row['highest']['NDCG@10']:.4f}"
+        for row in result["rows"]
+        if row["model"] in (*recipes, "windowed transition counts") and "lowest" in row
+    ]
+    if result["protocol"] == "hold-out" and ranges:
+        yield (
+            "The draws differ by more than the models do, and move all models together. NDCG@10 "
+            f"from draw to draw: {'; '.join(ranges)}. Compare models on the same draws only."
+        )
 
 
 def choices(result: dict[str, Any]) -> str:

@@ -98,3 +98,4 @@ def test_the_spread_is_that_of_the_runs():
     row = summary_row(runs)
     assert row["NDCG@10"] == pytest.approx(0.2)
     assert row["sd"]["NDCG@10"] == pytest.approx(0.02**0.5)
+    assert (row["lowest"]["NDCG@10"], row["highest"]["NDCG@10"]) == (0.1, 0.3)
