@@ -9,6 +9,7 @@ import pytest
 from personalens.datasets.histories import History
 from personalens.recipes.hrnn import HRNN
 from personalens.testing.recipe_contract import RecipeContract
+from personalens.testing.same_scores import same_scores
 from personalens.testing.tiny_world import tiny_world
 from personalens.training.options import TrainingOptions
 from personalens.training.progress import Cancelled
@@ -120,7 +121,7 @@ def test_without_recency_mask_dates_change_nothing(ring):
     early, late = walk([1, 2, 3]), walk([1, 2, 3])
     late = History(late.item_codes, late.timestamps + 10**6)
     first, second = model.score([early, late])
-    assert np.array_equal(first, second)
+    assert same_scores(first, second)
 
 
 def test_the_hold_out_fit_and_the_refit_are_the_two_halves_of_a_fit(ring):
@@ -130,8 +131,8 @@ def test_the_hold_out_fit_and_the_refit_are_the_two_halves_of_a_fit(ring):
     assert searched.best_epochs_ == refitted.best_epochs_ == both.best_epochs_
     assert len(refitted.training_log_) == refitted.best_epochs_
     histories = [walk([1, 2]), History.empty()]
-    assert np.array_equal(refitted.score(histories), both.score(histories))
-    assert not np.array_equal(searched.score(histories), both.score(histories))
+    assert same_scores(refitted.score(histories), both.score(histories))
+    assert not same_scores(searched.score(histories), both.score(histories))
 
 
 def test_fit_and_refit_side_by_side_is_one_after_the_other(ring):
@@ -141,8 +142,8 @@ def test_fit_and_refit_side_by_side_is_one_after_the_other(ring):
     leader = HRNN(training=QUICK)
     final = leader.fit_and_refit(part, ring)
     histories = [walk([1, 2]), History.empty()]
-    assert np.array_equal(leader.score(histories), first.score(histories))
-    assert np.array_equal(final.score(histories), then.score(histories))
+    assert same_scores(leader.score(histories), first.score(histories))
+    assert same_scores(final.score(histories), then.score(histories))
     assert final.best_epochs_ == first.best_epochs_
     assert final.history("u59").item_codes.tolist() == then.history("u59").item_codes.tolist()
     assert len(leader.history("u59")) == 0

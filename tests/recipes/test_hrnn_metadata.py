@@ -12,6 +12,7 @@ from personalens.datasets.interactions import Interactions
 from personalens.recipes.hrnn import HRNN
 from personalens.recipes.hrnn_metadata import HRNNMetadata
 from personalens.testing.recipe_contract import RecipeContract
+from personalens.testing.same_scores import same_scores
 from personalens.testing.tiny_world import tiny_world
 from personalens.training.options import TrainingOptions
 
@@ -86,14 +87,14 @@ def test_without_context_and_with_one_never_seen_the_answer_is_in_between(model)
     past = model.history("u3")
     nothing, unheard_of = past, replace(past, context={"DEVICE": "fridge", "PLACE": "kitchen"})
     assert 0.25 < share_of(model, nothing, "-tv-") < 0.75
-    assert np.array_equal(*(model.score([each]) for each in (nothing, unheard_of)))
+    assert same_scores(*(model.score([each]) for each in (nothing, unheard_of)))
 
 
 def test_names_of_context_columns_match_in_any_case(model):
     past = model.history("u3")
     upper, lower = ({"DEVICE": "tv"}, {"device": "tv"})
     scores = [model.score([replace(past, context=given)]) for given in (upper, lower)]
-    assert np.array_equal(*scores)
+    assert same_scores(*scores)
 
 
 def test_a_new_user_of_whom_the_metadata_are_known_gets_what_such_users_like(model):
@@ -106,7 +107,7 @@ def test_users_and_context_survive_saving(model, tmp_path):
     model.save(tmp_path / "model")
     loaded = HRNNMetadata.load(tmp_path / "model")
     asked = [replace(m.history("u5"), context={"DEVICE": "tv"}) for m in (model, loaded)]
-    assert np.array_equal(model.score(asked[:1]), loaded.score(asked[1:]))
+    assert same_scores(model.score(asked[:1]), loaded.score(asked[1:]))
     assert loaded.history("u5").user == {"AGE": 40.0}
     assert set(loaded.history("u5").event_context["DEVICE"]) == {"tv", "phone"}
 
@@ -147,7 +148,7 @@ def test_hrnn_reads_neither_metadata_nor_context(evenings, viewers):
     given = HRNN(training=QUICK).fit(evenings, users=viewers, items=genres())
     past = plain.history("u3")
     asked = replace(past, context={"DEVICE": "tv"}, user={"AGE": 9.0})
-    assert np.array_equal(plain.score([past]), given.score([asked]))
+    assert same_scores(plain.score([past]), given.score([asked]))
 
 
 def test_a_large_catalogue_trains_on_candidates_with_metadata(monkeypatch):
@@ -164,4 +165,4 @@ def test_interactions_in_memory_and_as_a_table_are_the_same(evenings, viewers):
     options = {"users": viewers}
     table = HRNNMetadata(training=QUICK).fit(evenings, **options)
     memory = HRNNMetadata(training=QUICK).fit(Interactions.from_frame(evenings), **options)
-    assert np.array_equal(*(m.score([m.history("u1")]) for m in (table, memory)))
+    assert same_scores(*(m.score([m.history("u1")]) for m in (table, memory)))
