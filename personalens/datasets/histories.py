@@ -13,7 +13,7 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 
 
-@dataclass(eq=False, slots=True)  # frozen, it would take three times as long to make
+@dataclass(eq=False, slots=True)  # not frozen, which is slow to make: a batch makes many
 class History:
     """One user's past, oldest first, in a model's item codes. Not to be changed.
 

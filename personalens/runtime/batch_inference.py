@@ -101,7 +101,7 @@ class BatchRecommender:
 
     def answer(self, lines: Sequence[dict[str, Any]]) -> list[bytes | LineFault]:
         """Return the JSON of each line's output, or what is wrong with it."""
-        if self._filter_arn is None and self._recipe_type not in (RELATED, RANKING):
+        if lines and self._filter_arn is None and self._recipe_type not in (RELATED, RANKING):
             users = [asked.get("userId") for asked in lines]
             if all(type(user) is str and user for user in users) and max(map(len, lines)) == 1:
                 return self._recommend(self._scores_of(users))  # the usual lines, in one go

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from personalens.datasets.histories import History
 from personalens.recipes.hrnn import HRNN
@@ -116,12 +117,22 @@ def test_recency_mask_lets_newcomers_see_what_is_popular_now():
     assert first == {True: "new", False: "old"}
 
 
-def test_without_recency_mask_dates_change_nothing(ring):
-    model = HRNN(recency_mask=False, training=QUICK).fit(ring)
-    early, late = walk([1, 2, 3]), walk([1, 2, 3])
-    late = History(late.item_codes, late.timestamps + 10**6)
-    first, second = model.score([early, late])
-    assert same_scores(first, second)
+@pytest.mark.parametrize("recent", [True, False])
+def test_recency_mask_decides_whether_the_newest_event_weighs_most(ring, recent):
+    model = HRNN(recency_mask=recent, training=QUICK).fit(ring)
+    with torch.inference_mode():
+        of_events = model.model_.network.encoder.means(torch.eye(3)[:, None])[-1, 0]
+    oldest, _, newest = of_events.tolist()
+    assert newest > 1.5 * oldest if recent else newest == pytest.approx(oldest, rel=1e-5)
+
+
+def test_pauses_between_events_count_and_dates_do_not(ring_model):
+    past = walk([1, 2, 3])
+    later = History(past.item_codes, past.timestamps + 10**6)
+    slower = History(past.item_codes, past.timestamps * 1000)
+    own, of_later, of_slower = ring_model.score([past, later, slower])
+    assert same_scores(own, of_later)
+    assert not same_scores(own, of_slower)
 
 
 def test_the_hold_out_fit_and_the_refit_are_the_two_halves_of_a_fit(ring):

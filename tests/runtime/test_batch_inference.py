@@ -181,6 +181,12 @@ def test_a_bad_line_has_an_error_and_the_others_an_answer(train, batch):
         assert answered["output"] == outputs[1]["output"]
 
 
+def test_a_file_of_bad_lines_alone_has_their_errors(train, batch):
+    outputs = batch(train("test-taste"), ["no json", "[1]"])
+    assert [line["output"] for line in outputs] == [None, None]
+    assert "not JSON" in outputs[0]["error"]
+
+
 def test_bytes_that_are_no_text_are_a_bad_line():
     line = batch_lines.read_line(b'{"userId": "\xff"}')
     assert isinstance(line.fault, LineFault)
