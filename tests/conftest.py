@@ -175,6 +175,42 @@ def films(service: Service, tmp_path: Path, world: pd.DataFrame) -> Films:
 
 
 @pytest.fixture
+def described_films(service: Service, films: Films, tmp_path: Path) -> Films:
+    """The films with a table of items: a title, a genre and a plot."""
+    fields = [
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "TITLE", "type": "string", "itemName": True},
+        {"name": "GENRE", "type": "string", "categorical": True},
+        {"name": "PLOT", "type": ["null", "string"], "textual": True},
+    ]
+    schema = {
+        "type": "record",
+        "name": "Items",
+        "namespace": "com.amazonaws.personalize.schema",
+        "fields": fields,
+        "version": "1.0",
+    }
+    arn = service.create_schema(name="items", schema=json.dumps(schema))["schemaArn"]
+    dataset = service.create_dataset(
+        name="items", schemaArn=arn, datasetGroupArn=films.group, datasetType="Items"
+    )["datasetArn"]
+    genres = ["noir", "space", "heist", "western"]
+    rows = [
+        (f"film-{n}", f"Film {n}", genres[n % 4], f"A story of the {genres[n % 4]} kind")
+        for n in range(44)
+    ]
+    path = tmp_path / "items.csv"
+    pd.DataFrame(rows, columns=["ITEM_ID", "TITLE", "GENRE", "PLOT"]).to_csv(path, index=False)
+    service.create_dataset_import_job(
+        jobName="items",
+        datasetArn=dataset,
+        dataSource={"dataLocation": str(path)},
+        roleArn="arn:aws:iam::123456789012:role/personalize",
+    )
+    return films
+
+
+@pytest.fixture
 def train(service: Service, films: Films) -> Callable[..., str]:
     """Return a function that trains a recipe on the films: the solution version's ARN."""
 

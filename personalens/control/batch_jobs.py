@@ -16,6 +16,7 @@ from personalens.control.exploration_settings import (
     EXPLORING_RECIPES,
     ExplorationSettings,
 )
+from personalens.control.filters import group_schemas
 from personalens.control.object_storage import DataLocationError, check_location
 from personalens.control.output_folders import check_output
 from personalens.control.quotas import check_quota
@@ -29,6 +30,8 @@ from personalens.service_errors import InvalidInputException
 
 INFERENCE, SEGMENT = "batch-inference-job", "batch-segment-job"
 SEGMENTATION = "USER_SEGMENTATION"
+BATCH_INFERENCE, THEME_GENERATION = "BATCH_INFERENCE", "THEME_GENERATION"
+THEMED_RECIPE = "aws-similar-items"
 DEFAULT_RESULTS = 25
 MOST_RESULTS = {INFERENCE: 500, SEGMENT: 5_000_000}
 _SUMMARY = ("status", "failureReason", "solutionVersionArn")
@@ -42,25 +45,30 @@ class BatchJobOperations:
     def create_batch_inference_job(
         self,
         *,
-        batchInferenceJobMode: str = "BATCH_INFERENCE",
+        batchInferenceJobMode: str = BATCH_INFERENCE,
         batchInferenceJobConfig: Mapping[str, Any] | None = None,
         themeGenerationConfig: Mapping[str, Any] | None = None,
         **request: Any,
     ) -> dict[str, Any]:
-        """Ask for recommendations: one line of JSON out for each line of JSON in.
+        """Ask for recommendations: one line of JSON out for each line of JSON in. In the mode
+        THEME_GENERATION each list has a theme, made of the catalogue's words (the service's is
+        written by a large language model).
 
         Raises
         ------
         InvalidInputException
-            For the mode THEME_GENERATION, which PersonaLens does not have; a recipe, a filter or a
-            configuration that does not fit; or a location that no job can read or write.
+            For a recipe, a filter or a configuration that does not fit; themes without a field that
+            names the items and one that describes them; or a location that no job can read or
+            write.
         """
-        if batchInferenceJobMode == "THEME_GENERATION" or themeGenerationConfig is not None:
-            raise InvalidInputException(
-                "PersonaLens generates no themes: they are written by a large language model in "
-                "AWS. Use batchInferenceJobMode BATCH_INFERENCE without themeGenerationConfig."
-            )
         body: dict[str, Any] = {"batchInferenceJobMode": batchInferenceJobMode}
+        if (batchInferenceJobMode == THEME_GENERATION) != (themeGenerationConfig is not None):
+            raise InvalidInputException(
+                f"batchInferenceJobMode is {batchInferenceJobMode}; give themeGenerationConfig "
+                f"with {THEME_GENERATION}, and with it alone."
+            )
+        if themeGenerationConfig is not None:
+            body["themeGenerationConfig"] = themeGenerationConfig
         if batchInferenceJobConfig is not None:
             body["batchInferenceJobConfig"] = batchInferenceJobConfig
         return {"batchInferenceJobArn": self._create(INFERENCE, body, **request)}
@@ -129,6 +137,8 @@ class BatchJobOperations:
         with context.store.transaction() as tx:
             version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))
             self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
+            if "themeGenerationConfig" in body:
+                _check_themes(tx, version, body["themeGenerationConfig"])
             if filterArn is not None:
                 body["filterArn"] = filterArn
                 _check_filter(tx, kind, filterArn, version)
@@ -182,6 +192,28 @@ class BatchJobOperations:
                     "it out."
                 )
         ExplorationSettings.from_campaign(config)
+
+
+def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any]) -> None:
+    recipe = parse(version.body["recipeArn"]).name
+    if recipe != THEMED_RECIPE:
+        raise InvalidInputException(
+            f"Themes are generated for the recipe {THEMED_RECIPE}; this version is of {recipe}."
+        )
+    schema = group_schemas(tx, version.body["datasetGroupArn"]).get("Items")
+    fields = () if schema is None else schema.fields
+    if not any(field.textual for field in fields):
+        raise InvalidInputException(
+            "Themes need an Items dataset with a textual field, such as DESCRIPTION: add one by "
+            "UpdateDataset."
+        )
+    name = config["fieldsForThemeGeneration"]["itemName"]
+    strings = [field.name for field in fields if field.value_type == "string"]
+    if name not in strings:
+        raise InvalidInputException(
+            f"themeGenerationConfig.fieldsForThemeGeneration.itemName is {name}; the string "
+            f"columns of the Items dataset are {', '.join(strings)}."
+        )
 
 
 def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> None:

@@ -2,7 +2,8 @@
 
 Amazon Personalize: CreateBatchInferenceJob. The lines are ``{"userId": "1"}``; for a recipe of
 related items ``{"itemId": "1"}``; to rank ``{"userId": "1", "itemList": ["2", "3"]}``; each with
-``filterValues`` if the job's filter has placeholders.
+``filterValues`` if the job's filter has placeholders. In the mode THEME_GENERATION each list gets a
+theme, and the order in which the theme is relevant for its items.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from personalens.control.batch_jobs import THEME_GENERATION
+from personalens.control.dataset_rows import rows_of_group
 from personalens.control.event_log import EventLog
 from personalens.control.exploration_settings import ExplorationSettings
-from personalens.control.job_handlers import JobHandler
+from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
 from personalens.control.model_artifacts import load_model, version_folder
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS
 from personalens.control.resource_store import Resource
 from personalens.control.training_data import EVENTS_UNTIL
 from personalens.datasets.histories import History
+from personalens.datasets.metadata import Metadata
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
 from personalens.recipes.base import Recipe
 from personalens.runtime.batch_lines import (
     LineFault,
     answer_files,
+    check_length,
     filter_values,
     json_bytes,
     required_text,
@@ -34,6 +39,7 @@ from personalens.runtime.candidate_ranking import offered_scores, ranked_items
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.filtering import Allowed, ItemFilters
 from personalens.runtime.group_tables import GroupSnapshot
+from personalens.runtime.item_themes import ThemeWriter
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.service_errors import ServiceError
@@ -44,7 +50,7 @@ if TYPE_CHECKING:
 
 RANKING, RELATED = "PERSONALIZED_RANKING", "RELATED_ITEMS"
 SCORES_AT_ONCE, LINES_AT_ONCE = 2_000_000, 256
-MOST_RANKED = 500
+MOST_RANKED, MOST_THEMES = 500, 100
 ROWS_IN_CACHE, NUMBER_WIDTH = 16, len("0.1234567,")
 SMALL = 60.0
 """Scores whose exponentials are summed as they are; above, float32 might overflow."""
@@ -73,6 +79,8 @@ class BatchRecommender:
     events
         Where the live events of known users are; None: there are none. Whom it knows is asked once,
         at the beginning.
+    themes
+        Who names what a list has in common; None: nobody.
     """
 
     def __init__(
@@ -82,9 +90,10 @@ class BatchRecommender:
         filter_arn: str | None,
         num_results: int,
         events: EventLog | None = None,
+        themes: ThemeWriter | None = None,
     ):
         self._deployment, self._filters, self._filter_arn = deployment, filters, filter_arn
-        self._num_results = num_results
+        self._num_results, self._themes = num_results, themes
         self._histories, self._chance = UserHistories(events, reads=False), RequestRandomness()
         self._live = set[str]()
         if events is not None:
@@ -116,10 +125,13 @@ class BatchRecommender:
         if good:
             questions, allowed = [each[1] for each in good], [each[2] for each in good]
             scores = self._scores(questions)
+            masks = allowed if self._filter_arn else None
             if self._recipe_type == RANKING:
                 texts = self._rank(questions, scores, allowed)
+            elif self._themes is not None:
+                texts = self._recommend_with_themes(self._themes, questions, scores, masks)
             else:
-                texts = self._recommend(scores, allowed if self._filter_arn else None)
+                texts = self._recommend(scores, masks)
             for (place, _, _), text in zip(good, texts, strict=True):
                 answers[place] = text
         return answers
@@ -180,15 +192,19 @@ class BatchRecommender:
                 pasts[place] = self._histories.state(self._deployment, user_id).history
         return pasts
 
+    def _best(self, scores: np.ndarray, allowed: Sequence[Allowed] | None) -> np.ndarray:
+        """Return (B, k) codes of the best items, ``NOTHING`` where there are no more."""
+        if allowed is not None:
+            items = self._deployment.model.items_
+            masks = np.stack([each.of_model(items) for each in allowed])
+            scores = np.where(masks, scores, -np.inf)
+        return top_k_matrix(scores, self._num_results)
+
     def _recommend(
         self, scores: np.ndarray, allowed: Sequence[Allowed] | None = None
     ) -> list[bytes]:
         model = self._deployment.model
-        candidates = scores
-        if allowed is not None:
-            masks = np.stack([each.of_model(model.items_) for each in allowed])
-            candidates = np.where(masks, scores, -np.inf)
-        codes = top_k_matrix(candidates, self._num_results)  # (B, k)
+        codes = self._best(scores, allowed)
         lengths = (codes != NOTHING).sum(axis=1).tolist()
         names = self._names[np.maximum(codes, 0)].tolist()
         items = [b",".join(row[:length]) for row, length in zip(names, lengths, strict=True)]
@@ -199,6 +215,26 @@ class BatchRecommender:
             b'{"recommendedItems":[%b],"scores":[%b]}' % both
             for both in zip(items, numbers, strict=True)
         ]
+
+    def _recommend_with_themes(
+        self,
+        themes: ThemeWriter,
+        questions: Sequence[Question],
+        scores: np.ndarray,
+        allowed: Sequence[Allowed] | None,
+    ) -> list[bytes]:
+        items, texts = self._deployment.model.items_, []
+        codes = self._best(scores, allowed)
+        for question, row in zip(questions, codes, strict=True):
+            listed = row[row != NOTHING]
+            theme = themes.theme(items.decode(listed), question.item_id)
+            order = np.argsort(-theme.relevance, kind="stable")
+            (numbers,) = json_numbers(theme.relevance[np.newaxis, order], [len(order)])
+            texts.append(
+                b'{"recommendedItems":[%b],"theme":%b,"itemsThemeRelevanceScores":[%b]}'
+                % (b",".join(self._names[listed[order]]), json_bytes(theme.text), numbers)
+            )
+        return texts
 
     def _rank(
         self,
@@ -288,10 +324,33 @@ def recommend_in_batch(context: ServiceContext, job: Job, report: Progress) -> N
         asked.body.get("filterArn"),
         asked.body["numResults"],
         context.events if context.events.revision(deployment.stream) else None,
+        theme_writer(context, asked),
     )
     answer_files(context, asked, report, recommender.answer, block_size=recommender.block_size)
     with context.jobs.finishing(job) as tx:
         tx.update(job.arn, status=ACTIVE)
+
+
+def theme_writer(context: ServiceContext, job: Resource) -> ThemeWriter | None:
+    """Return who writes the themes of a job, None where it wants none.
+
+    Raises
+    ------
+    JobFailed
+        If the input has more lines than a job with themes takes, or nothing is known of the items.
+    """
+    if job.body["batchInferenceJobMode"] != THEME_GENERATION:
+        return None
+    group_arn = context.store.require(job.body["solutionVersionArn"]).body["datasetGroupArn"]
+    items = rows_of_group(context, group_arn).get("ITEMS")
+    if items is None:
+        raise JobFailed("Themes are made of what the Items dataset says: import items first.")
+    check_length(context, job, MOST_THEMES)
+    name = job.body["themeGenerationConfig"]["fieldsForThemeGeneration"]["itemName"]
+    fields = [f for f in items.schema.fields if f.categorical or f.textual or f.name == name]
+    frame = items.read(["ITEM_ID", *(field.name for field in fields)]).to_pandas()
+    text = [field.name for field in fields if not field.categorical]
+    return ThemeWriter(Metadata.from_frame(frame, "ITEM_ID", text=text), name)
 
 
 BATCH_INFERENCE_HANDLER = JobHandler(recommend_in_batch)

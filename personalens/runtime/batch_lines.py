@@ -60,15 +60,10 @@ def answer_files(
         If the input cannot be read or the output not be written. What is wrong with a line does not
         fail the job.
     """
-    places = job.body["jobInput"]["s3DataSource"], job.body["jobOutput"]["s3DataDestination"]
-    source, target = (place["path"] for place in places)
+    target = job.body["jobOutput"]["s3DataDestination"]["path"]
     try:
         output = OutputFolder(target, region=context.region, home=context.home)
-        files = [
-            file
-            for file in find_sources(source, region=context.region, suffix="")
-            if not file.name.startswith((".", "_"))
-        ]
+        files = _input_files(context, job)
         total, done = max(1, sum(file.size for file in files)), 0
         for file in files:
             with output.writing(f"{file.name}.out") as written:
@@ -80,6 +75,35 @@ def answer_files(
             pass
     except DataLocationError as error:
         raise JobFailed(str(error)) from error
+
+
+def check_length(context: ServiceContext, job: Resource, most: int) -> None:
+    """Refuse an input of more lines than a job takes.
+
+    Raises
+    ------
+    JobFailed
+        If there are more, or the input cannot be read.
+    """
+    lines = 0
+    try:
+        for file in _input_files(context, job):
+            with file.open() as stream:
+                for block, _ in _blocks(stream, most):
+                    lines += sum(1 for line in block if line.strip())
+                    if lines > most:
+                        raise JobFailed(
+                            f"The input has more than {most} lines, and this job takes {most} at "
+                            "most: divide it among several jobs."
+                        )
+    except DataLocationError as error:
+        raise JobFailed(str(error)) from error
+
+
+def _input_files(context: ServiceContext, job: Resource) -> list[CsvSource]:
+    path = job.body["jobInput"]["s3DataSource"]["path"]
+    found = find_sources(path, region=context.region, suffix="")
+    return [file for file in found if not file.name.startswith((".", "_"))]
 
 
 def _answered(file: CsvSource, answer: Answer, block_size: int) -> Iterator[tuple[bytes, int]]:

@@ -121,6 +121,9 @@ def test_a_job_that_fails_leaves_no_output(train, ask, tmp_path):
 
 def test_what_does_not_fit_is_refused_and_nothing_is_made(service, train, ask, films, tmp_path):
     popular, affinity = train(), train("aws-item-affinity")
+    similar = train("aws-similar-items")
+    named = {"fieldsForThemeGeneration": {"itemName": "TITLE"}}
+    themed = {"batchInferenceJobMode": "THEME_GENERATION", "themeGenerationConfig": named}
     of_users = service.create_filter(
         name="f",
         datasetGroupArn=films.group,
@@ -140,13 +143,11 @@ def test_what_does_not_fit_is_refused_and_nothing_is_made(service, train, ask, f
         ((popular,), {"target": f"{home}/models/"}, "inside the home"),
         ((popular,), {"source": "https://x/y"}, "none of these forms"),
         ((popular,), {"target": "s3:///x/"}, "a bucket and a key"),
-        ((popular,), {"batchInferenceJobMode": "THEME_GENERATION"}, "generates no themes"),
         ((popular,), {"batchInferenceJobMode": "OTHER"}, "enum value set"),
-        (
-            (popular,),
-            {"themeGenerationConfig": {"fieldsForThemeGeneration": {"itemName": "T"}}},
-            "generates no themes",
-        ),
+        ((popular,), {"batchInferenceJobMode": "THEME_GENERATION"}, "give themeGenerationConfig"),
+        ((popular,), {"themeGenerationConfig": named}, "give themeGenerationConfig"),
+        ((popular,), themed, "this version is of aws-popularity-count"),
+        ((similar,), themed, "need an Items dataset with a textual field"),
         (
             (popular,),
             {"batchInferenceJobConfig": {"itemExplorationConfig": {"explorationWeight": "1"}}},
