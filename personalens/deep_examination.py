@@ -17,6 +17,7 @@ from personalens.control.model_artifacts import (
     checkpoint_folder,
     owned_folders,
     recommender_folder,
+    serving_folder,
     version_folder,
 )
 from personalens.control.resource_states import ACTIVE, is_in_transition, unfinished_update
@@ -165,7 +166,8 @@ def _check_dataset(folder: Path, arn: str, has_rows: bool) -> Iterator[Problem]:
 def _check_models(context: ServiceContext) -> Iterator[Problem]:
     home, store = context.home, context.jobs.store
     for version in store.list("solution-version", status_in=[ACTIVE]):
-        yield from _check_model(version_folder(home, version.arn), version.arn)
+        for folder in {version_folder(home, version.arn), serving_folder(home, version)}:
+            yield from _check_model(folder, version.arn)
     for recommender in store.list("recommender"):
         if model := recommender.body.get(MODEL):
             folder = recommender_folder(home, recommender.arn, model)

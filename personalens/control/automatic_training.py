@@ -1,4 +1,5 @@
-"""Automatic training: new versions of solutions, new models of recommenders, without being asked.
+"""Automatic training: new versions of solutions, new models of recommenders, without being asked;
+and automatic updates, which add new items to what serves.
 
 There is no daemon. Whoever touches the home looks for what is due, once a minute at most: every
 Describe, the lists of solutions, versions and recommenders, and the workers. So a training whose
@@ -16,8 +17,16 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from personalens.control.campaign_deployment import CAMPAIGN
 from personalens.control.model_artifacts import NEXT_MODEL
-from personalens.control.recommender_jobs import RECOMMENDER, RETRAINING, TRAINED_AT, begin
+from personalens.control.model_updates import UPDATED_AT, begin_update, is_update_due
+from personalens.control.recommender_jobs import (
+    RECOMMENDER,
+    REFRESHING,
+    RETRAINING,
+    TRAINED_AT,
+    begin,
+)
 from personalens.control.resource_states import ACTIVE, is_in_transition
 from personalens.control.resource_store import Resource, ResourceReader
 from personalens.control.solution_config import training_days
@@ -59,6 +68,11 @@ def begin_due_trainings(context: ServiceContext) -> int:
         for found in candidates:
             if _is_due(context, jobs.store, found, now):
                 begun += _begin(context, found.arn, now)
+        campaigns = jobs.store.list(CAMPAIGN, status_in=[ACTIVE])
+        served = dict.fromkeys(campaign.body["solutionVersionArn"] for campaign in campaigns)
+        served |= dict.fromkeys(each.arn for each in jobs.store.list(RECOMMENDER))
+        for arn in served:
+            begun += _begin_update(context, arn, now)
     except ServiceError as error:
         logger.warning("cannot look for automatic trainings: %s", error)
     return begun
@@ -75,6 +89,24 @@ def _begin(context: ServiceContext, arn: str, now: float) -> bool:
             begin(tx, jobs, found, RETRAINING, trains=True)
         else:
             begin_training(tx, jobs, found, {"trainingMode": "FULL", "trainingType": "AUTOMATIC"})
+        return True
+
+
+def _begin_update(context: ServiceContext, arn: str, now: float) -> bool:
+    jobs = context.jobs
+    found = jobs.store.get(arn)
+    if found is None or not is_update_due(context, jobs.store, found, now):
+        return False
+    with jobs.store.transaction() as tx:
+        found = tx.get(arn)
+        if found is None or not is_update_due(context, tx, found, now):
+            return False
+        logger.info("automatic update of %s", arn)
+        if found.kind == RECOMMENDER:
+            tx.update(arn, **{UPDATED_AT: now})
+            begin(tx, jobs, found, REFRESHING, trains=True)
+        else:
+            begin_update(tx, jobs, found, now)
         return True
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job, JobQueue
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.control.model_artifacts import load_model, serving_folder
 from personalens.control.resource_states import (
     ACTIVE,
     CREATE_FAILED,
@@ -78,8 +78,8 @@ def deploy(context: ServiceContext, job: Job, report: Progress) -> None:
     target = campaign.body["latestCampaignUpdate"] if is_update else campaign.body
     report(ProgressEvent("loading the model", 0.0))
     try:
-        folder = version_folder(context.home, target["solutionVersionArn"])
-        load_model(folder, context.recipes())
+        version = context.store.require(target["solutionVersionArn"])
+        load_model(serving_folder(context.home, version), context.recipes())
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise JobFailed(f"The model cannot be read: {error}") from error
     report(ProgressEvent("loading the model", 1.0))

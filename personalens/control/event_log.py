@@ -199,6 +199,11 @@ class EventLog:
         )
         return 0 if row is None else int(row[0])
 
+    def last_put(self, dataset_arn: str) -> float:
+        """Return when the newest record of items, users or actions was put; 0.0: there is none."""
+        query = f"SELECT max(put_at) FROM records WHERE stream = {_STREAM}"
+        return float(self._one(query, {"dataset": dataset_arn})[0] or 0.0)
+
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
         """Return the mark of a user's events after a sequence number, and of all of a session
         that nobody is known of. An equal mark stands for the same events, but for deletions."""

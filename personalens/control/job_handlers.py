@@ -60,6 +60,7 @@ class JobHandler:
 HANDLERS: dict[str, JobHandler | str] = {
     "dataset-import": "personalens.control.import_jobs:IMPORT_HANDLER",
     "train": "personalens.control.training_job:TRAIN_HANDLER",
+    "model-update": "personalens.control.model_updates:UPDATE_HANDLER",
     "campaign": "personalens.control.campaigns:CAMPAIGN_HANDLER",
     "recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",
     "train-recommender": "personalens.control.recommender_jobs:RECOMMENDER_HANDLER",

@@ -5,7 +5,8 @@
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
 and ``trials.json``. The folder appears in one rename, so whoever sees it sees all of it. An
 artifact never changes, but for users that it has to forget. While it is being trained, its
-checkpoints lie beside its place.
+checkpoints lie beside its place. A version that was updated by itself has a second folder,
+``<its digits>-<eight more>``, with the model that serves.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from personalens.arns import parse
-from personalens.control.resource_states import UNFINISHED
-from personalens.control.resource_store import ResourceReader
+from personalens.control.resource_states import ACTIVE, UNFINISHED
+from personalens.control.resource_store import Resource, ResourceReader
 from personalens.home import Home
 from personalens.recipes import catalog
 from personalens.recipes.artifact_files import IDS_FILE, WEIGHTS_FILE
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 _CHECKPOINTS = "-checkpoints"
 MODEL, NEXT_MODEL = "_model", "_nextModel"
 """Members of a recommender: the eight hex digits of the model that serves and of the one that is
-being trained."""
+being trained. Members of a solution version: those of the update that serves and of the one that is
+being made."""
 METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE = "metrics.json", "training_log.json", "trials.json"
 
 
@@ -77,6 +79,20 @@ def version_folder(home: Home, solution_version_arn: str) -> Path:
     return home.models / arn.name / arn.qualifier
 
 
+def update_folder(home: Home, solution_version_arn: str, update: str) -> Path:
+    """Return the artifact folder of one of a solution version's automatic updates."""
+    folder = version_folder(home, solution_version_arn)
+    return folder.with_name(f"{folder.name}-{update}")
+
+
+def serving_folder(home: Home, version: Resource) -> Path:
+    """Return the artifact folder of the model that answers for a solution version: its newest
+    automatic update, or what was trained."""
+    if MODEL in version.body:
+        return update_folder(home, version.arn, version.body[MODEL])
+    return version_folder(home, version.arn)
+
+
 def recommender_folder(home: Home, recommender_arn: str, model: str) -> Path:
     """Return the artifact folder of one of a recommender's models; no solution can have a dot in
     its name."""
@@ -85,13 +101,16 @@ def recommender_folder(home: Home, recommender_arn: str, model: str) -> Path:
 
 def owned_folders(home: Home, store: ResourceReader, *, in_training: bool = False) -> set[Path]:
     """Return the artifact folders that solution versions and recommenders have or will have, or
-    only of those whose training has not ended."""
+    only of those whose training or update has not ended."""
     statuses = (*UNFINISHED, "CREATE STOPPING") if in_training else None
     folders = {
         version_folder(home, version.arn)
         for version in store.list("solution-version", status_in=statuses)
     }
     members = (NEXT_MODEL,) if in_training else (MODEL, NEXT_MODEL)
+    for version in store.list("solution-version", status_in=[ACTIVE]):
+        updates = [version.body[member] for member in members if member in version.body]
+        folders |= {update_folder(home, version.arn, update) for update in updates}
     for recommender in store.list("recommender"):
         models = [recommender.body[member] for member in members if member in recommender.body]
         folders |= {recommender_folder(home, recommender.arn, model) for model in models}
@@ -101,9 +120,10 @@ def owned_folders(home: Home, store: ResourceReader, *, in_training: bool = Fals
 def group_folders(home: Home, store: ResourceReader, dataset_group_arn: str) -> list[Path]:
     """Return the folders of the models that were trained from a dataset group."""
     folders = [
-        version_folder(home, version.arn)
+        folder
         for version in store.list("solution-version")
         if version.body["datasetGroupArn"] == dataset_group_arn
+        for folder in {version_folder(home, version.arn), serving_folder(home, version)}
     ]
     for recommender in store.list("recommender", parent_arn=dataset_group_arn):
         if MODEL in recommender.body:

@@ -43,14 +43,15 @@ RECOMMENDER, TRAIN_RECOMMENDER = "recommender", "train-recommender"
 NEXT_UNTIL, TRAINED_AT = "_nextEventsUntil", "_trainedAt"
 _NOTHING_IN_TRAINING = {NEXT_MODEL: None, NEXT_UNTIL: None}
 UPDATE = "latestRecommenderUpdate"
-CREATING, UPDATING, RETRAINING, STOPPING, STARTING = "create", "update", "retrain", "stop", "start"
+CREATING, UPDATING, STOPPING, STARTING = "create", "update", "stop", "start"
+RETRAINING, REFRESHING = "retrain", "refresh"
 _STATES = {
     CREATING: (CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED),
     STOPPING: ("STOP IN_PROGRESS", INACTIVE, INACTIVE),
     STARTING: ("START IN_PROGRESS", ACTIVE, INACTIVE),
 }
 """The recommender's status while the work goes on, after it and when it has failed. An update and a
-retraining leave it alone."""
+retraining leave it alone, and so does a refreshment, which adds new items to the model."""
 
 
 def begin(
@@ -69,21 +70,28 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
     with context.jobs.holding(job) as tx:
         recommender = _set_status(tx, job, 0)
         if job.kind == TRAIN_RECOMMENDER and NEXT_UNTIL not in recommender.body:
-            recommender = tx.update(job.arn, **{NEXT_UNTIL: context.events.newest()})
+            until = context.events.newest()
+            if purpose == REFRESHING:  # the events of the training, as what serves is told
+                until = recommender.body[EVENTS_UNTIL]
+            recommender = tx.update(job.arn, **{NEXT_UNTIL: until})
     found: dict[str, Any] = {}
     if job.kind == TRAIN_RECOMMENDER:
-        from personalens.control.training_job import make_artifact
+        from personalens.control.training_job import BASE, make_artifact
 
-        model = recommender.body[NEXT_MODEL]
+        model, settings = recommender.body[NEXT_MODEL], _settings(recommender, purpose)
         folder = recommender_folder(context.home, job.arn, model)
-        make_artifact(context, folder, _settings(recommender, purpose), report)
+        if purpose == REFRESHING:
+            base = recommender_folder(context.home, job.arn, recommender.body[MODEL])
+            settings |= {"trainingMode": "UPDATE", BASE: base}
+        make_artifact(context, folder, settings, report)
         found = {
             "modelMetrics": read_outcome(folder).metrics,
             MODEL: model,
             EVENTS_UNTIL: recommender.body[NEXT_UNTIL],
-            TRAINED_AT: time.time(),
             **_NOTHING_IN_TRAINING,
         }
+        if purpose != REFRESHING:
+            found[TRAINED_AT] = time.time()
     elif purpose == STARTING:
         _prove_readable(context, recommender)
     if purpose == UPDATING:
@@ -121,7 +129,7 @@ def _set_status(tx: Transaction, job: Job, stage: int, reason: str | None = None
     if purpose in _STATES:
         return tx.update(job.arn, status=_STATES[purpose][stage], failure_reason=reason)
     recommender = tx.require(job.arn)
-    if purpose == RETRAINING:
+    if purpose in (RETRAINING, REFRESHING):
         return recommender
     status = (CREATE_IN_PROGRESS, ACTIVE, CREATE_FAILED)[stage]
     update = moved_update(recommender.body[UPDATE], status, reason)
@@ -134,8 +142,10 @@ def _fail(tx: Transaction, job: Job, reason: str) -> None:
     logger.warning("%s of %s failed: %s", job.payload["purpose"], job.arn, reason)
     _set_status(tx, job, 2, reason)
     if job.kind == TRAIN_RECOMMENDER:
-        # A training that failed is not tried again at once: it would fail for ever.
-        tx.update(job.arn, **_NOTHING_IN_TRAINING, **{TRAINED_AT: time.time()})
+        tx.update(job.arn, **_NOTHING_IN_TRAINING)
+        if job.payload["purpose"] != REFRESHING:
+            # A training that failed is not tried again at once: it would fail for ever.
+            tx.update(job.arn, **{TRAINED_AT: time.time()})
 
 
 def _stop(tx: Transaction, job: Job) -> None:

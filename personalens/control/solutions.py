@@ -16,7 +16,7 @@ from personalens.control.campaign_deployment import CAMPAIGN
 from personalens.control.datasets import dataset_schema
 from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.hpo_config import shown_config
-from personalens.control.model_artifacts import remove_artifact, version_folder
+from personalens.control.model_artifacts import remove_artifact, serving_folder, version_folder
 from personalens.control.quotas import check_quota
 from personalens.control.recipes import require_recipe
 from personalens.control.resource_states import (
@@ -155,8 +155,9 @@ class SolutionOperations:
             _refuse_used(tx, solutionArn, versions)
             for version in versions:
                 tx.delete(version.arn)
-                folder = version_folder(self.context.home, version.arn)
-                tx.after_commit.append(partial(remove_artifact, folder))
+                home = self.context.home
+                for folder in {serving_folder(home, version), version_folder(home, version.arn)}:
+                    tx.after_commit.append(partial(remove_artifact, folder))
             tx.delete(solutionArn)
         return {}
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SEED = 0
+SEED, BASE = 0, "_base"
 """CreateSolutionVersion has no seed: the same data and configuration give the same model."""
 
 READ_SHARE, MEASURE_FROM, SAVE_FROM = 0.02, 0.94, 0.98
@@ -66,8 +66,10 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
         if version.status == CREATE_PENDING:
             until = {EVENTS_UNTIL: context.events.newest()}
             version = tx.update(job.arn, status=CREATE_IN_PROGRESS, **until)
-    folder = version_folder(context.home, job.arn)
-    make_artifact(context, folder, version.body, report)
+    folder, settings = version_folder(context.home, job.arn), version.body
+    if base := settings.get("_baseVersionArn"):
+        settings = {**settings, BASE: version_folder(context.home, base)}
+    make_artifact(context, folder, settings, report)
     try:
         _announce(context, job, read_outcome(folder))
     except Cancelled:
@@ -87,7 +89,8 @@ def make_artifact(
     folder
         Where the artifact goes.
     settings
-        Members of a solution version.
+        Members of a solution version. With trainingMode UPDATE nothing is trained: ``BASE`` is the
+        artifact to which new items are added.
     report
         Hears how it goes.
     """
@@ -189,14 +192,18 @@ def _optimize(models: Sequence[Recipe], objective: Mapping[str, str], data: Trai
 def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
-    """Add what is new to a trained model; its figures are still those of the training."""
-    folder, recipes = version_folder(context.home, settings["_baseVersionArn"]), context.recipes()
+    """Add what is new to a trained model; its figures are still those of the training. A model
+    without such a method is made anew, which takes no longer."""
+    folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
-    model = trained.update(
+    add = getattr(trained, "update", trained.refit)
+    model = add(
         data.interactions,
         progress=within(report, READ_SHARE, SAVE_FROM),
         **data.tables(recipes[trained.name]),
     )
+    if objective := settings["solutionConfig"].get("optimizationObjective"):
+        _optimize([model], objective, data)
     return model, replace(read_outcome(folder), trials=[])
 
 

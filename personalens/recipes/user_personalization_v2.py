@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
+from personalens.recipes.new_items import TakesNewItems
 from personalens.recipes.session_recipe import SessionRecipe
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
@@ -61,7 +62,7 @@ class TransformerRecipe(SessionRecipe):
         return self.config.apply_recency_bias
 
 
-class UserPersonalizationV2(TransformerRecipe):
+class UserPersonalizationV2(TakesNewItems, TransformerRecipe):
     """Recommend from all items, those included that only the items table knows.
 
     An item that nobody has had is what its metadata say. Parameters and attributes: as
@@ -89,4 +90,3 @@ class UserPersonalizationV2(TransformerRecipe):
 
     name = "aws-user-personalization-v2"
     recipe_type = "USER_PERSONALIZATION"
-    has_cold_items = True

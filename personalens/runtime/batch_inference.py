@@ -19,7 +19,7 @@ from personalens.control.event_log import EventLog
 from personalens.control.exploration_settings import ExplorationSettings
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.control.model_artifacts import load_model, serving_folder
 from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS
 from personalens.control.resource_store import Resource
 from personalens.control.training_data import EVENTS_UNTIL
@@ -305,7 +305,7 @@ def json_numbers(shares: np.ndarray, lengths: Sequence[int]) -> list[bytes]:
 def open_deployment(context: ServiceContext, job: Resource, config: str = "") -> Deployment:
     """Return the model of a batch job as if a campaign served it."""
     version = context.store.require(job.body["solutionVersionArn"])
-    model: Recipe = load_model(version_folder(context.home, version.arn), context.recipes())
+    model: Recipe = load_model(serving_folder(context.home, version), context.recipes())
     group_arn = version.body["datasetGroupArn"]
     own = job.body.get(config) or {}
     return Deployment(job.arn, version.arn, group_arn, model, own, version.body)

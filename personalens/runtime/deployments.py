@@ -14,8 +14,9 @@ from personalens.control.model_artifacts import (
     MODEL,
     load_model,
     recommender_folder,
-    version_folder,
+    serving_folder,
 )
+from personalens.control.solution_versions import solution_of
 from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
 from personalens.runtime.model_cache import ModelCache
@@ -34,8 +35,8 @@ class Deployment:
     Attributes
     ----------
     campaign_arn, solution_version_arn, dataset_group_arn
-        Who is asked, which version answers (of a recommender, its ARN and the name of its model),
-        and to which group both belong.
+        Who is asked, which model answers (the version's ARN, with what an automatic update added to
+        it; of a recommender, its ARN and the name of its model), and to which group both belong.
     model
         The trained recipe.
     config
@@ -131,13 +132,14 @@ class Deployments:
             )
         body, home = found.body, self._context.home
         if kind == CAMPAIGN:
-            version_arn = body["solutionVersionArn"]
+            version = self._context.store.require(body["solutionVersionArn"])
+            folder = serving_folder(home, version)
             return _Serving(
-                version_arn,
+                f"{solution_of(version.arn)}/{folder.name}",
                 body["_datasetGroupArn"],
                 body.get("campaignConfig", {}),
-                self._context.store.require(version_arn).body,
-                version_folder(home, version_arn),
+                version.body,
+                folder,
             )
         return _Serving(
             f"{arn}/{body[MODEL]}",

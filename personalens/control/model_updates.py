@@ -1,0 +1,135 @@
+"""Automatic updates: new items in a model that serves, without a training and without a version.
+
+Amazon Personalize: "Automatic updates" of User-Personalization, its second version,
+Next-Best-Action, Top picks and Recommended for you, every two hours; and of Semantic-Similarity,
+where a solution has ``performIncrementalUpdate``, within half an hour. Updated is what a campaign
+serves, if it is the newest version of its solution and was trained in full; a version made by
+trainingMode UPDATE ends that. Recommenders are updated while they are ACTIVE.
+
+What is new is read from the Items dataset (of actions: Actions), imported or put. Events that were
+put count as they did in the training: what is newer is in the histories of the users, whatever
+model answers. Who looks whether an update is due, and how often, is told in
+:mod:`~personalens.control.automatic_training`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+from personalens.arns import parse
+from personalens.control.job_handlers import JobHandler
+from personalens.control.job_queue import DEFAULT_LANES, Job, JobQueue
+from personalens.control.model_artifacts import (
+    MODEL,
+    NEXT_MODEL,
+    remove_artifact,
+    serving_folder,
+    update_folder,
+    version_folder,
+)
+from personalens.control.resource_states import ACTIVE
+from personalens.control.resource_store import Resource, ResourceReader, Transaction
+from personalens.control.solution_versions import SOLUTION_VERSION
+from personalens.training.progress import Progress
+
+if TYPE_CHECKING:
+    from personalens.control.service_context import ServiceContext
+
+logger = logging.getLogger(__name__)
+
+MODEL_UPDATE = "model-update"
+UPDATED_AT = "_updatedAt"
+"""Member of a version or a recommender: when the newest update began."""
+TWO_HOURS, HALF_AN_HOUR = 7200.0, 1800.0
+INTERVALS = {
+    "aws-user-personalization": TWO_HOURS,
+    "aws-user-personalization-v2": TWO_HOURS,
+    "aws-next-best-action": TWO_HOURS,
+    "aws-vod-top-picks": TWO_HOURS,
+    "aws-ecomm-recommended-for-you": TWO_HOURS,
+    "aws-semantic-similarity": HALF_AN_HOUR,
+}
+ON_REQUEST = "aws-semantic-similarity"
+"""The recipe that is updated only if the solution wants it."""
+
+
+def is_update_due(
+    context: ServiceContext, reader: ResourceReader, found: Resource, now: float
+) -> bool:
+    """Whether a version that a campaign serves, or a recommender, is to be updated now.
+
+    It is once its interval has passed since it was made, trained or updated, if something has come
+    to its items since then.
+    """
+    recipe = parse(found.body.get("recipeArn", found.arn)).name
+    if found.status != ACTIVE or NEXT_MODEL in found.body or recipe not in INTERVALS:
+        return False
+    if found.kind == SOLUTION_VERSION and not _is_kept_up(reader, found, recipe):
+        return False
+    members = (UPDATED_AT, "_trainedAt")
+    last = max(found.created_at, *(found.body.get(member, 0.0) for member in members))
+    if now < last + INTERVALS[recipe]:
+        return False
+    of_actions = context.recipes()[recipe].recipe_type == "PERSONALIZED_ACTIONS"
+    kind = "ACTIONS" if of_actions else "ITEMS"
+    return _has_new_items(context, reader, found.body["datasetGroupArn"], kind, last)
+
+
+def _is_kept_up(reader: ResourceReader, version: Resource, recipe: str) -> bool:
+    """Whether a version is the newest of its solution, trained in full, and wanted so."""
+    newest = reader.list(SOLUTION_VERSION, parent_arn=version.parent_arn, status_in=[ACTIVE])[-1]
+    if newest.arn != version.arn or version.body["trainingMode"] != "FULL":
+        return False
+    solution = reader.require(str(version.parent_arn))
+    return recipe != ON_REQUEST or solution.body["performIncrementalUpdate"]
+
+
+def _has_new_items(
+    context: ServiceContext, reader: ResourceReader, group_arn: str, kind: str, last: float
+) -> bool:
+    for dataset in reader.list("dataset", parent_arn=group_arn):
+        if dataset.body["datasetType"] == kind:
+            imports = reader.list("dataset-import-job", parent_arn=dataset.arn, status_in=[ACTIVE])
+            is_newer = any(job.updated_at > last for job in imports)
+            return is_newer or context.events.last_put(dataset.arn) > last
+    return False
+
+
+def begin_update(tx: Transaction, jobs: JobQueue, version: Resource, now: float) -> None:
+    """Ask for the update of a version."""
+    tx.update(version.arn, **{NEXT_MODEL: secrets.token_hex(4), UPDATED_AT: now})
+    # In the lane of the trainings: never beside the deletion of users, whom it would bring back.
+    jobs.enqueue(tx, MODEL_UPDATE, version.arn, lane=DEFAULT_LANES["train"])
+
+
+def update_model(context: ServiceContext, job: Job, report: Progress) -> None:
+    """The job. Done again after a crash, it writes the same folder."""
+    from personalens.control.training_job import BASE, make_artifact
+
+    with context.jobs.holding(job) as tx:
+        version = tx.require(job.arn)
+    base, update = version_folder(context.home, version.arn), version.body[NEXT_MODEL]
+    settings = version.body | {"trainingMode": "UPDATE", BASE: base}
+    make_artifact(context, update_folder(context.home, version.arn, update), settings, report)
+    with context.jobs.finishing(job) as tx:
+        before = serving_folder(context.home, tx.require(job.arn))
+        tx.update(job.arn, **{MODEL: update, NEXT_MODEL: None})
+        if before != base:
+            tx.after_commit.append(partial(remove_artifact, before))
+    logger.info("%s has the items of now", job.arn)
+
+
+def _fail(tx: Transaction, job: Job, reason: str) -> None:
+    """The version goes on with the model that it has."""
+    logger.warning("the automatic update of %s failed: %s", job.arn, reason)
+    tx.update(job.arn, **{NEXT_MODEL: None})
+
+
+def _stop(tx: Transaction, job: Job) -> None:
+    _fail(tx, job, "it was stopped")
+
+
+UPDATE_HANDLER = JobHandler(update_model, on_failure=_fail, on_stopped=_stop)
