@@ -103,10 +103,10 @@ def _begin_update(context: ServiceContext, arn: str, now: float) -> bool:
             return False
         logger.info("automatic update of %s", arn)
         if found.kind == RECOMMENDER:
-            tx.update(arn, **{UPDATED_AT: now})
+            tx.update(arn, **{UPDATED_AT: time.time()})
             begin(tx, jobs, found, REFRESHING, trains=True)
         else:
-            begin_update(tx, jobs, found, now)
+            begin_update(tx, jobs, found)
         return True
 
 

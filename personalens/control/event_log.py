@@ -200,9 +200,12 @@ class EventLog:
         return 0 if row is None else int(row[0])
 
     def last_put(self, dataset_arn: str) -> float:
-        """Return when the newest record of items, users or actions was put; 0.0: there is none."""
+        """Return when the newest record, or event of a known user, was put; 0.0: there is none."""
         query = f"SELECT max(put_at) FROM records WHERE stream = {_STREAM}"
-        return float(self._one(query, {"dataset": dataset_arn})[0] or 0.0)
+        records = self._one(query, {"dataset": dataset_arn})[0]
+        query = "SELECT received_at FROM events WHERE sequence = ?"
+        events = self._one(query, (self.newest(dataset_arn),))
+        return max(records or 0.0, 0.0 if events is None else events[0])
 
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
         """Return the mark of a user's events after a sequence number, and of all of a session

@@ -6,9 +6,10 @@ where a solution has ``performIncrementalUpdate``, within half an hour. Updated 
 serves, if it is the newest version of its solution and was trained in full; a version made by
 trainingMode UPDATE ends that. Recommenders are updated while they are ACTIVE.
 
-What is new is read from the Items dataset (of actions: Actions), imported or put. Events that were
-put count as they did in the training: what is newer is in the histories of the users, whatever
-model answers. Who looks whether an update is due, and how often, is told in
+What is new is read from the Items dataset (of actions: Actions), imported or put. To a recipe that
+explores, new interactions and impressions are news as well: they are exposure. Otherwise the events
+that were put count as they did in the training: what is newer is in the histories of the users,
+whatever model answers. Who looks whether an update is due, and how often, is told in
 :mod:`~personalens.control.automatic_training`.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,7 @@ INTERVALS = {
     "aws-ecomm-recommended-for-you": TWO_HOURS,
     "aws-semantic-similarity": HALF_AN_HOUR,
 }
+EXPLORING = ("aws-user-personalization", "aws-vod-top-picks", "aws-ecomm-recommended-for-you")
 ON_REQUEST = "aws-semantic-similarity"
 """The recipe that is updated only if the solution wants it."""
 
@@ -61,8 +64,8 @@ def is_update_due(
 ) -> bool:
     """Whether a version that a campaign serves, or a recommender, is to be updated now.
 
-    It is once its interval has passed since it was made, trained or updated, if something has come
-    to its items since then.
+    It is once its interval has passed since it was made, trained or updated, if there is news since
+    then.
     """
     recipe = parse(found.body.get("recipeArn", found.arn)).name
     if found.status != ACTIVE or NEXT_MODEL in found.body or recipe not in INTERVALS:
@@ -74,8 +77,9 @@ def is_update_due(
     if now < last + INTERVALS[recipe]:
         return False
     of_actions = context.recipes()[recipe].recipe_type == "PERSONALIZED_ACTIONS"
-    kind = "ACTIONS" if of_actions else "ITEMS"
-    return _has_new_items(context, reader, found.body["datasetGroupArn"], kind, last)
+    kinds = {"ACTIONS" if of_actions else "ITEMS"}
+    kinds |= {"INTERACTIONS"} if recipe in EXPLORING else set()
+    return _has_news(context, reader, found.body["datasetGroupArn"], kinds, last)
 
 
 def _is_kept_up(reader: ResourceReader, version: Resource, recipe: str) -> bool:
@@ -87,32 +91,34 @@ def _is_kept_up(reader: ResourceReader, version: Resource, recipe: str) -> bool:
     return recipe != ON_REQUEST or solution.body["performIncrementalUpdate"]
 
 
-def _has_new_items(
-    context: ServiceContext, reader: ResourceReader, group_arn: str, kind: str, last: float
+def _has_news(
+    context: ServiceContext, reader: ResourceReader, group_arn: str, kinds: set[str], last: float
 ) -> bool:
+    """Whether anything was imported into, or put into, datasets of these types since then."""
     for dataset in reader.list("dataset", parent_arn=group_arn):
-        if dataset.body["datasetType"] == kind:
+        if dataset.body["datasetType"] in kinds:
             imports = reader.list("dataset-import-job", parent_arn=dataset.arn, status_in=[ACTIVE])
-            is_newer = any(job.updated_at > last for job in imports)
-            return is_newer or context.events.last_put(dataset.arn) > last
+            times = [context.events.last_put(dataset.arn), *(job.updated_at for job in imports)]
+            if max(times) > last:
+                return True
     return False
 
 
-def begin_update(tx: Transaction, jobs: JobQueue, version: Resource, now: float) -> None:
+def begin_update(tx: Transaction, jobs: JobQueue, version: Resource) -> None:
     """Ask for the update of a version."""
-    tx.update(version.arn, **{NEXT_MODEL: secrets.token_hex(4), UPDATED_AT: now})
+    tx.update(version.arn, **{NEXT_MODEL: secrets.token_hex(4), UPDATED_AT: time.time()})
     # In the lane of the trainings: never beside the deletion of users, whom it would bring back.
     jobs.enqueue(tx, MODEL_UPDATE, version.arn, lane=DEFAULT_LANES["train"])
 
 
 def update_model(context: ServiceContext, job: Job, report: Progress) -> None:
     """The job. Done again after a crash, it writes the same folder."""
-    from personalens.control.training_job import BASE, make_artifact
+    from personalens.control.training_job import BASE, RECOUNT, make_artifact
 
     with context.jobs.holding(job) as tx:
         version = tx.require(job.arn)
     base, update = version_folder(context.home, version.arn), version.body[NEXT_MODEL]
-    settings = version.body | {"trainingMode": "UPDATE", BASE: base}
+    settings = version.body | {"trainingMode": "UPDATE", BASE: base, RECOUNT: True}
     make_artifact(context, update_folder(context.home, version.arn, update), settings, report)
     with context.jobs.finishing(job) as tx:
         before = serving_folder(context.home, tx.require(job.arn))

@@ -76,13 +76,13 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
             recommender = tx.update(job.arn, **{NEXT_UNTIL: until})
     found: dict[str, Any] = {}
     if job.kind == TRAIN_RECOMMENDER:
-        from personalens.control.training_job import BASE, make_artifact
+        from personalens.control.training_job import BASE, RECOUNT, make_artifact
 
         model, settings = recommender.body[NEXT_MODEL], _settings(recommender, purpose)
         folder = recommender_folder(context.home, job.arn, model)
         if purpose == REFRESHING:
             base = recommender_folder(context.home, job.arn, recommender.body[MODEL])
-            settings |= {"trainingMode": "UPDATE", BASE: base}
+            settings |= {"trainingMode": "UPDATE", BASE: base, RECOUNT: True}
         make_artifact(context, folder, settings, report)
         found = {
             "modelMetrics": read_outcome(folder).metrics,

@@ -42,6 +42,7 @@ from personalens.control.training_data import (
     load_training_data,
 )
 from personalens.recipes.base import Recipe
+from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.training.progress import Cancelled, Progress, ProgressEvent, within
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SEED, BASE = 0, "_base"
+SEED = 0
 """CreateSolutionVersion has no seed: the same data and configuration give the same model."""
+
+BASE, RECOUNT = "_base", "_recount"
+"""For an update: the artifact to which items are added, and whether exposure is that of now, though
+the model has the events of its training."""
 
 READ_SHARE, MEASURE_FROM, SAVE_FROM = 0.02, 0.94, 0.98
 SEARCH_SHARE = 0.7
@@ -89,8 +94,8 @@ def make_artifact(
     folder
         Where the artifact goes.
     settings
-        Members of a solution version. With trainingMode UPDATE nothing is trained: ``BASE`` is the
-        artifact to which new items are added.
+        Members of a solution version. With trainingMode UPDATE nothing is trained, and ``BASE`` is
+        among them, and ``RECOUNT`` may be.
     report
         Hears how it goes.
     """
@@ -204,6 +209,10 @@ def _update(
     )
     if objective := settings["solutionConfig"].get("optimizationObjective"):
         _optimize([model], objective, data)
+    if settings.get(RECOUNT) and isinstance(model, ColdItemRecipe):
+        of_now = {**settings, EVENTS_UNTIL: context.events.newest()}
+        now = load_training_data(context, of_now)
+        model.recount(now.interactions, now.items)
     return model, replace(read_outcome(folder), trials=[])
 
 

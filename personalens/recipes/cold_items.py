@@ -10,6 +10,7 @@ from personalens.datasets.metadata import Metadata
 from personalens.recipes.exploration import ItemExposure, exploration_bonus
 from personalens.recipes.hrnn_metadata import HRNNMetadata
 from personalens.recipes.new_items import TakesNewItems
+from personalens.recipes.training_tables import training_tables
 from personalens.training.progress import Progress
 
 
@@ -41,6 +42,21 @@ class ColdItemRecipe(TakesNewItems, HRNNMetadata):
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:
         self.exposure_ = ItemExposure.count(interactions, items)
+
+    def recount(self, interactions: Interactions, items: Metadata | None) -> None:
+        """Count the exposure of the items anew, by events of which the model has learned only a
+        part: what was shown or had meanwhile needs less exploring. Items that the model does not
+        know are passed over.
+
+        Amazon Personalize: automatic updates take in "new interactions and impressions".
+        """
+        self._check_fitted()
+        tables = training_tables(interactions, items, None, has_cold_items=True)
+        exposure = ItemExposure.count(tables.interactions, tables.items)
+        codes = tables.interactions.items.encode(self.items_.ids)
+        if (codes < 0).any():
+            raise ValueError("the events and items must have all items that the model knows")
+        self.exposure_ = exposure.select(codes)
 
     def explore(
         self,

@@ -57,6 +57,10 @@ class ItemExposure:
         ages = np.maximum(newest - came, 0.0) / _DAY
         return cls(exposures, ages.astype(np.float32))
 
+    def select(self, codes: np.ndarray) -> Self:
+        """Return the figures of the items with these codes, in their order."""
+        return type(self)(self.exposures[codes], self.ages[codes])
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the figures as arrays, for a model's file."""
         return {"exposures": self.exposures, "ages": self.ages}

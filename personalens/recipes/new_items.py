@@ -34,12 +34,14 @@ class TakesNewItems(SessionRecipe):
 
         New items get the vector that their metadata give them, the others keep theirs. Histories,
         and whatever is only counted (exposure, what is popular lately), are those of the new
-        tables.
+        tables. A model that was trained without metadata cannot read any: it passes over items
+        without events.
 
         Amazon Personalize: CreateSolutionVersion with trainingMode UPDATE, and automatic updates.
         """
         self._check_fitted()
         progress(ProgressEvent("adding new items", fraction=0.0))
+        items = None if self.model_.fields is None else items
         tables = training_tables(interactions, items, users, has_cold_items=True)
         events = tables.interactions
         fresh = self._untrained()

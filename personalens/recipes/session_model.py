@@ -274,7 +274,8 @@ class SessionModel:
             (items,) the code that each item has in this model, -1 where it is new.
         items
             Metadata of all; None: items that this model knows keep theirs, of the new ones nothing
-            is known.
+            is known. Not for a model without fields, whose new items have no vector, and the bias
+            of the rarest item.
         """
         weights = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
         rows = torch.from_numpy(known.astype(np.int64))
@@ -284,7 +285,10 @@ class SessionModel:
                 kept, last = weights[name][rows], weights[name][self.network.catalogue_size :]
                 kept[is_new] = 0
                 weights[name] = torch.cat([kept, last])  # where there is one, the start row
-        weights["items.weights"][:-1, 0] = 1.0  # the value that every item has
+        if self.fields is None:
+            weights["items.own_bias"][is_new] = self.network.items.own_bias.detach().cpu().min()
+        else:
+            weights["items.weights"][:-1, 0] = 1.0  # the value that every item has
         if items is not None:
             table = self.fields.encode(items)
             codes, shares = (np.concatenate([part, 0 * part[:1]]) for part in table)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from personalens.control import automatic_training
 from personalens.control.resource_store import ResourceStore
 from personalens.control.service_context import ServiceContext
 from personalens.home import Home
@@ -95,3 +97,23 @@ def write_events(tmp_path: Path) -> Callable[..., Path]:
         return target
 
     return write
+
+
+class Clock:
+    """Tells a time that a test moves."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def __call__(self):
+        return time.time() + self.ahead
+
+    def advance(self, seconds):
+        self.ahead += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(automatic_training, "clock", clock)
+    return clock

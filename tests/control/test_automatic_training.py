@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,26 +16,6 @@ from tests.control.test_recommenders import Cinema
 
 RECIPE = "arn:aws:personalize:::recipe/"
 HOUR, DAY = 3600.0, 86_400.0
-
-
-class Clock:
-    """Tells a time that a test moves."""
-
-    def __init__(self):
-        self.ahead = 0.0
-
-    def __call__(self):
-        return time.time() + self.ahead
-
-    def advance(self, seconds):
-        self.ahead += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(automatic_training, "clock", clock)
-    return clock
 
 
 @pytest.fixture

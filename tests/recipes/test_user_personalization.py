@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personalens.datasets.interactions import Interactions
+from personalens.datasets.metadata import Metadata
 from personalens.recipes.user_personalization import CHOICES, UserPersonalization
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.same_scores import same_scores
@@ -109,6 +111,21 @@ def test_an_updated_model_can_be_saved_and_updated_again(model, events, tmp_path
     assert np.array_equal(loaded.exposure_.ages, updated.exposure_.ages)
     again = loaded.update(events, items=books(range(13)))
     assert len(again.items_) == 39
+
+
+def test_a_recount_changes_exposure_and_nothing_else(model, events):
+    updated, shelves = model.update(events, items=books(range(12))), books(range(12))
+    later = pd.DataFrame({"USER_ID": "late", "ITEM_ID": ["dogs-1", "dogs-10"], "TIMESTAMP": 10**6})
+    more = Interactions.from_frame(pd.concat([events, later], ignore_index=True))
+    before, scores = updated.exposure_.exposures, updated.score([updated.history("u07")])
+    updated.recount(more, Metadata.from_frame(shelves, "ITEM_ID"))
+    gained = updated.exposure_.exposures - before
+    assert sorted(updated.items_.ids[gained == 1]) == ["dogs-1", "dogs-10"]
+    assert gained.sum() == 2
+    assert len(updated.history("late")) == 0
+    assert same_scores(updated.score([updated.history("u07")]), scores)
+    with pytest.raises(ValueError, match="all items that the model knows"):
+        updated.recount(more, Metadata.from_frame(books(range(3)), "ITEM_ID"))
 
 
 def test_an_update_without_an_items_table_keeps_what_is_known(model, events):

@@ -54,6 +54,40 @@ def test_order_decides_not_company(ring_models):
     assert up[8] - up[3] > down[8] - down[3]
 
 
+def test_an_update_of_what_knows_no_metadata_adds_events_alone(ring_models, ring):
+    model = ring_models[True]
+    pages = pd.DataFrame({"ITEM_ID": [f"p{page:02}" for page in range(26)]})
+    later = pd.DataFrame({"USER_ID": "late", "ITEM_ID": ["p03", "p30"], "TIMESTAMP": 10**6})
+    updated = model.update(pd.concat([ring, later], ignore_index=True), items=pages)
+    assert sorted(updated.items_.ids) == sorted([*model.items_.ids, "p30"])
+    assert len(updated.history("late")) == 2
+    before, after = (each.score([each.history("u05")])[0] for each in (model, updated))
+    kept = after[updated.items_.encode(model.items_.ids)]
+    np.testing.assert_allclose(kept, before, rtol=1e-4, atol=1e-4)
+
+
+def test_new_pages_stand_where_their_colour_puts_them():
+    # Readers keep to one of two colours; a new page has a colour and no reader.
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user:02}", f"{('red', 'blue')[user % 2]}-{page}", 1000 * user + 30 * step)
+        for user in range(60)
+        for step, page in enumerate(rng.permutation(10)[:7])
+    ]
+    events = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+
+    def pages(count):
+        names = [f"{colour}-{page}" for colour in ("red", "blue") for page in range(count)]
+        return pd.DataFrame({"ITEM_ID": names, "COLOUR": [name.split("-")[0] for name in names]})
+
+    model = UserPersonalizationV2(training=QUICK).fit(events, items=pages(10))
+    updated = model.update(events, items=pages(13))
+    new = updated.items_.encode([f"{colour}-11" for colour in ("red", "blue")])
+    red, blue = (updated.score([updated.history(user)])[0][new] for user in ("u00", "u01"))
+    assert red.argmax() == 0
+    assert blue.argmax() == 1
+
+
 def test_a_new_event_changes_the_answer_without_training(ring_models):
     before, after = ring_models[True].score([walk([10, 11]), walk([10, 11, 12])])
     assert (before.argmax(), after.argmax()) == (12, 13)
