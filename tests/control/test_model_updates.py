@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from personalens.control import training_job
+from personalens.control import model_artifacts, training_job
 from personalens.control.job_handlers import JobFailed
+from personalens.control.job_queue import JobQueue
 from personalens.control.model_artifacts import load_model, serving_folder
+from personalens.control.resource_store import ResourceStore
 from personalens.deep_examination import examine_home
 from tests.control.test_recommenders import Cinema
 from tests.runtime.test_action_recommendations import import_table
@@ -240,6 +243,33 @@ def test_an_update_that_fails_leaves_what_served(
     put_film("another")
     clock.advance(2 * HOUR + 100)
     assert {NEW, "another"} <= set(served.asked())
+
+
+def test_an_update_that_a_crash_cut_short_is_made_whole(
+    service, serve, clock, put_film, monkeypatch
+):
+    served = serve("aws-user-personalization")
+    put_film()
+    patient = JobQueue(service.home, ResourceStore(service.home))
+    context = replace(service.context, jobs=patient)
+    service.use(context)
+    clock.advance(2 * HOUR + 100)
+    assert NEW not in served.asked()  # it waits for a worker
+
+    def die(*_):
+        raise SystemExit
+
+    for place, name in ((model_artifacts, "_write_json"), (patient, "finishing")):
+        with monkeypatch.context() as patch:
+            patch.setattr(model_artifacts, "remove_partials", lambda *_, **__: None)
+            patch.setattr(place, name, die)
+            with pytest.raises(SystemExit):
+                context.run_jobs()
+        assert NEW not in served.asked()
+    context.run_jobs()
+    assert NEW in served.asked()
+    assert len(list(served.folder.parent.iterdir())) == 2
+    assert is_in_order(service.home)
 
 
 def test_deleted_users_leave_an_updated_model_too(service, films, serve, clock, put_film, tmp_path):
