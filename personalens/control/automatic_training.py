@@ -2,7 +2,8 @@
 and automatic updates, which add new items to what serves.
 
 There is no daemon. Whoever touches the home looks for what is due, once a minute at most: every
-Describe, the lists of solutions, versions and recommenders, and the workers. So a training whose
+Describe, the lists of solutions, versions and recommenders, requests for recommendations, and the
+workers. So a training whose
 time came while nobody was there begins when somebody is.
 
 Amazon Personalize: ``performAutoTraining`` and ``autoTrainingConfig.schedulingExpression``. The
@@ -52,15 +53,20 @@ clock = time.time
 """Tells the time; a test gives another."""
 
 
+def is_time_to_look(context: ServiceContext) -> bool:
+    """Whether nobody of this process has looked for a minute."""
+    return abs(clock() - context.jobs.looked_at) >= LOOK_SECONDS
+
+
 def begin_due_trainings(context: ServiceContext) -> int:
     """Ask for the trainings whose time has come, of every region; return how many.
 
     What goes wrong here, such as a catalogue that cannot be written, is no error of whoever looks:
     the next look tries again.
     """
-    now, jobs = clock(), context.jobs
-    if abs(now - jobs.looked_at) < LOOK_SECONDS:
+    if not is_time_to_look(context):
         return 0
+    now, jobs = clock(), context.jobs
     jobs.looked_at = now
     begun = 0
     try:

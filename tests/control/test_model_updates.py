@@ -107,6 +107,15 @@ def test_a_new_film_is_listed_two_hours_later_by_the_same_version(
     assert is_in_order(service.home)
 
 
+def test_who_asks_for_recommendations_looks_too(service, serve, clock, put_film):
+    served = serve("aws-user-personalization")
+    put_film()
+    clock.advance(2 * HOUR + 100)
+    asked = {"campaignArn": served.campaign, "userId": "viewer-1", "numResults": 100}
+    answer = service.get_recommendations(**asked)
+    assert NEW in [item["itemId"] for item in answer["itemList"]]
+
+
 def test_without_new_items_nothing_happens(service, serve, clock):
     served = serve("aws-user-personalization")
     clock.advance(5 * HOUR)
