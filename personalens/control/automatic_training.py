@@ -3,8 +3,7 @@ and automatic updates, which add new items to what serves.
 
 There is no daemon. Whoever touches the home looks for what is due, once a minute at most: every
 Describe, the lists of solutions, versions and recommenders, requests for recommendations, and the
-workers. So a training whose
-time came while nobody was there begins when somebody is.
+workers. So a training whose time came while nobody was there begins when somebody is.
 
 Amazon Personalize: ``performAutoTraining`` and ``autoTrainingConfig.schedulingExpression``. The
 first training comes an hour after the solution (or after it was turned on), unless somebody has
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from personalens.control.campaign_deployment import CAMPAIGN
 from personalens.control.model_artifacts import NEXT_MODEL
-from personalens.control.model_updates import UPDATED_AT, begin_update, is_update_due
+from personalens.control.model_updates import TRIED_AT, begin_update, is_update_due
 from personalens.control.recommender_jobs import (
     RECOMMENDER,
     REFRESHING,
@@ -109,10 +108,10 @@ def _begin_update(context: ServiceContext, arn: str, now: float) -> bool:
             return False
         logger.info("automatic update of %s", arn)
         if found.kind == RECOMMENDER:
-            tx.update(arn, **{UPDATED_AT: time.time()})
+            tx.update(arn, **{TRIED_AT: now})
             begin(tx, jobs, found, REFRESHING, trains=True)
         else:
-            begin_update(tx, jobs, found)
+            begin_update(tx, jobs, found, now)
         return True
 
 

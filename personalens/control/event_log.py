@@ -106,6 +106,7 @@ class EventLog:
             home, create=create, path=home.events, migrations=EVENT_LOG_MIGRATIONS
         )
         self._commits = GroupCommit(self._catalogue)
+        self._last_puts: dict[str, tuple[int, float]] = {}  # dataset -> revision, last_put
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -201,11 +202,15 @@ class EventLog:
 
     def last_put(self, dataset_arn: str) -> float:
         """Return when the newest record, or event of a known user, was put; 0.0: there is none."""
-        query = f"SELECT max(put_at) FROM records WHERE stream = {_STREAM}"
-        records = self._one(query, {"dataset": dataset_arn})[0]
-        query = "SELECT received_at FROM events WHERE sequence = ?"
-        events = self._one(query, (self.newest(dataset_arn),))
-        return max(records or 0.0, 0.0 if events is None else events[0])
+        revision = self.revision(dataset_arn)
+        if self._last_puts.get(dataset_arn, (-1,))[0] != revision:
+            query = f"SELECT max(put_at) FROM records WHERE stream = {_STREAM}"
+            records = self._one(query, {"dataset": dataset_arn})[0]
+            query = "SELECT received_at FROM events WHERE sequence = ?"
+            events = self._one(query, (self.newest(dataset_arn),))
+            last = max(records or 0.0, 0.0 if events is None else events[0])
+            self._last_puts[dataset_arn] = revision, last
+        return self._last_puts[dataset_arn][1]
 
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
         """Return the mark of a user's events after a sequence number, and of all of a session
@@ -297,7 +302,7 @@ class EventLog:
     def _touch(connection: sqlite3.Connection, dataset_arn: str) -> int:
         """Return a stream's number, made if need be, with a new revision."""
         return connection.execute(
-            "INSERT INTO streams (dataset_arn) VALUES (?)"
+            "INSERT INTO streams (dataset_arn, revision) VALUES (?, 1)"
             " ON CONFLICT (dataset_arn) DO UPDATE SET revision = revision + 1 RETURNING id",
             (dataset_arn,),
         ).fetchone()[0]

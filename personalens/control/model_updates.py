@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,8 +42,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MODEL_UPDATE = "model-update"
-UPDATED_AT = "_updatedAt"
-"""Member of a version or a recommender: when the newest update began."""
+TRIED_AT, UPDATED_AT = "_updateTriedAt", "_updatedAt"
+"""Members of a version or a recommender: when the newest update began, and when the newest that has
+succeeded. What failed is tried again at its next time, with the same news."""
 TWO_HOURS, HALF_AN_HOUR = 7200.0, 1800.0
 INTERVALS = {
     "aws-user-personalization": TWO_HOURS,
@@ -64,18 +64,20 @@ def is_update_due(
 ) -> bool:
     """Whether a version that a campaign serves, or a recommender, is to be updated now.
 
-    It is once its interval has passed since it was made, trained or updated, if there is news since
-    then.
+    It is once its interval has passed since it was made, trained or last tried to be updated, if
+    there is news that the model does not have.
     """
-    recipe = parse(found.body.get("recipeArn", found.arn)).name
-    if found.status != ACTIVE or NEXT_MODEL in found.body or recipe not in INTERVALS:
+    if found.status != ACTIVE or NEXT_MODEL in found.body or "recipeArn" not in found.body:
+        return False
+    recipe = parse(found.body["recipeArn"]).name
+    if recipe not in INTERVALS:
         return False
     if found.kind == SOLUTION_VERSION and not _is_kept_up(reader, found, recipe):
         return False
-    members = (UPDATED_AT, "_trainedAt")
-    last = max(found.created_at, *(found.body.get(member, 0.0) for member in members))
-    if now < last + INTERVALS[recipe]:
+    trained = found.body.get("_trainedAt", found.created_at)
+    if now < max(trained, found.body.get(TRIED_AT, 0.0)) + INTERVALS[recipe]:
         return False
+    last = max(trained, found.body.get(UPDATED_AT, 0.0))
     of_actions = context.recipes()[recipe].recipe_type == "PERSONALIZED_ACTIONS"
     kinds = {"ACTIONS" if of_actions else "ITEMS"}
     kinds |= {"INTERACTIONS"} if recipe in EXPLORING else set()
@@ -104,9 +106,9 @@ def _has_news(
     return False
 
 
-def begin_update(tx: Transaction, jobs: JobQueue, version: Resource) -> None:
+def begin_update(tx: Transaction, jobs: JobQueue, version: Resource, now: float) -> None:
     """Ask for the update of a version."""
-    tx.update(version.arn, **{NEXT_MODEL: secrets.token_hex(4), UPDATED_AT: time.time()})
+    tx.update(version.arn, **{NEXT_MODEL: secrets.token_hex(4), TRIED_AT: now})
     # In the lane of the trainings: never beside the deletion of users, whom it would bring back.
     jobs.enqueue(tx, MODEL_UPDATE, version.arn, lane=DEFAULT_LANES["train"])
 
@@ -122,7 +124,8 @@ def update_model(context: ServiceContext, job: Job, report: Progress) -> None:
     make_artifact(context, update_folder(context.home, version.arn, update), settings, report)
     with context.jobs.finishing(job) as tx:
         before = serving_folder(context.home, tx.require(job.arn))
-        tx.update(job.arn, **{MODEL: update, NEXT_MODEL: None})
+        done = {MODEL: update, NEXT_MODEL: None, UPDATED_AT: version.body[TRIED_AT]}
+        tx.update(job.arn, **done)
         if before != base:
             tx.after_commit.append(partial(remove_artifact, before))
     logger.info("%s has the items of now", job.arn)

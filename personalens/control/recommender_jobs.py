@@ -23,6 +23,7 @@ from personalens.control.model_artifacts import (
     recommender_folder,
     remove_artifact,
 )
+from personalens.control.model_updates import TRIED_AT, UPDATED_AT
 from personalens.control.resource_states import (
     ACTIVE,
     CREATE_FAILED,
@@ -90,7 +91,9 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
             EVENTS_UNTIL: recommender.body[NEXT_UNTIL],
             **_NOTHING_IN_TRAINING,
         }
-        if purpose != REFRESHING:
+        if purpose == REFRESHING:
+            found[UPDATED_AT] = recommender.body[TRIED_AT]
+        else:
             found[TRAINED_AT] = time.time()
     elif purpose == STARTING:
         _prove_readable(context, recommender)

@@ -6,10 +6,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from personalens.control import automatic_training
+from personalens.control import automatic_training, event_log
 from personalens.control.resource_store import ResourceStore
 from personalens.control.service_context import ServiceContext
 from personalens.home import Home
@@ -116,4 +117,5 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(automatic_training, "clock", clock)
+    monkeypatch.setattr(event_log, "time", SimpleNamespace(time=clock))
     return clock

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
+from personalens.control import event_log
 from personalens.control.event_log import Event, EventLog, LiveMark
 from personalens.home import Home
 
@@ -171,3 +173,24 @@ def test_users_are_deleted_with_all_that_was_put_of_them(log):
     assert [row[0] for batch in log.records(ITEMS) for row in batch] == ["u"]
     log.append(CLICKS, "s", None, [click("9")])
     assert rows(log, "USER_ID", "IS_KNOWN", known_only=False)[-1] == ("s", False)
+
+
+def test_the_last_put_is_told_of_records_and_of_known_users_events(log, monkeypatch):
+    now = iter([100.0, 200.0, 300.0, 400.0])
+    monkeypatch.setattr(event_log, "time", SimpleNamespace(time=lambda: next(now)))
+    assert log.last_put(ITEMS) == log.last_put(CLICKS) == 0.0
+    log.put(ITEMS, {"7": {"PRICE": 1}})
+    log.append(CLICKS, "s", "u", [click("7")])
+    assert (log.last_put(ITEMS), log.last_put(CLICKS)) == (100.0, 200.0)
+    log.append(CLICKS, "another", None, [click("7")])  # of nobody who is known
+    assert log.last_put(CLICKS) == 200.0
+    log.put(ITEMS, {"7": {"PRICE": 2}})
+    assert log.last_put(ITEMS) == 400.0
+    log.drop(ITEMS)
+    assert log.last_put(ITEMS) == 0.0
+
+
+def test_the_first_write_of_a_stream_is_a_change(log):
+    assert log.revision(ITEMS) == 0
+    log.put(ITEMS, {"7": {"PRICE": 1}})
+    assert log.revision(ITEMS) > 0
