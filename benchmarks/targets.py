@@ -248,6 +248,8 @@ def batch(result: Result) -> Iterator[Outcome]:
         size = f"{result['users']:,} users, {result['items']:,} items"
         written = steps.get("implicit, a job's file")
         more = f", written as JSON {written['seconds']:.1f} s" if written else ""
+        if plain := steps.get("job without scores"):
+            more += f"; ours without the softmax {plain['seconds']:.1f} s"
         for what, own, note in (
             ("the ranking alone", ranking, ""),
             ("the whole job, JSON and softmax", job, more),

@@ -24,7 +24,7 @@ def test_a_step_tells_what_it_took(bench, tmp_path, capsys, step):
 
 def test_the_job_ranks_by_the_products_of_the_factors(bench, tmp_path):
     model = bench.factor_model(tmp_path, has_scores=True)
-    bench.run_job(model, tmp_path, "users.json")
+    bench.prepare_job(model, tmp_path, "users.json")()
     lines = (tmp_path / "out" / "users.json.out").read_text().splitlines()
     with np.load(tmp_path / "factors.npz") as arrays:
         products = arrays["users"] @ arrays["items"].T
