@@ -20,6 +20,7 @@ from personalens.control.resource_store import ResourceStore
 from personalens.control.service_context import ServiceContext
 from personalens.home import Home
 from personalens.recipes import catalog
+from tests.dataset_tables import import_table
 
 if TYPE_CHECKING:
     from tests.contract.account import Account
@@ -183,30 +184,13 @@ def described_films(service: Service, films: Films, tmp_path: Path) -> Films:
         {"name": "GENRE", "type": "string", "categorical": True},
         {"name": "PLOT", "type": ["null", "string"], "textual": True},
     ]
-    schema = {
-        "type": "record",
-        "name": "Items",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
-    arn = service.create_schema(name="items", schema=json.dumps(schema))["schemaArn"]
-    dataset = service.create_dataset(
-        name="items", schemaArn=arn, datasetGroupArn=films.group, datasetType="Items"
-    )["datasetArn"]
     genres = ["noir", "space", "heist", "western"]
     rows = [
         (f"film-{n}", f"Film {n}", genres[n % 4], f"A story of the {genres[n % 4]} kind")
         for n in range(44)
     ]
-    path = tmp_path / "items.csv"
-    pd.DataFrame(rows, columns=["ITEM_ID", "TITLE", "GENRE", "PLOT"]).to_csv(path, index=False)
-    service.create_dataset_import_job(
-        jobName="items",
-        datasetArn=dataset,
-        dataSource={"dataLocation": str(path)},
-        roleArn="arn:aws:iam::123456789012:role/personalize",
-    )
+    frame = pd.DataFrame(rows, columns=[field["name"] for field in fields])
+    import_table(service, films.group, tmp_path, "Items", fields, frame)
     return films
 
 

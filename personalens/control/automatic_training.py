@@ -18,13 +18,12 @@ import time
 from typing import TYPE_CHECKING
 
 from personalens.control.campaign_deployment import CAMPAIGN
-from personalens.control.model_artifacts import NEXT_MODEL
-from personalens.control.model_updates import TRIED_AT, begin_update, is_update_due
+from personalens.control.model_artifacts import NEXT_MODEL, TRAINED_AT, TRIED_AT
+from personalens.control.model_updates import begin_update, is_update_due
 from personalens.control.recommender_jobs import (
     RECOMMENDER,
     REFRESHING,
     RETRAINING,
-    TRAINED_AT,
     begin,
 )
 from personalens.control.resource_states import ACTIVE, is_in_transition

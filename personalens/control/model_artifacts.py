@@ -37,6 +37,10 @@ MODEL, NEXT_MODEL = "_model", "_nextModel"
 """Members of a recommender: the eight hex digits of the model that serves and of the one that is
 being trained. Members of a solution version: those of the update that serves and of the one that is
 being made."""
+TRAINED_AT, TRIED_AT, UPDATED_AT = "_trainedAt", "_updateTriedAt", "_updatedAt"
+"""Members of either: when a recommender was trained; when the newest automatic update began, and
+when the newest that has succeeded. What failed is tried again at its next time, with the same
+news."""
 METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE = "metrics.json", "training_log.json", "trials.json"
 
 

@@ -26,6 +26,9 @@ from personalens.control.job_queue import DEFAULT_LANES, Job, JobQueue
 from personalens.control.model_artifacts import (
     MODEL,
     NEXT_MODEL,
+    TRAINED_AT,
+    TRIED_AT,
+    UPDATED_AT,
     remove_artifact,
     serving_folder,
     update_folder,
@@ -42,9 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MODEL_UPDATE = "model-update"
-TRIED_AT, UPDATED_AT = "_updateTriedAt", "_updatedAt"
-"""Members of a version or a recommender: when the newest update began, and when the newest that has
-succeeded. What failed is tried again at its next time, with the same news."""
 TWO_HOURS, HALF_AN_HOUR = 7200.0, 1800.0
 INTERVALS = {
     "aws-user-personalization": TWO_HOURS,
@@ -74,7 +74,7 @@ def is_update_due(
         return False
     if found.kind == SOLUTION_VERSION and not _is_kept_up(reader, found, recipe):
         return False
-    trained = found.body.get("_trainedAt", found.created_at)
+    trained = found.body.get(TRAINED_AT, found.created_at)
     if now < max(trained, found.body.get(TRIED_AT, 0.0)) + INTERVALS[recipe]:
         return False
     last = max(trained, found.body.get(UPDATED_AT, 0.0))

@@ -18,12 +18,14 @@ from personalens.control.job_queue import Job, JobQueue
 from personalens.control.model_artifacts import (
     MODEL,
     NEXT_MODEL,
+    TRAINED_AT,
+    TRIED_AT,
+    UPDATED_AT,
     load_model,
     read_outcome,
     recommender_folder,
     remove_artifact,
 )
-from personalens.control.model_updates import TRIED_AT, UPDATED_AT
 from personalens.control.resource_states import (
     ACTIVE,
     CREATE_FAILED,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RECOMMENDER, TRAIN_RECOMMENDER = "recommender", "train-recommender"
-NEXT_UNTIL, TRAINED_AT = "_nextEventsUntil", "_trainedAt"
+NEXT_UNTIL = "_nextEventsUntil"
 _NOTHING_IN_TRAINING = {NEXT_MODEL: None, NEXT_UNTIL: None}
 UPDATE = "latestRecommenderUpdate"
 CREATING, UPDATING, STOPPING, STARTING = "create", "update", "stop", "start"

@@ -198,7 +198,7 @@ def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
     """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method is made anew, which takes no longer."""
+    without such a method, of texts or of actions, is trained anew."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
     add = getattr(trained, "update", trained.refit)

@@ -15,7 +15,8 @@ from personalens.control.model_artifacts import load_model, serving_folder
 from personalens.control.resource_store import ResourceStore
 from personalens.deep_examination import examine_home
 from tests.control.test_recommenders import Cinema
-from tests.runtime.test_action_recommendations import import_table
+from tests.dataset_tables import import_rows, import_table, schema_of
+from tests.runtime.test_action_recommendations import import_kind
 
 RECIPE = "arn:aws:personalize:::recipe/"
 ITEMS = "arn:aws:personalize:us-east-1:123456789012:dataset/films/ITEMS"
@@ -126,14 +127,8 @@ def test_without_new_items_nothing_happens(service, serve, clock):
 def test_an_import_of_items_is_news(service, serve, clock, tmp_path):
     served = serve("aws-user-personalization")
     rows = [(f"film-{n}", f"Film {n}", "noir", "A story") for n in range(45)]
-    path = tmp_path / "more.csv"
-    pd.DataFrame(rows, columns=["ITEM_ID", "TITLE", "GENRE", "PLOT"]).to_csv(path, index=False)
-    service.create_dataset_import_job(
-        jobName="more",
-        datasetArn=ITEMS,
-        dataSource={"dataLocation": str(path)},
-        roleArn="arn:aws:iam::123456789012:role/personalize",
-    )
+    frame = pd.DataFrame(rows, columns=["ITEM_ID", "TITLE", "GENRE", "PLOT"])
+    import_rows(service, ITEMS, tmp_path / "more.csv", frame)
     clock.advance(2 * HOUR + 100)
     assert "film-44" in served.asked()
 
@@ -304,26 +299,8 @@ def test_an_objective_stays(service, films, clock, tmp_path):
         {"name": "ITEM_ID", "type": "string"},
         {"name": "PRICE", "type": "float"},
     ]
-    schema = {
-        "type": "record",
-        "name": "Items",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
-    arn = service.create_schema(name="prices", schema=json.dumps(schema))["schemaArn"]
-    service.create_dataset(
-        name="i", schemaArn=arn, datasetGroupArn=films.group, datasetType="Items"
-    )
-    path = tmp_path / "prices.csv"
-    prices = [(f"film-{n}", float(n)) for n in range(40)]
-    pd.DataFrame(prices, columns=["ITEM_ID", "PRICE"]).to_csv(path, index=False)
-    service.create_dataset_import_job(
-        jobName="prices",
-        datasetArn=ITEMS,
-        dataSource={"dataLocation": str(path)},
-        roleArn="arn:aws:iam::123456789012:role/personalize",
-    )
+    prices = {"ITEM_ID": [f"film-{n}" for n in range(40)], "PRICE": [float(n) for n in range(40)]}
+    import_table(service, films.group, tmp_path, "Items", fields, pd.DataFrame(prices))
     objective = {"itemAttribute": "PRICE", "objectiveSensitivity": "HIGH"}
     served = Served(
         service,
@@ -343,7 +320,7 @@ def test_an_objective_stays(service, films, clock, tmp_path):
 
 def test_new_actions_come_after_two_hours(service, films, clock, tmp_path):
     actions = pd.DataFrame({"ACTION_ID": ["join"], "VALUE": [1], "EXPIRATION_TIMESTAMP": [None]})
-    import_table(service, films, tmp_path, "Actions", actions)
+    import_kind(service, films, tmp_path, "Actions", actions)
     served = Served(service, films, "aws-next-best-action")
     actions_arn = ITEMS.replace("ITEMS", "ACTIONS")
     service.put_actions(
@@ -368,14 +345,7 @@ def test_a_recommender_of_a_domain_gets_new_films_too(service, clock, tmp_path):
         {"name": "GENRES", "type": "string", "categorical": True},
         {"name": "CREATION_TIMESTAMP", "type": "long"},
     ]
-    schema = {
-        "type": "record",
-        "name": "Items",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
-    items = cinema.add("Items", schema)
+    items = cinema.add("Items", schema_of("Items", fields))
 
     def put(item):
         told = json.dumps({"genres": "noir", "creationTimestamp": 1_600_000_000})

@@ -1,12 +1,11 @@
 """From three datasets to recommended actions, as a learner would go."""
 
-import json
-
 import pandas as pd
 import pytest
 
 from personalens.service_errors import InvalidInputException
 from personalens.testing.action_contract import action_events
+from tests.dataset_tables import import_table
 
 NEXT_BEST_ACTION = "arn:aws:personalize:::recipe/aws-next-best-action"
 FIELDS = {
@@ -24,27 +23,8 @@ FIELDS = {
 }
 
 
-def import_table(service, films, folder, dataset_type, frame):
-    name = dataset_type.replace("_", "")
-    schema = {
-        "type": "record",
-        "name": "ActionInteractions" if "_" in dataset_type else dataset_type,
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": FIELDS[dataset_type],
-        "version": "1.0",
-    }
-    arn = service.create_schema(name=name, schema=json.dumps(schema))["schemaArn"]
-    dataset = service.create_dataset(
-        name=name, schemaArn=arn, datasetGroupArn=films.group, datasetType=dataset_type
-    )["datasetArn"]
-    path = folder / f"{name}.csv"
-    frame.to_csv(path, index=False)
-    service.create_dataset_import_job(
-        jobName=name,
-        datasetArn=dataset,
-        dataSource={"dataLocation": str(path)},
-        roleArn="arn:aws:iam::123456789012:role/personalize",
-    )
+def import_kind(service, films, folder, kind, frame):
+    import_table(service, films.group, folder, kind, FIELDS[kind], frame)
 
 
 def deploy(service, films):
@@ -67,8 +47,8 @@ def actions():
 
 
 def test_actions_are_recommended_by_their_probability(service, films, tmp_path, actions):
-    import_table(service, films, tmp_path, "Actions", actions)
-    import_table(service, films, tmp_path, "Action_Interactions", action_events())
+    import_kind(service, films, tmp_path, "Actions", actions)
+    import_kind(service, films, tmp_path, "Action_Interactions", action_events())
     version, campaign = deploy(service, films)
     answer = service.get_action_recommendations(campaignArn=campaign, userId="user-000")
     best = [action["actionId"] for action in answer["actionList"]]
@@ -92,7 +72,7 @@ def test_actions_are_recommended_by_their_probability(service, films, tmp_path, 
 
 
 def test_before_any_action_interactions_the_value_decides(service, films, tmp_path, actions):
-    import_table(service, films, tmp_path, "Actions", actions)
+    import_kind(service, films, tmp_path, "Actions", actions)
     _, campaign = deploy(service, films)
     answer = service.get_action_recommendations(campaignArn=campaign, userId="anyone")
     assert [action["actionId"] for action in answer["actionList"]] == ["new", "app", "card", "join"]
