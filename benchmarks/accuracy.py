@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --dataset ml-100k --protocol next-item
     python benchmarks/accuracy.py --dataset ml-latest-small --protocol next-item --last 5
-    python benchmarks/accuracy.py --dataset ml-100k --protocol hold-out unseen-users
+    python benchmarks/accuracy.py --dataset ml-100k --protocol hold-out-tenths unseen-users
 
 Protocols: splits.py. Contestants and their grids: contestants.py. Each contestant runs in a process
 of its own and hands back the best 25 items for each question, without those of the history; what

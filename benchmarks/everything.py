@@ -26,6 +26,7 @@ RECIPES = (
     "aws-hrnn aws-user-personalization aws-hrnn-metadata aws-user-personalization-v2 aws-ffnn "
     "aws-deepfm aws-sims"
 )
+BEST = "aws-hrnn aws-user-personalization 'aws-user-personalization, slow training'"
 # Our own first, the slow peers last.
 FULL = [
     "side_information.py --dataset sample --seeds 5",
@@ -40,7 +41,8 @@ FULL = [
     "serving.py",
     "put_events_durability.py",
     f"accuracy.py --dataset ml-100k --recipes {RECIPES}",
-    "accuracy.py --dataset ml-100k --protocol hold-out unseen-users",
+    "accuracy.py --dataset ml-100k --protocol unseen-users",
+    f"accuracy.py --dataset ml-100k --protocol hold-out hold-out-tenths --recipes {BEST}",
     "accuracy.py --dataset ml-latest-small --last 5 --seeds 3 "
     "--recipes aws-hrnn aws-user-personalization",
 ]

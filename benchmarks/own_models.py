@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from personalens.evaluation.baselines import EASE, Baseline, Popularity, Transit
 from personalens.evaluation.offline_report import ScoresHistories, question_scores
 from personalens.evaluation.top_k import top_k_matrix
 from personalens.recipes import catalog
+from personalens.training.options import TrainingOptions
 
 SIMPLE = {"popularity": Popularity, "EASE": EASE, "transitions": Transitions}
 SCORES_AT_ONCE = 4_000_000
+TRAINING_OPTIONS = {option.name for option in fields(TrainingOptions)}
 
 
 def train_simple(make: Callable[..., Baseline]) -> Callable[..., Answer]:
@@ -37,12 +39,19 @@ def train_simple(make: Callable[..., Baseline]) -> Callable[..., Answer]:
 
 
 def train_recipe(name: str, dataset: str) -> Callable[..., Answer]:
-    """Return a training of a recipe with the service's defaults; metadata are offered to all."""
+    """Return a training of a recipe with the service's defaults; metadata are offered to all.
+
+    A setting's names are those of hyperparameters, or of options of the training loop.
+    """
 
     def train(a_round: Round, seed: int, **setting: Any) -> Answer:
         entry = catalog.get(name)
         tables = datasets.load(dataset)
-        model = entry.recipe(entry.config(**setting), seed=seed)
+        of_loop = {key: setting.pop(key) for key in TRAINING_OPTIONS & setting.keys()}
+        options = {}
+        if of_loop:
+            options["training"] = replace(TrainingOptions.from_environment(), **of_loop)
+        model = entry.recipe(entry.config(**setting), seed=seed, **options)
         model.fit(a_round.train, items=tables.items.drop(columns="TITLE"), users=tables.users)
         return lambda: best_items(model, a_round)
 

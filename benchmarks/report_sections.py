@@ -7,21 +7,23 @@ from typing import Any
 
 import numpy as np
 
-PROTOCOL_ORDER = ("next-item", "hold-out", "unseen-users")
+PROTOCOL_ORDER = ("next-item", "hold-out-tenths", "hold-out", "unseen-users")
 PROTOCOL_TITLES = {
     "next-item": "next item",
     "hold-out": "the service's hold-out",
+    "hold-out-tenths": "the service's hold-out, every user once",
     "unseen-users": "unseen users",
 }
 PROTOCOL_TEXTS = {
     "next-item": "{questions:,} questions: each user's last {last}, everything before it known.",
     "hold-out": (
         "{questions:,} questions: the newest tenth of the events of a tenth of the users, none of "
-        "whom trains, as in GetSolutionMetrics; mean over {rounds} draws of these users.\n\n"
-        "A question has several right answers here, and there are two NDCG. That of most papers "
-        "divides by the list that begins with *everything* that is right. The service's divides by "
-        "the best order of the *hits that the list has*, so it does not ask what was missed, and "
-        "is about twice as high. A figure of one is not to be held against one of the other."
+        "whom trains, as in GetSolutionMetrics; mean over {rounds} draws of these users."
+    ),
+    "hold-out-tenths": (
+        "{questions:,} questions: the newest tenth of the events of every user, none of whom "
+        "trains when asked: {rounds} trainings, each without another share of the users. What "
+        "GetSolutionMetrics reports depends on whom it draws; this is the mean over everybody."
     ),
     "unseen-users": (
         "{questions:,} questions: the last event of users none of whom trains, as in Amazon's "
@@ -36,7 +38,7 @@ def accuracy_section(result: dict[str, Any]) -> str:
     """Return one protocol on one data set: the table, and what validation chose."""
     last = "event" if result["last"] == 1 else f"{result['last']} events"
     metrics = ["NDCG@10", "HR@10", "MRR@25", "coverage"]
-    if result["protocol"] == "hold-out":
+    if result["protocol"].startswith("hold-out"):
         metrics.insert(1, "service NDCG@10")
     found = {(each["recipe"], each["other"]): each for each in result["differences"]}
     recipes = list(dict.fromkeys(recipe for recipe, _ in found))[:COMPARED]
@@ -77,7 +79,8 @@ def from_draw_to_draw(result: dict[str, Any], recipes: list[str]) -> Iterator[st
 
 
 def choices(result: dict[str, Any]) -> str:
-    """Return what validation chose, and how the trainings that stop by themselves ended."""
+    """Return each contestant's setting, how many validation chose it from, and how the trainings
+    that stop by themselves ended."""
     told = []
     for row in result["rows"]:
         parts = [f"{name}={value:g}" for name, value in row["setting"].items()]
@@ -89,7 +92,7 @@ def choices(result: dict[str, Any]) -> str:
                 parts.append(f"{note['epochs']} epochs{stopped}")
         if parts:
             told.append(f"{row['model']}: {', '.join(parts)}")
-    return f"Chosen on validation: {'; '.join(told)}." if told else ""
+    return f"Settings: {'; '.join(told)}." if told else ""
 
 
 def chart_section(result: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""What the accuracy benchmark asks: three protocols, each as rounds of one training and questions.
+"""What the accuracy benchmark asks: four protocols, each as rounds of one training and questions.
 
 * ``next-item``: each user's last event (or last few); one round, :func:`leave_one_out`.
 * ``hold-out``: the newest tenth of the events of a tenth of the users, who do not train; ten draws,
   :func:`service_holdout`. What GetSolutionMetrics reports.
+* ``hold-out-tenths``: the same of each user once, in ten folds, so that no luck of a draw decides.
 * ``unseen-users``: the last event of users who do not train; each user once, in ten folds. What
   Amazon's notebooks of 2018 and 2019 report.
 
@@ -22,11 +23,12 @@ from personalens.datasets.interactions import Interactions
 from personalens.evaluation.holdouts import (
     NextItemCases,
     ServiceHoldout,
+    hold_out_users,
     leave_one_out,
     service_holdout,
 )
 
-PROTOCOLS = ("next-item", "hold-out", "unseen-users")
+PROTOCOLS = ("next-item", "hold-out", "hold-out-tenths", "unseen-users")
 VALIDATION_SEED = 1000
 
 
@@ -99,7 +101,7 @@ def split_data(dataset: str, protocol: str, *, last: int = 1, rounds: int = 10) 
     last
         Events asked for at the end of each user, for "next-item".
     rounds
-        Draws of test users ("hold-out"), or folds of users ("unseen-users").
+        Draws of test users ("hold-out"), or folds of users ("hold-out-tenths", "unseen-users").
     """
     return split_interactions(
         Interactions.from_frame(datasets.load(dataset).interactions),
@@ -120,9 +122,10 @@ def split_interactions(
             [_next_items(split.train_and_validation, split.test)],
         )
     if protocol == "hold-out":
-        draws = [_held_out(service_holdout(interactions, seed)) for seed in range(rounds)]
-        inner = service_holdout(draws[0].train, VALIDATION_SEED)
-        return Split(_held_out(inner), draws)
+        return _holdouts([service_holdout(interactions, seed) for seed in range(rounds)])
+    if protocol == "hold-out-tenths":
+        folds = _user_folds(interactions, rounds)
+        return _holdouts([hold_out_users(interactions, fold) for fold in folds])
     if protocol == "unseen-users":
         folds = _user_folds(interactions, rounds)
         inner = _user_folds(_without(interactions, folds[0]), rounds, VALIDATION_SEED)
@@ -136,6 +139,11 @@ def split_interactions(
 def _next_items(train: Interactions, cases: NextItemCases) -> Round:
     events, rows = cases.interactions, cases.rows
     return Round(train, events, events.offsets[cases.user_codes], rows, _single(cases.item_codes))
+
+
+def _holdouts(holdouts: list[ServiceHoldout]) -> Split:
+    inner = service_holdout(holdouts[0].train, VALIDATION_SEED)
+    return Split(_held_out(inner), [_held_out(each) for each in holdouts])
 
 
 def _held_out(holdout: ServiceHoldout) -> Round:

@@ -106,14 +106,16 @@ def thin_next_item(result: Result) -> Iterator[Outcome]:
 
 def hold_out(result: Result) -> Iterator[Outcome]:
     """The service's hold-out: the target does not say which NDCG."""
+    once = result["protocol"] == "hold-out-tenths"
+    what, over = ("hold-out, every user once", "tenths") if once else ("hold-out", "draws")
     for name in ("NDCG@10", "service NDCG@10"):
         best = max(own_rows(result).values(), key=lambda row: row[name])
         counts = [row for row in result["rows"] if row["model"] == "windowed transition counts"]
         beside = f"; transition counts {counts[0][name]:.4f}" if counts else ""
         yield Outcome(
-            f"ml-100k, the service's hold-out, {name}: {best['model']}",
+            f"ml-100k, the service's {what}, {name}: {best['model']}",
             "0.24",
-            f"{best[name]:.4f} ± {(best['sd'] or {}).get(name, 0.0):.4f} over draws{beside}",
+            f"{best[name]:.4f} ± {(best['sd'] or {}).get(name, 0.0):.4f} over {over}{beside}",
             verdict(best[name] >= 0.24),
         )
 
@@ -306,6 +308,7 @@ CHECKS: list[tuple[Callable[[Result], bool], Callable[[Result], Iterator[Outcome
     (is_accuracy("ml-100k", "next-item"), next_item),
     (is_accuracy("ml-latest-small", "next-item"), thin_next_item),
     (is_accuracy("ml-100k", "hold-out"), hold_out),
+    (is_accuracy("ml-100k", "hold-out-tenths"), hold_out),
     (is_accuracy("ml-100k", "unseen-users"), unseen_users),
     (is_about("side information", "ml-100k"), weak_metadata),
     (is_about("side information", "sample"), strong_metadata),

@@ -95,16 +95,29 @@ def service_holdout(
             f"{eligible.size} with two events or more"
         )
     wanted = min(max(1, round(test_user_share * eligible.size)), np.count_nonzero(counts) - 1)
-    drawn = np.random.default_rng(seed).permutation(eligible)[:wanted]
+    return hold_out_users(interactions, np.random.default_rng(seed).permutation(eligible)[:wanted])
+
+
+def hold_out_users(interactions: Interactions, test_users: np.ndarray) -> ServiceHoldout:
+    """Split as :func:`service_holdout` does, with these users as test users.
+
+    Parameters
+    ----------
+    interactions
+        Everything.
+    test_users
+        Codes of users with two events or more, in any order.
+    """
     is_test = np.zeros(len(interactions.users), bool)
-    is_test[drawn] = True
+    is_test[test_users] = True
+    counts = np.diff(interactions.offsets)
     test_rows = is_test[interactions.user_codes]
     newest = _places_from_the_end(interactions) < (counts[interactions.user_codes] + 9) // 10
     return ServiceHoldout(
         train=interactions.select(~test_rows),
         inputs=interactions.select(test_rows & ~newest),
         truths=interactions.select(test_rows & newest),
-        test_users=np.sort(drawn).astype(np.int32),
+        test_users=np.sort(test_users).astype(np.int32),
     )
 
 

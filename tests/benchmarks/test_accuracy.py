@@ -1,6 +1,7 @@
 """The accuracy benchmark from end to end on the tiny world, with the contestants of our own."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +84,28 @@ def test_a_contestant_that_fails_is_named(benchmark, monkeypatch):
     monkeypatch.setattr(accuracy.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
     with pytest.raises(RuntimeError, match=r"popularity failed; see .*output.txt"):
         benchmark("--recipes", "--peers", "popularity")
+
+
+def test_slow_training_reaches_the_training_loop(benchmark, monkeypatch):
+    from contestants import SLOW_TRAINING
+
+    from personalens.recipes.hrnn import HRNN
+
+    trained = []
+
+    def fit(self, *arguments, **options):
+        trained.append(self.training)
+        self.training = replace(self.training, max_epochs=1)
+        return whole_fit(self, *arguments, **options)
+
+    whole_fit = HRNN.fit
+    monkeypatch.setattr(HRNN, "fit", fit)
+    name = "aws-hrnn, slow training"
+    [result] = benchmark("--seeds", "1", "--recipes", name, "--peers", "popularity").values()
+    [options] = trained
+    assert {key: getattr(options, key) for key in SLOW_TRAINING} == SLOW_TRAINING
+    assert result["rows"][0]["setting"] == SLOW_TRAINING
+    assert (result["differences"][0]["recipe"], result["rows"][0]["runs"]) == (name, 1)
 
 
 def test_grids_are_products():

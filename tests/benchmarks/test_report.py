@@ -65,7 +65,7 @@ def test_what_was_chosen_and_how_the_training_ended(report):
     untuned = ROW | {"model": "aws-hrnn", "setting": {}, "tried": 1, "notes": []}
     assert choices({"rows": [untuned]}) == ""
     assert choices({"rows": [untuned, ROW]}) == (
-        "Chosen on validation: implicit ALS: limit=1500, factors=64, of 4 settings, 40 epochs, "
+        "Settings: implicit ALS: limit=1500, factors=64, of 4 settings, 40 epochs, "
         "ended by early stopping."
     )
 

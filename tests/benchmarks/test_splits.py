@@ -5,7 +5,8 @@ import pytest
 
 from personalens.testing.tiny_world import tiny_world
 
-PROTOCOLS = ["next-item", "hold-out", "unseen-users"]
+STRANGERS = ["hold-out", "hold-out-tenths", "unseen-users"]
+PROTOCOLS = ["next-item", *STRANGERS]
 
 
 @pytest.fixture
@@ -49,19 +50,28 @@ def test_the_last_two_are_two_questions_of_one_training(split):
     assert np.bincount(a_round.stops - a_round.starts).tolist() == [0] * 7 + [40, 40]
 
 
-@pytest.mark.parametrize("protocol", ["hold-out", "unseen-users"])
+@pytest.mark.parametrize("protocol", STRANGERS)
 def test_who_is_asked_does_not_train(split, protocol):
     parts = split(protocol)
     for a_round in [parts.validation, *parts.rounds]:
         assert not np.isin(a_round.users, a_round.train.user_codes).any()
 
 
-def test_each_user_is_unseen_once(split):
-    asked = np.concatenate([a_round.users for a_round in split("unseen-users").rounds])
+@pytest.mark.parametrize("protocol", ["hold-out-tenths", "unseen-users"])
+def test_each_user_is_unseen_once(split, protocol):
+    asked = np.concatenate([a_round.users for a_round in split(protocol).rounds])
     assert sorted(asked.tolist()) == list(range(40))
 
 
-@pytest.mark.parametrize("protocol", ["hold-out", "unseen-users"])
+@pytest.mark.parametrize("protocol", ["hold-out", "hold-out-tenths"])
+def test_the_newest_tenth_is_asked_for(split, protocol):
+    lengths = np.diff(tiny_world().interactions.offsets)
+    for a_round in split(protocol).rounds:
+        known = a_round.stops - a_round.starts
+        assert (lengths[a_round.users] - known == np.ceil(lengths[a_round.users] / 10)).all()
+
+
+@pytest.mark.parametrize("protocol", STRANGERS)
 def test_settings_are_chosen_without_the_first_round_s_users(split, protocol):
     parts = split(protocol)
     asked = parts.rounds[0].users

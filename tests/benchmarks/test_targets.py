@@ -55,9 +55,11 @@ def test_hits_below_the_target_do_not_count(targets):
     assert row.met == "no"
 
 
-def test_the_hold_out_is_judged_by_both_definitions(targets):
+@pytest.mark.parametrize("protocol", ["hold-out", "hold-out-tenths"])
+def test_the_hold_out_is_judged_by_both_definitions(targets, protocol):
     row = HRNN | {"NDCG@10": 0.21, "service NDCG@10": 0.44}
-    papers, service = targets.outcomes([accuracy("hold-out", [row])])
+    papers, service = targets.outcomes([accuracy(protocol, [row])])
+    assert papers.what.startswith("ml-100k, the service's hold-out")
     assert (papers.met, service.met) == ("no", "yes")
 
 
