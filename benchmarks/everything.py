@@ -42,7 +42,8 @@ FULL = [
     "put_events_durability.py",
     f"accuracy.py --dataset ml-100k --recipes {RECIPES}",
     "accuracy.py --dataset ml-100k --protocol unseen-users",
-    f"accuracy.py --dataset ml-100k --protocol hold-out hold-out-tenths --recipes {BEST}",
+    "accuracy.py --dataset ml-100k --protocol hold-out hold-out-tenths hold-out-known "
+    f"--recipes {BEST}",
     "accuracy.py --dataset ml-latest-small --last 5 --seeds 3 "
     "--recipes aws-hrnn aws-user-personalization",
 ]

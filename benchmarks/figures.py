@@ -74,8 +74,8 @@ def question_figures(a_round: Round, lists: np.ndarray, run: int) -> pd.DataFram
 
 
 def summary_row(report: pd.DataFrame) -> dict[str, Any]:
-    """Return means over the questions, averaged over the runs; what the runs spread over; their
-    number."""
+    """Return means over the questions, averaged over the runs; what the runs spread over; the
+    first run; their number."""
     by_run = report.groupby("run")[[*METRICS, COVERAGE]].mean()
     spread = by_run.std(ddof=1) if len(by_run) > 1 else None
     return {
@@ -83,6 +83,7 @@ def summary_row(report: pd.DataFrame) -> dict[str, Any]:
         "sd": None if spread is None else spread.to_dict(),
         "lowest": by_run.min().to_dict(),
         "highest": by_run.max().to_dict(),
+        "first": by_run.iloc[0].to_dict(),
         "runs": len(by_run),
     }
 

@@ -1,9 +1,11 @@
-"""What the accuracy benchmark asks: four protocols, each as rounds of one training and questions.
+"""What the accuracy benchmark asks: five protocols, each as rounds of one training and questions.
 
 * ``next-item``: each user's last event (or last few); one round, :func:`leave_one_out`.
 * ``hold-out``: the newest tenth of the events of a tenth of the users, who do not train; ten draws,
   :func:`service_holdout`. What GetSolutionMetrics reports.
 * ``hold-out-tenths``: the same of each user once, in ten folds, so that no luck of a draw decides.
+* ``hold-out-known``: the hold-out that the target for ``hold-out`` was set by. The older events of
+  the test users train too, and the rest is as it was there: see :func:`known_users`.
 * ``unseen-users``: the last event of users who do not train; each user once, in ten folds. What
   Amazon's notebooks of 2018 and 2019 report.
 
@@ -16,10 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from peers.exchange import Task
 
 from personalens import datasets
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import (
+    EVENT_VALUE,
+    ITEM_ID,
+    TIMESTAMP,
+    USER_ID,
+    Interactions,
+)
 from personalens.evaluation.holdouts import (
     NextItemCases,
     ServiceHoldout,
@@ -28,7 +37,9 @@ from personalens.evaluation.holdouts import (
     service_holdout,
 )
 
-PROTOCOLS = ("next-item", "hold-out", "hold-out-tenths", "unseen-users")
+PROTOCOLS = ("next-item", "hold-out", "hold-out-tenths", "hold-out-known", "unseen-users")
+FIRST_KNOWN_SEED = 42
+"""Of ``hold-out-known``: the one draw that the target was set by comes first."""
 VALIDATION_SEED = 1000
 
 
@@ -101,14 +112,14 @@ def split_data(dataset: str, protocol: str, *, last: int = 1, rounds: int = 10) 
     last
         Events asked for at the end of each user, for "next-item".
     rounds
-        Draws of test users ("hold-out"), or folds of users ("hold-out-tenths", "unseen-users").
+        Draws of test users ("hold-out", "hold-out-known"), or folds of users ("hold-out-tenths",
+        "unseen-users").
     """
-    return split_interactions(
-        Interactions.from_frame(datasets.load(dataset).interactions),
-        protocol,
-        last=last,
-        rounds=rounds,
-    )
+    frame = datasets.load(dataset).interactions
+    interactions = Interactions.from_frame(frame)
+    if protocol == "hold-out-known":
+        interactions = in_file_order(interactions, frame)
+    return split_interactions(interactions, protocol, last=last, rounds=rounds)
 
 
 def split_interactions(
@@ -126,6 +137,9 @@ def split_interactions(
     if protocol == "hold-out-tenths":
         folds = _user_folds(interactions, rounds)
         return _holdouts([hold_out_users(interactions, fold) for fold in folds])
+    if protocol == "hold-out-known":
+        seeds = range(FIRST_KNOWN_SEED, FIRST_KNOWN_SEED + rounds)
+        return _holdouts([known_users(interactions, seed) for seed in seeds])
     if protocol == "unseen-users":
         folds = _user_folds(interactions, rounds)
         inner = _user_folds(_without(interactions, folds[0]), rounds, VALIDATION_SEED)
@@ -134,6 +148,46 @@ def split_interactions(
             [_last_items(interactions, fold) for fold in folds],
         )
     raise ValueError(f"protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+
+
+def in_file_order(interactions: Interactions, frame: pd.DataFrame) -> Interactions:
+    """Return the interactions of a frame with the events of one second in the frame's order."""
+    users = interactions.users.encode(frame[USER_ID].astype(str).to_numpy(object))
+    times = frame[TIMESTAMP].to_numpy(np.int64)
+    order = np.lexsort((times, users))
+    items = interactions.items.encode(frame[ITEM_ID].astype(str).to_numpy(object)[order])
+    values = frame[EVENT_VALUE].to_numpy(np.float32)[order] if EVENT_VALUE in frame else None
+    return Interactions(
+        interactions.users,
+        interactions.items,
+        users[order].astype(np.int32),
+        items.astype(np.int32),
+        times[order],
+        values,
+    )
+
+
+def known_users(interactions: Interactions, seed: int) -> ServiceHoldout:
+    """Draw test users as the measurement did that the target was set by.
+
+    A tenth of the users test on the newest tenth of their events, rounded, at least one; all other
+    events train. A temporal hold-out for users whom the model knows.
+    """
+    counts = np.diff(interactions.offsets)
+    ids = interactions.users.ids
+    by_number = np.array(sorted(range(len(ids)), key=lambda code: (len(ids[code]), ids[code])))
+    size = max(1, round(0.1 * len(ids)))
+    drawn = by_number[np.random.default_rng(seed).choice(len(ids), size, replace=False)]
+    is_test = np.isin(interactions.user_codes, drawn)
+    newest = np.maximum(1, np.round(0.1 * counts)).astype(int)
+    place = interactions.offsets[1:][interactions.user_codes] - 1 - np.arange(len(interactions))
+    is_truth = is_test & (place < newest[interactions.user_codes])
+    return ServiceHoldout(
+        train=interactions.select(~is_truth),
+        inputs=interactions.select(is_test & ~is_truth),
+        truths=interactions.select(is_truth),
+        test_users=np.sort(drawn).astype(np.int32),
+    )
 
 
 def _next_items(train: Interactions, cases: NextItemCases) -> Round:

@@ -93,9 +93,10 @@ def test_differences_are_paired_over_users():
 def test_the_spread_is_that_of_the_runs():
     from figures import METRICS, summary_row
 
-    runs = pd.concat([report([("1", "q", value)], run) for run, value in enumerate([0.1, 0.3])])
+    values = [0.25, 0.1, 0.25]
+    runs = pd.concat([report([("1", "q", value)], run) for run, value in enumerate(values)])
     runs = runs.assign(**dict.fromkeys((*METRICS, "coverage"), runs["NDCG@10"]))
     row = summary_row(runs)
     assert row["NDCG@10"] == pytest.approx(0.2)
-    assert row["sd"]["NDCG@10"] == pytest.approx(0.02**0.5)
-    assert (row["lowest"]["NDCG@10"], row["highest"]["NDCG@10"]) == (0.1, 0.3)
+    assert row["sd"]["NDCG@10"] == pytest.approx(0.0075**0.5)
+    assert [row[name]["NDCG@10"] for name in ("first", "lowest", "highest")] == [0.25, 0.1, 0.25]

@@ -1,12 +1,14 @@
 """What the accuracy benchmark asks: nobody's future leaks, each protocol asks what it says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from personalens.datasets.interactions import Interactions
 from personalens.testing.tiny_world import tiny_world
 
 STRANGERS = ["hold-out", "hold-out-tenths", "unseen-users"]
-PROTOCOLS = ["next-item", *STRANGERS]
+PROTOCOLS = ["next-item", "hold-out-known", *STRANGERS]
 
 
 @pytest.fixture
@@ -77,6 +79,38 @@ def test_settings_are_chosen_without_the_first_round_s_users(split, protocol):
     asked = parts.rounds[0].users
     assert not np.isin(asked, parts.validation.users).any()
     assert not np.isin(asked, parts.validation.train.user_codes).any()
+
+
+def test_known_users_train_on_all_but_the_truths(split):
+    lengths = np.diff(tiny_world().interactions.offsets)
+    for a_round in split("hold-out-known").rounds:
+        assert len(a_round) == 4
+        assert len(a_round.train) + sum(map(len, a_round.truths)) == lengths.sum()
+        for user, past in zip(a_round.users, a_round.slices(), strict=True):
+            assert events_of(a_round, user).tolist() == a_round.known.item_codes[past].tolist()
+
+
+def test_the_target_s_draw_is_numbered_as_the_users_are():
+    from splits import known_users
+
+    frame = pd.DataFrame(
+        {"USER_ID": np.repeat(np.arange(1, 31), 2), "ITEM_ID": ["a", "b"] * 30, "TIMESTAMP": 0}
+    )
+    holdout = known_users(Interactions.from_frame(frame), 42)
+    drawn = np.random.default_rng(42).choice(30, 3, replace=False) + 1
+    assert sorted(map(int, holdout.user_ids)) == sorted(drawn.tolist())
+
+
+def test_events_of_one_second_keep_the_file_s_order():
+    from splits import in_file_order
+
+    frame = pd.DataFrame(
+        {"USER_ID": list("bbbbba"), "ITEM_ID": list("zyxwvu"), "TIMESTAMP": [5, 5, 1, 5, 5, 9]}
+    )
+    ordered = in_file_order(Interactions.from_frame(frame), frame)
+    assert ordered.users.decode(ordered.user_codes).tolist() == list("abbbbb")
+    assert ordered.items.decode(ordered.item_codes).tolist() == list("uxzywv")
+    assert ordered.timestamps.tolist() == [9, 1, 5, 5, 5, 5]
 
 
 def test_next_item_settings_are_chosen_one_event_earlier(split):
