@@ -86,7 +86,7 @@ class Benchmark:
             **summary_row(report),
             "setting": chosen,
             "tried": len(contestant.grid),
-            "fit_seconds": float(np.mean([run.pop("fit_seconds") for run in runs])),
+            "fit_seconds": float(np.median([run.pop("fit_seconds") for run in runs])),
             "ask_seconds": float(np.mean([run.pop("ask_seconds") for run in runs])),
             **measured,
             "notes": runs if any(runs) else [],

@@ -127,7 +127,7 @@ PEERS = [
 
 
 SLOW_TRAINING = {"max_epochs": 16, "learning_rate": 0.005, "patience": 4}
-"""Better lists for two to four times the time: what PERSONALENS_TRAINING_MAX_EPOCHS and its like
+"""Perhaps better lists, for twice the time or more: what PERSONALENS_TRAINING_MAX_EPOCHS and its like
 set. One of two settings that were tried; the defaults are for people who wait."""
 
 
