@@ -127,8 +127,8 @@ PEERS = [
 
 
 SLOW_TRAINING = {"max_epochs": 16, "learning_rate": 0.005, "patience": 4}
-"""Perhaps better lists, for twice the time or more: what PERSONALENS_TRAINING_MAX_EPOCHS and its like
-set. One of two settings that were tried; the defaults are for people who wait."""
+"""Perhaps better lists, for twice the time or more: what PERSONALENS_TRAINING_MAX_EPOCHS and its
+like set. One of two settings that were tried; the defaults are for people who wait."""
 
 
 def recipe(name: str) -> Contestant:
