@@ -28,9 +28,9 @@ PROTOCOL_TEXTS = {
     ),
     "hold-out-known": (
         "{questions:,} questions: the newest tenth of the events of a tenth of the users, whose "
-        "older events train; mean over {rounds} draws of these users. The target of 0.24 for the "
-        "service's hold-out was set by figures of this protocol, although there no test user "
-        "trains: by its first draw (transition counts 0.216, a GRU 0.229, blended with EASE 0.242)."
+        "older events train; mean over {rounds} draws of these users. Not the service's hold-out, "
+        "where no test user trains; but the target of 0.24 for that one was set by the first draw "
+        "of this one (transition counts 0.216, a GRU 0.229, blended with EASE 0.242)."
     ),
     "unseen-users": (
         "{questions:,} questions: the last event of users none of whom trains, as in Amazon's "

@@ -9,7 +9,8 @@
 * ``unseen-users``: the last event of users who do not train; each user once, in ten folds. What
   Amazon's notebooks of 2018 and 2019 report.
 
-Settings are chosen on a round of the same form within the first round's training events.
+Settings are chosen on a round of the same form within the first round's training events; those of
+``hold-out-known`` on one where, as in ``hold-out``, who is asked does not train.
 """
 
 from __future__ import annotations

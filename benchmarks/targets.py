@@ -137,7 +137,7 @@ def target_hold_out(result: Result) -> Iterator[Outcome]:
         yield Outcome(
             f"ml-100k, the target's hold-out, the draw that set it, {NDCG}: {best}",
             "0.24",
-            f"{ours[best]:.4f}{beside}",
+            f"{ours[best]:.4f}, a single draw{beside}",
             verdict(ours[best] >= 0.24),
         )
     yield from hold_out(result)

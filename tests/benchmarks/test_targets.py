@@ -68,7 +68,7 @@ def test_the_draw_that_set_the_target_is_judged_by_itself(targets):
     counts = row | {"model": "windowed transition counts", "first": {"NDCG@10": 0.21}}
     first, mean, _ = targets.outcomes([accuracy("hold-out-known", [row, counts])])
     assert (first.measured, first.met, mean.met) == (
-        "0.2500; transition counts 0.2100",
+        "0.2500, a single draw; transition counts 0.2100",
         "yes",
         "no",
     )
