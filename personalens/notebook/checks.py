@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from personalens.notebook.messages import say
+
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
 
@@ -76,7 +78,7 @@ def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
         raise ValueError(f"there is no check {name!r}; lab {lab.number:02d} has {own or 'none'}")
     found = CHECKS[name]
     if any(value is None or value is ... for value in answer):
-        print(f"… {name} not answered yet. Replace the None above, then run the cell again.")
+        say(f"… {name} not answered yet. Replace the None above, then run the cell again.")
         return
     try:
         text = found.test(lab, *answer)
@@ -84,9 +86,9 @@ def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
         message = f"{name} not yet: {problem} Hint: {found.hint}"
         if is_strict():
             raise CheckFailed(message) from None
-        print(f"✗ {message}")
+        say(f"✗ {message}")
         return
-    print(f"✓ {name} done: {text}")
+    say(f"✓ {name} done: {text}")
 
 
 class ExpectedError:
@@ -133,5 +135,5 @@ class ExpectedError:
             code, self.message = details["Code"], details["Message"]
         if self.code not in (code, type(error).__name__):
             return False
-        print(f"Expected {self.code}" + (f": {self.message}" if self.show_message else "."))
+        say(f"Expected {self.code}" + (f": {self.message}" if self.show_message else "."))
         return True

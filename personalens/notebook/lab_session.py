@@ -15,6 +15,7 @@ from personalens import datasets
 from personalens.home import default_home
 from personalens.notebook import catch_up, checks
 from personalens.notebook.html_views import ResourceCard, SourceExcerpt, TitledTable
+from personalens.notebook.messages import say
 from personalens.notebook.staging import is_local
 
 ROLE_VARIABLE = "PERSONALENS_ROLE_ARN"
@@ -217,9 +218,9 @@ class LabSession:
         if needed:
             _clear_output()
         if self._notice:
-            print(self._notice)
+            say(self._notice)
         ready = "; ".join(f"{what} (lab {number:02d})" for number, (what, _) in needed.items())
-        print(f"Lab {self.number:02d} on {self.dataset}: {ready or 'nothing needed before it'}.")
+        say(f"Lab {self.number:02d} on {self.dataset}: {ready or 'nothing needed before it'}.")
         return self.arns
 
 

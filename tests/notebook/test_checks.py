@@ -27,8 +27,8 @@ def test_a_right_answer_is_done(make_lab, tables, capsys):
 
 def test_a_wrong_answer_gets_a_hint_and_does_not_stop_the_lab(make_lab, capsys):
     make_lab(1).check("1.2", -1)
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("✗ 1.2 not yet")
+    said = capsys.readouterr().out
+    assert "✗ 1.2 not yet" in said
     assert "Hint:" in said
 
 
@@ -81,6 +81,17 @@ def test_an_expected_error_is_shown(capsys):
         raise ValueError("no")
     assert expected.message == "no"
     assert capsys.readouterr().out == "Expected ValueError: no\n"
+
+
+def test_a_long_message_breaks_between_words_and_leaves_an_arn_whole(capsys):
+    arn = "arn:aws:personalize:us-east-1:123456789012:dataset-group/" + "a-long-name-" * 4
+    message = f"Dataset group {arn} still has datasets, so delete those first.\nThen try again."
+    with ExpectedError("ValueError"):
+        raise ValueError(message)
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines) == "Expected ValueError: " + message.replace("\n", " ")
+    assert lines[-1] == "Then try again."
+    assert max(len(line) for line in lines if arn not in line) <= 92
 
 
 def test_an_error_of_another_kind_passes_through():

@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 
 from personalens.notebook import plots
 from personalens.notebook.figure_output import describe_figure, small_png
+from personalens.notebook.plots.axes import new_axes, show_percent
 
 LOG = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.5], "metric": [0.1, 0.3, 0.2]})
 METRICS = pd.DataFrame(
@@ -184,3 +185,14 @@ def test_who_came_is_drawn_for_each_way_and_for_a_draw_by_lot():
     lines = plots.came_by_reach(CAME, chance=0.1).get_lines()
     assert [line.get_label() for line in lines] == ["segment", "most active", "by lot"]
     assert [list(line.get_ydata()) for line in lines] == [[1, 0.5], [0, 0.5], [0.1, 0.1]]
+
+
+@pytest.mark.parametrize(
+    ("top", "labels"),
+    [(0.4, ["0%", "10%", "20%", "30%", "40%"]), (0.05, ["0%", "2.5%", "5%"])],
+)
+def test_shares_are_labelled_without_needless_digits(top, labels):
+    ax = new_axes()
+    show_percent(ax.yaxis)
+    ax.set_yticks(np.linspace(0, top, len(labels)))
+    assert [label.get_text() for label in ax.get_yticklabels()] == labels

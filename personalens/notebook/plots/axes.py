@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import color_sequences
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 
 from personalens.notebook.figure_output import use_small_png
 
@@ -23,3 +24,8 @@ def new_axes(*, columns: int = 1, size: tuple[float, float] = SIZE) -> Axes | np
         axis.grid(alpha=0.3, linewidth=0.6)
         axis.set_axisbelow(True)
     return axes
+
+
+def show_percent(axis: Axis) -> None:
+    """Label an axis of shares in per cent, with no more digits than its ticks need."""
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")

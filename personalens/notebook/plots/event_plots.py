@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
-from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes
+from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes, show_percent
 
 
 def shares_by_click(shares: pd.DataFrame, label: str, *, ax: Axes | None = None) -> Axes:
@@ -23,7 +22,7 @@ def shares_by_click(shares: pd.DataFrame, label: str, *, ax: Axes | None = None)
     for position, name in enumerate(shares.columns):
         marker = MARKERS[position % len(MARKERS)]
         ax.plot(shares[name].to_numpy(), marker=marker, color=COLOURS[position % 10], label=name)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    show_percent(ax.yaxis)
     ax.set_ylim(0, min(1.02, 1.2 * max(0.1, shares.to_numpy().max())))
     ax.set_xticks(range(len(shares)))
     ax.set(xlabel="films watched", ylabel=label)

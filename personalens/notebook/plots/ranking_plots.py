@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes
+from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes, show_percent
 
 
 def found_by_place(places: pd.DataFrame, *, most: int = 20, ax: Axes | None = None) -> Axes:
@@ -27,7 +27,7 @@ def found_by_place(places: pd.DataFrame, *, most: int = 20, ax: Axes | None = No
         marker = MARKERS[position % len(MARKERS)]
         ax.plot(reach, within, marker + "-", color=COLOURS[position % 10], ms=4, label=name)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    show_percent(ax.yaxis)
     ax.set_ylim(bottom=0)
     ax.set(xlabel="results that the viewer looks at, from the top", ylabel="wanted films so far")
     ax.legend(frameon=False)

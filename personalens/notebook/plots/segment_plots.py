@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
-from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes
+from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes, show_percent
 
 
 def came_by_reach(shares: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
@@ -26,7 +25,7 @@ def came_by_reach(shares: pd.DataFrame, *, chance: float, ax: Axes | None = None
         marker = MARKERS[position % len(MARKERS)] + "-"
         ax.plot(shares.index, shares[name], marker, label=name, **style)
     ax.axhline(chance, color="0.3", linestyle="--", linewidth=1, label="by lot")
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    show_percent(ax.yaxis)
     ax.set_ylim(bottom=0)
     ax.set(xlabel="people who are written to, the likeliest first", ylabel="who came of them")
     ax.legend(frameon=False)

@@ -1,0 +1,22 @@
+"""Lines of text below a cell: they break between words, where a page is too narrow for them."""
+
+from __future__ import annotations
+
+import textwrap
+
+_WIDTH = 92
+"""Characters; what JupyterLab shows beside its file browser on a small screen."""
+
+
+def say(text: str) -> None:
+    """Print a message. JupyterLab breaks a long line wherever the page ends, even within a word, so
+    it is broken here; an ARN or an address stays whole.
+
+    Examples
+    --------
+    >>> say("in one line " * 8)
+    in one line in one line in one line in one line in one line in one line in one line in one
+    line
+    """
+    for line in text.splitlines():
+        print(textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False))
