@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-_WIDTH = 92
+_WIDTH = 100
 """Characters; what JupyterLab shows beside its file browser on a small screen."""
 
 
@@ -14,9 +14,9 @@ def say(text: str) -> None:
 
     Examples
     --------
-    >>> say("in one line " * 8)
-    in one line in one line in one line in one line in one line in one line in one line in one
-    line
+    >>> say("Training began. " * 7)
+    Training began. Training began. Training began. Training began. Training began. Training began.
+    Training began.
     """
     for line in text.splitlines():
         print(textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False))
