@@ -10,7 +10,8 @@ _WIDTH = 100
 
 def say(text: str) -> None:
     """Print a message. JupyterLab breaks a long line wherever the page ends, even within a word, so
-    it is broken here; an ARN or an address stays whole.
+    it is broken here; an ARN or an address stays whole. A message of several lines is laid out
+    already, such as one that points at a place in the line above, and stays as it is.
 
     Examples
     --------
@@ -18,5 +19,6 @@ def say(text: str) -> None:
     Training began. Training began. Training began. Training began. Training began. Training began.
     Training began.
     """
-    for line in text.splitlines():
-        print(textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    if "\n" not in text:
+        text = textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    print(text)

@@ -85,13 +85,20 @@ def test_an_expected_error_is_shown(capsys):
 
 def test_a_long_message_breaks_between_words_and_leaves_an_arn_whole(capsys):
     arn = "arn:aws:personalize:us-east-1:123456789012:dataset-group/" + "a-long-name-" * 4
-    message = f"Dataset group {arn} still has datasets, so delete those first.\nThen try again."
+    message = f"Dataset group {arn} still has datasets, so delete those first, then try again."
     with ExpectedError("ValueError"):
         raise ValueError(message)
     lines = capsys.readouterr().out.splitlines()
-    assert " ".join(lines) == "Expected ValueError: " + message.replace("\n", " ")
-    assert lines[-1] == "Then try again."
+    assert " ".join(lines) == "Expected ValueError: " + message
     assert max(len(line) for line in lines if arn not in line) <= 100
+
+
+def test_a_message_that_points_at_a_place_stays_as_it_is(capsys):
+    expression = "INCLUDE ItemID WHERE " + "Items.YEAR > 1999 AND " * 5 + "Items.YEAR IS 1999"
+    message = f"cannot be read here:\n{expression}\n{'^':>{expression.index('IS') + 1}}"
+    with ExpectedError("ValueError"):
+        raise ValueError(message)
+    assert capsys.readouterr().out == f"Expected ValueError: {message}\n"
 
 
 def test_an_error_of_another_kind_passes_through():
