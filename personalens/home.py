@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from personalens import durable_files
+
 HOME_VARIABLE = "PERSONALENS_HOME"
 _ROOT_MARKERS = (".git", "pyproject.toml")
 
@@ -62,7 +64,7 @@ class Home:
         """
         try:
             for folder in (self.path, self.datasets, self.models, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+                durable_files.make_folders(folder)
         except OSError as error:
             raise OSError(
                 f"PersonaLens cannot write its home {self.path}: {error.strerror or error}. "

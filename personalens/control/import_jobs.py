@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personalens import durable_files
 from personalens.arns import build
 from personalens.control.datasets import dataset_folder
 from personalens.control.descriptions import describe_resource, summarize_page
@@ -165,7 +166,8 @@ def _make_staging(folder: Path, job: Job) -> Path:
     for left in folder.glob(f"{_STAGING_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
     staging = folder / f"{_STAGING_PREFIX}{job.token}"
-    staging.mkdir(parents=True)
+    durable_files.make_folders(folder)
+    staging.mkdir()
     return staging
 
 

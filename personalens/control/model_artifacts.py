@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from personalens import durable_files
 from personalens.arns import parse
 from personalens.control.resource_states import ACTIVE, UNFINISHED
 from personalens.control.resource_store import Resource, ResourceReader
@@ -146,8 +147,7 @@ def replace_memory(folder: Path, model: Recipe) -> None:
     shutil.rmtree(staged, ignore_errors=True)
     model.save(staged)
     for name in (WEIGHTS_FILE, IDS_FILE):
-        os.replace(staged / name, folder / name)
-        _flush_folder(folder)
+        durable_files.move(staged / name, folder / name)
     shutil.rmtree(staged)
 
 
@@ -157,7 +157,7 @@ def checkpoint_folder(folder: Path) -> Path:
 
 
 def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
-    """Write an artifact: everything into a folder beside it, flushed to disk, then one rename.
+    """Write an artifact, all of it or nothing.
 
     Raises
     ------
@@ -167,8 +167,7 @@ def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
     if folder.exists():
         raise FileExistsError(f"{folder} exists, and an artifact never changes")
     remove_partials(folder)
-    staged = folder.with_name(f".{folder.name}-staged")
-    try:
+    with durable_files.replacing(folder) as staged:
         model.save(staged)
         measured = {
             "metrics": outcome.metrics,
@@ -176,14 +175,9 @@ def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
             "recipeArn": outcome.recipe_arn,
             "tuned": outcome.tuned,
         }
-        _write_json(staged / METRICS_FILE, measured)
-        _write_json(staged / TRAINING_LOG_FILE, outcome.training_log)
-        _write_json(staged / TRIALS_FILE, outcome.trials)
-        os.replace(staged, folder)
-        _flush_folder(folder.parent)
-    except BaseException:
-        remove_partials(folder)
-        raise
+        durable_files.write_json(staged / METRICS_FILE, measured)
+        durable_files.write_json(staged / TRAINING_LOG_FILE, outcome.training_log)
+        durable_files.write_json(staged / TRIALS_FILE, outcome.trials)
 
 
 def remove_partials(folder: Path) -> None:
@@ -279,18 +273,3 @@ def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -
         ) from None
     entry = (recipes or {}).get(name) or catalog.get(name)
     return entry.recipe.load(folder)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,14 +6,13 @@ Amazon Personalize: ``s3DataDestination`` of the batch jobs, of exports and of m
 from __future__ import annotations
 
 import glob
-import os
-import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from personalens import durable_files
 from personalens.control import s3_objects
 from personalens.control.object_storage import (
     FORMS,
@@ -73,21 +72,13 @@ class OutputFolder:
 
     @contextmanager
     def _writing_file(self, path: Path) -> Iterator[BinaryIO]:
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
                 left.unlink(missing_ok=True)  # of an attempt that died
-            with partial.open("xb") as file:
+            with durable_files.replacing(path) as partial, partial.open("xb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
         except OSError as error:
             raise unreadable(self._location, error) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
 
 
 def check_output(location: str, home: Home) -> None:

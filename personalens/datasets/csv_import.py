@@ -17,7 +17,6 @@ The rules, and what is decided where Amazon Personalize's guide is silent:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from personalens import durable_files
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.bad_rows import find_bad_rows
 from personalens.datasets.column_checks import (
@@ -162,9 +162,8 @@ class _ParquetSink:
                 self._pending.result()
             self._writer.close()
             if kind is None:
-                with self._temporary.open("rb") as written:
-                    os.fsync(written.fileno())
-                self._temporary.replace(self._target)
+                durable_files.flush(self._temporary)
+                durable_files.move(self._temporary, self._target)
         finally:
             self._temporary.unlink(missing_ok=True)
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from personalens import durable_files
 from personalens.datasets.csv_import import METADATA_KEY
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.schema_rules import (
@@ -202,6 +201,7 @@ class DatasetFiles:
                     part = replace(changed, rows=rows)
                 parts.append(part)
             if tuple(parts) != before.parts:
+                durable_files.flush(self.folder / "parts")
                 count = self._count(before.dataset_type, tuple(parts))
                 self._publish(Manifest(generation, before.dataset_type, tuple(parts), count))
 
@@ -223,8 +223,8 @@ class DatasetFiles:
             generation = before.generation + 1
             token = uuid.uuid4().hex[:12]
             part = Part(name or token, f"{generation:06d}-{token}.parquet", found.num_rows)
-            (self.folder / "parts").mkdir(exist_ok=True)
-            staged.replace(self._path(part))
+            durable_files.make_folders(self.folder / "parts")
+            durable_files.move(staged, self._path(part))
             kept = [old for old in before.parts if keep_parts and old.name != part.name]
             parts = (*kept, part)
             manifest = Manifest(generation, dataset_type, parts, self._count(dataset_type, parts))
@@ -232,7 +232,7 @@ class DatasetFiles:
         return manifest
 
     def _publish(self, manifest: Manifest) -> None:
-        _write_durably(self.folder / "current.json", manifest.to_json())
+        durable_files.write_text(self.folder / "current.json", manifest.to_json())
         self._sweep(manifest)
 
     def _count(self, dataset_type: str, parts: tuple[Part, ...]) -> int:
@@ -285,7 +285,7 @@ class DatasetFiles:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        durable_files.make_folders(self.folder)
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -357,21 +357,3 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
         ]
         return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
     return column.to_numpy().astype(np.int64)
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Replace a file by a rename, and flush the file and its folder to the disk."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    for folder in (path.parent, path.parent / "parts"):
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)

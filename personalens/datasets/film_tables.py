@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from personalens import durable_files
 from personalens.datasets.schema_rules import INTERACTIONS, ITEMS, NAMESPACE, USERS, VERSION
 
 _STRING: dict = {"type": "string"}
@@ -125,7 +122,7 @@ def avro_schema(dataset_type: str, columns: list[str]) -> str:
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write one table: UTF-8, a header, quotes only where needed, backslash escapes in quotes."""
     text = [name for name in table if _needs_quotes(table[name])]
-    with _replacing(path) as temporary:
+    with durable_files.replacing(path) as temporary:
         if text:
             table.to_csv(
                 temporary,
@@ -147,19 +144,3 @@ def _needs_quotes(column: pd.Series) -> bool:
         return column.dtype == object
     distinct = column.cat.categories if hasattr(column, "cat") else column
     return bool(pd.Series(distinct).str.contains(r'[",\\\r\n]', na=False).any())
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place when the block ends well."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from personalens import durable_files
+
 USER_ID = "USER_ID"
 
 
@@ -37,9 +39,8 @@ def write_without(source: Path, target: Path, users: Sequence[str]) -> int:
             rows += kept.num_rows
             writer.write_batch(kept)
     status = source.stat()
-    with target.open("rb") as written:
-        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.fsync(written.fileno())
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    durable_files.flush(target)
     return rows
 
 

@@ -7,15 +7,14 @@ a large model takes no time, and processes that serve the same model share its p
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+
+from personalens import durable_files
 
 CONFIG_FILE, IDS_FILE, WEIGHTS_FILE = "config.json", "ids.json", "weights.safetensors"
 FORMAT_VERSION = 2
@@ -55,7 +54,7 @@ class Artifact:
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
-    """Write all files, flushed to disk, into a folder beside ``folder``, then rename it.
+    """Write a folder, all of it or nothing.
 
     Raises
     ------
@@ -64,20 +63,14 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists; choose another folder or delete it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        arrays = {name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()}
-        _write_json(partial / CONFIG_FILE, {"format_version": FORMAT_VERSION, **artifact.config})
-        _write_json(partial / IDS_FILE, artifact.ids)
+    config = {"format_version": FORMAT_VERSION, **artifact.config}
+    arrays = {name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()}
+    with durable_files.replacing(folder) as partial:
+        partial.mkdir()
+        for name, content in ((CONFIG_FILE, config), (IDS_FILE, artifact.ids)):
+            with (partial / name).open("w", encoding="utf-8") as file:
+                json.dump(content, file, ensure_ascii=False, indent=1)
         save_file(arrays, partial / WEIGHTS_FILE)
-        for path in (partial / WEIGHTS_FILE, partial):
-            _flush(path)
-        os.replace(partial, folder)
-        _flush(folder.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def read_artifact(folder: Path) -> Artifact:
@@ -130,18 +123,3 @@ def map_safetensors(path: Path) -> dict[str, np.ndarray]:
         begin, end = (8 + header_length + offset for offset in entry["data_offsets"])
         arrays[name] = content[begin:end].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return arrays
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

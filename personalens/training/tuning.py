@@ -10,7 +10,6 @@ Golovin et al., "Google Vizier", KDD 2017 (the median stopping rule).
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from personalens import durable_files
 from personalens.training.progress import Cancelled, Progress, ProgressEvent, ignore_progress
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ class Search:
             self._parts[trial.number] = 1.0
             if self._journal is not None:
                 content = {"key": self._key, "trials": [asdict(t) for t in self.trials]}
-                _write_durably(self._journal, json.dumps(content))
+                durable_files.write_text(self._journal, json.dumps(content))
 
     def _read(self) -> list[Trial]:
         """Return the trials of an earlier run of this very search."""
@@ -336,13 +336,3 @@ def _never_cut() -> optuna.pruners.BasePruner:
     import optuna
 
     return optuna.pruners.NopPruner()
-
-
-def _write_durably(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f"{path.name}.staged")
-    with staged.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(staged, path)

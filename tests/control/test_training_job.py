@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control import model_artifacts, training_job
+from personalens import durable_files
+from personalens.control import training_job
 from personalens.control.job_handlers import JobFailed
 from personalens.control.model_artifacts import checkpoint_folder, load_model, version_folder
 from personalens.control.training_data import check_minimums, select_interactions
@@ -220,8 +221,8 @@ def test_a_crash_before_the_artifact_is_whole_leaves_nothing_that_counts(
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(model_artifacts, "remove_partials", lambda *_, **__: None)  # it cannot tidy
-        patch.setattr(model_artifacts, "_write_json", die)
+        patch.setattr(durable_files.shutil, "rmtree", lambda *_, **__: None)  # it cannot tidy
+        patch.setattr(durable_files, "write_json", die)
         with pytest.raises(SystemExit):
             waiting.run_jobs()
     assert not folder.exists()

@@ -134,7 +134,7 @@ def test_a_crash_before_the_manifest_leaves_the_earlier_data(files, staged, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("personalens.datasets.dataset_files._write_durably", die)
+        patch.setattr("personalens.datasets.dataset_files.durable_files.write_text", die)
         with pytest.raises(KeyboardInterrupt):
             files.replace(staged(ITEMS, "9,Lost"))
     assert titles(files) == {"1": "Heat"}

@@ -120,7 +120,7 @@ def test_a_disk_that_fills_up_at_the_last_step_keeps_the_data_too(inline, tmp_pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset_files, "_write_durably", full)
+        patch.setattr(dataset_files.durable_files, "write_text", full)
         job = run_import(inline, dataset, write_events(tmp_path / "b.csv", 2000), "b")
     assert job["status"] == "CREATE FAILED"
     assert "no room left to write" in job["failureReason"]
