@@ -200,6 +200,8 @@ def _check_events(context: ServiceContext) -> Iterator[Problem]:
     known = {dataset.arn for dataset in context.jobs.store.list("dataset")}
     connection = sqlite3.connect(context.home.events)
     try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            return  # a crash came before its tables: whoever opens it next makes them
         for stream, arn in connection.execute("SELECT id, dataset_arn FROM streams").fetchall():
             for table in ("events", "records", "sessions"):
                 query = f"SELECT count(*) FROM {table} WHERE stream = ?"

@@ -120,6 +120,7 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
     if _COUNTED not in asked.body:  # before anything goes, so that a second attempt reports it all
         with context.jobs.holding(job) as tx:
             counted = sum(each.count_rows_of(users) for each in files)
+            counted += context.events.count_users([each.arn for each in datasets], users)
             asked = tx.update(job.arn, **{_COUNTED: counted})
     report(ProgressEvent("removing the rows", 0.1))
     for each in files:
@@ -128,9 +129,9 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
     for number, folder in enumerate(folders):
         report(ProgressEvent("removing the users from models", 0.3 + 0.6 * number / len(folders)))
         _forget_in_model(context, folder, users)
-    put = context.events.delete_users([dataset.arn for dataset in datasets], users)
+    context.events.delete_users([dataset.arn for dataset in datasets], users)
     with context.jobs.finishing(job) as tx:
-        tx.update(job.arn, status=COMPLETED, numDeleted=asked.body[_COUNTED] + put)
+        tx.update(job.arn, status=COMPLETED, numDeleted=asked.body[_COUNTED])
 
 
 def read_user_ids(location: str, *, region: str) -> list[str]:
@@ -179,6 +180,8 @@ def _forget_in_model(context: ServiceContext, folder: Path, users: Sequence[str]
 
 
 def _fail(tx: Transaction, job: Job, reason: str) -> None:
+    if _COUNTED in tx.require(job.arn).body:  # it had begun to remove, and does so piece by piece
+        reason += " Some of the users' data may be gone already: ask for the deletion again."
     tx.update(job.arn, status=FAILED, failure_reason=reason)
 
 

@@ -154,6 +154,22 @@ class EventLog:
 
         self._commits.write(work)
 
+    def count_users(self, dataset_arns: Iterable[str], user_ids: Iterable[str]) -> int:
+        """Return how many rows :meth:`delete_users` would remove."""
+        rows, users = 0, list(user_ids)
+        with self._catalogue.reading() as connection:
+            for arn in dataset_arns:
+                tables = [f"events WHERE stream = {_STREAM} AND who = :user AND is_known = 1"]
+                if arn.endswith("/USERS"):  # elsewhere an id is an item's or an action's
+                    tables.append(f"records WHERE stream = {_STREAM} AND id = :user")
+                for table in tables:
+                    for user in users:
+                        found = connection.execute(
+                            f"SELECT count(*) FROM {table}", {"dataset": arn, "user": user}
+                        )
+                        rows += found.fetchone()[0]
+        return rows
+
     def delete_users(self, dataset_arns: Iterable[str], user_ids: Iterable[str]) -> int:
         """Remove all that was put of these users into these datasets; return how many rows."""
         removed, users = 0, [(user,) for user in user_ids]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,8 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
         done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
-            staged.parent.rmdir()  # empty now; whoever sees ACTIVE finds nothing of the work left
+            with suppress(OSError):  # the rows are in place: what is left is no reason to fail
+                staged.parent.rmdir()  # whoever sees ACTIVE finds nothing of the work left
             if attribution is not None and tx.get(attribution.arn) is not None:
                 tx.update(attribution.arn, _reportedUntil=reported_until)
             tx.update(job.arn, status=ACTIVE)

@@ -13,7 +13,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -232,7 +232,16 @@ class DatasetFiles:
         return manifest
 
     def _publish(self, manifest: Manifest) -> None:
-        durable_files.write_text(self.folder / "current.json", manifest.to_json())
+        path, before = self.folder / "current.json", self.manifest
+        try:
+            durable_files.write_text(path, manifest.to_json())
+        except BaseException:
+            # The new one may have its name already, and only the flush of that has failed. What is
+            # told to have failed must not be there.
+            with suppress(OSError):
+                if self.manifest != before:
+                    durable_files.write_text(path, before.to_json())
+            raise
         self._sweep(manifest)
 
     def _count(self, dataset_type: str, parts: tuple[Part, ...]) -> int:
@@ -294,7 +303,8 @@ class DatasetFiles:
         named = {part.file for part in manifest.parts}
         for path in (self.folder / "parts").iterdir():
             if path.name not in named:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # it stays until the next change
+                    path.unlink(missing_ok=True)
 
 
 def _interleave(

@@ -7,11 +7,14 @@ a large model takes no time, and processes that serve the same model share its p
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from personalens import durable_files
@@ -70,7 +73,17 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
         for name, content in ((CONFIG_FILE, config), (IDS_FILE, artifact.ids)):
             with (partial / name).open("w", encoding="utf-8") as file:
                 json.dump(content, file, ensure_ascii=False, indent=1)
-        save_file(arrays, partial / WEIGHTS_FILE)
+        _save(arrays, partial / WEIGHTS_FILE)
+
+
+def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
+    try:
+        save_file(arrays, path)
+    except SafetensorError as error:
+        # It tells of a failing disk in words alone; others look for a full disk by its number.
+        if not (number := re.search(r"os error (\d+)", str(error))):
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def read_artifact(folder: Path) -> Artifact:

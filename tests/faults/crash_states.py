@@ -30,8 +30,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.acknowledged_work import WORKLOADS, Bench, working_folder
-from tests.faults.recorded_disk import BYTES, FLUSH, MARK, NAMES, RECORD, SIZE, Change, Disk
-from tests.faults.recorded_disk import Recording
+from tests.faults.recorded_disk import (
+    BYTES,
+    FLUSH,
+    MARK,
+    NAMES,
+    RECORD,
+    SIZE,
+    Change,
+    Disk,
+    Recording,
+)
 from tests.faults.traced_child import CannotTrace, traced
 
 SECTOR = 512

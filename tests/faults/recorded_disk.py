@@ -19,7 +19,7 @@ CALLS = (
 RECORD = ["-ttt", "-y", "-xx", "-s", "100000000", "-e", f"trace={CALLS}", "-e", "signal=none"]
 """Options of strace with which :meth:`Recording.read` understands its report."""
 
-_LINE = re.compile(rb"(\d+) (\d+\.\d+) (?:<\.\.\. )?(\w+)(?: resumed>|\()(.*)", re.DOTALL)
+_LINE = re.compile(rb"(\d+) +(\d+\.\d+) (?:<\.\.\. )?(\w+)(?: resumed>|\()(.*)", re.DOTALL)
 _END = re.compile(rb"(.*)\) += (-?\d+)")
 _TEXT = re.compile(rb'"((?:\\x..)*)"')
 _PLACE = re.compile(rb"(\d+|AT_FDCWD)<((?:\\x..)*)>(\(deleted\))?")
