@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy: forked children have one thread
 
@@ -88,7 +88,7 @@ class Life(RuleBasedStateMachine):
     """The home is behind :attr:`agent`; what it must show is in :attr:`model`."""
 
     folder: Path
-    counts: Counter[str] = Counter()
+    counts: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
