@@ -15,6 +15,7 @@ import pytest
 
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES, operations
+from personalens.control import resources
 from personalens.control.job_queue import JobQueue
 from personalens.control.resource_store import ResourceStore
 from personalens.control.service_context import ServiceContext
@@ -239,6 +240,12 @@ def waiting(service: Service) -> ServiceContext:
     context = replace(service.context, jobs=patient)
     service.use(context)
     return context
+
+
+@pytest.fixture
+def quick_deletions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends deletions at once, for a test that looks at what there is afterwards."""
+    monkeypatch.setattr(resources, "DELETION_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

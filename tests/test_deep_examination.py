@@ -57,6 +57,7 @@ def test_a_sound_home_has_a_line_for_each_part(service, version):
     assert problems(service) == []
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_home_that_was_emptied_again_is_sound(service, films, solution, version):
     [campaign] = service.list_campaigns()["campaigns"]
     service.delete_campaign(campaignArn=campaign["campaignArn"])

@@ -10,19 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from personalens.arns import build, parse
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.exploration_settings import (
     EXPLORATION,
     EXPLORING_RECIPES,
     ExplorationSettings,
 )
 from personalens.control.filters import group_schemas
+from personalens.control.kinds import KindOperations
 from personalens.control.object_storage import DataLocationError, check_location
 from personalens.control.output_folders import check_output
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, require_active
 from personalens.control.resource_store import Resource, Transaction
-from personalens.control.service_context import ServiceContext
 from personalens.control.solution_versions import SOLUTION_VERSION
 from personalens.control.tags import put_tags
 from personalens.filters.expressions import parse_filter
@@ -34,13 +33,10 @@ BATCH_INFERENCE, THEME_GENERATION = "BATCH_INFERENCE", "THEME_GENERATION"
 THEMED_RECIPE = "aws-similar-items"
 DEFAULT_RESULTS = 25
 MOST_RESULTS = {INFERENCE: 500, SEGMENT: 5_000_000}
-_SUMMARY = ("status", "failureReason", "solutionVersionArn")
 
 
-class BatchJobOperations:
+class BatchJobOperations(KindOperations):
     """Operations on batch inference jobs and batch segment jobs."""
-
-    context: ServiceContext
 
     def create_batch_inference_job(
         self,
@@ -73,18 +69,6 @@ class BatchJobOperations:
             body["batchInferenceJobConfig"] = batchInferenceJobConfig
         return {"batchInferenceJobArn": self._create(INFERENCE, body, **request)}
 
-    def describe_batch_inference_job(self, *, batchInferenceJobArn: str) -> dict[str, Any]:
-        """Return a batch inference job."""
-        job = self.context.describe(batchInferenceJobArn, INFERENCE)
-        return {
-            "batchInferenceJob": describe_resource(job, "batchInferenceJobArn", name_key="jobName")
-        }
-
-    def list_batch_inference_jobs(self, **request: Any) -> dict[str, Any]:
-        """List the batch inference jobs of a solution version, or of the region, oldest first."""
-        members = (*_SUMMARY, "batchInferenceJobMode")
-        return self._list(INFERENCE, "batchInferenceJob", members, **request)
-
     def create_batch_segment_job(self, **request: Any) -> dict[str, Any]:
         """Ask for user segments: one line with users out for each line with an item, or with item
         attributes, in.
@@ -96,15 +80,6 @@ class BatchJobOperations:
             location that no job can read or write.
         """
         return {"batchSegmentJobArn": self._create(SEGMENT, {}, **request)}
-
-    def describe_batch_segment_job(self, *, batchSegmentJobArn: str) -> dict[str, Any]:
-        """Return a batch segment job."""
-        job = self.context.describe(batchSegmentJobArn, SEGMENT)
-        return {"batchSegmentJob": describe_resource(job, "batchSegmentJobArn", name_key="jobName")}
-
-    def list_batch_segment_jobs(self, **request: Any) -> dict[str, Any]:
-        """List the batch segment jobs of a solution version, or of the region, oldest first."""
-        return self._list(SEGMENT, "batchSegmentJob", _SUMMARY, **request)
 
     def _create(
         self,
@@ -147,21 +122,6 @@ class BatchJobOperations:
             put_tags(tx, arn, tags)
             context.jobs.enqueue(tx, kind, arn)
         return arn
-
-    def _list(
-        self,
-        kind: str,
-        member: str,
-        members: Sequence[str],
-        *,
-        solutionVersionArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        page = self.context.store.page(
-            kind, parent_arn=solutionVersionArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(page, f"{member}s", f"{member}Arn", members, name_key="jobName")
 
     def _check_places(self, source: str, target: str) -> None:
         try:

@@ -15,16 +15,15 @@ from personalens.control.campaign_deployment import (
     begin_update,
     newest_active_version,
 )
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.exploration_settings import (
     EXPLORATION,
     EXPLORING_RECIPES,
     ExplorationSettings,
 )
+from personalens.control.kinds import KindOperations
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, require_active, require_settled
 from personalens.control.resource_store import Resource, ResourceReader
-from personalens.control.service_context import ServiceContext
 from personalens.control.solution_versions import SOLUTION, SOLUTION_VERSION, solution_of
 from personalens.control.tags import put_tags
 from personalens.service_errors import InvalidInputException
@@ -34,10 +33,8 @@ __all__ = ["CAMPAIGN_HANDLER", "CampaignOperations"]
 INFLUENCED = ("rankingInfluence", ("aws-semantic-similarity",))
 
 
-class CampaignOperations:
+class CampaignOperations(KindOperations):
     """Operations on campaigns."""
-
-    context: ServiceContext
 
     def create_campaign(
         self,
@@ -72,28 +69,14 @@ class CampaignOperations:
             context.jobs.enqueue(tx, CAMPAIGN_JOB, arn)
         return {"campaignArn": arn}
 
-    def describe_campaign(self, *, campaignArn: str) -> dict[str, Any]:
-        """Describe a campaign; ``latestCampaignUpdate`` is there once there was an update."""
-        campaign = self.context.describe(campaignArn, CAMPAIGN)
-        return {"campaign": describe_resource(campaign, "campaignArn")}
-
-    def list_campaigns(
-        self,
-        *,
-        solutionArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
+    def list_campaigns(self, *, solutionArn: str | None = None, **page: Any) -> dict[str, Any]:
         """List campaigns, oldest first; those that a solution serves if asked."""
 
         def is_wanted(campaign: Resource) -> bool:
             served = solution_of(campaign.body["solutionVersionArn"])
             return solutionArn is None or served == solutionArn
 
-        found = self.context.store.page(
-            CAMPAIGN, where=is_wanted, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(found, "campaigns", "campaignArn", ["status", "failureReason"])
+        return self._list(CAMPAIGN, where=is_wanted, **page)
 
     def update_campaign(
         self,
@@ -129,19 +112,6 @@ class CampaignOperations:
                 changes["campaignConfig"] = campaignConfig
             begin_update(tx, self.context.jobs, campaign, changes)
         return {"campaignArn": campaignArn}
-
-    def delete_campaign(self, *, campaignArn: str) -> dict[str, Any]:
-        """Delete a campaign; its solution stays.
-
-        Raises
-        ------
-        ResourceInUseException
-            While it is being created or updated.
-        """
-        with self.context.store.transaction() as tx:
-            require_settled(tx.require(campaignArn, CAMPAIGN))
-            tx.delete(campaignArn)
-        return {}
 
 
 def _require_version(reader: ResourceReader, arn: str) -> Resource:

@@ -48,5 +48,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             lease_wall REAL NOT NULL,
             lease_monotonic REAL NOT NULL)""",
     ),
+    # Each transaction looks for deletions that are over.
+    (
+        "CREATE INDEX resources_being_deleted ON resources (status, updated_at)"
+        " WHERE status = 'DELETE PENDING'",
+    ),
 )
 """One tuple of statements a schema version. Append a tuple to change the schema; never edit one."""

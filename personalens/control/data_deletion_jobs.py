@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from personalens.arns import build
 from personalens.control.datasets import dataset_folder
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import DEFAULT_LANES, Job
+from personalens.control.kinds import KindOperations
 from personalens.control.model_artifacts import group_folders, load_model, replace_memory
 from personalens.control.object_storage import DataLocationError, check_location, find_sources
 from personalens.control.quotas import check_quota
@@ -44,10 +44,8 @@ OF_USERS = ("INTERACTIONS", "USERS", "ACTION_INTERACTIONS")
 _COUNTED = "_rowsCounted"
 
 
-class DeletionJobOperations:
+class DeletionJobOperations(KindOperations):
     """The data deletion job operations of the control plane."""
-
-    context: ServiceContext
 
     def create_data_deletion_job(
         self,
@@ -78,31 +76,6 @@ class DeletionJobOperations:
             # Never beside a training: that would bring the users back with its model.
             context.jobs.enqueue(tx, KIND, arn, lane=DEFAULT_LANES["train"])
         return {"dataDeletionJobArn": arn}
-
-    def describe_data_deletion_job(self, *, dataDeletionJobArn: str) -> dict[str, Any]:
-        """Return a deletion job; once COMPLETED, ``numDeleted`` says how many records went."""
-        job = self.context.describe(dataDeletionJobArn, KIND)
-        members = describe_resource(job, "dataDeletionJobArn", name_key="jobName")
-        return {"dataDeletionJob": members}
-
-    def list_data_deletion_jobs(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List the deletion jobs of a dataset group, or of the region, oldest first."""
-        page = self.context.store.page(
-            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(
-            page,
-            "dataDeletionJobs",
-            "dataDeletionJobArn",
-            ["datasetGroupArn", "status", "failureReason"],
-            name_key="jobName",
-        )
 
 
 def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:

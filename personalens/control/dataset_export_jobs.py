@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from personalens.arns import build
 from personalens.control.dataset_rows import DatasetRows
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
+from personalens.control.kinds import KindOperations
 from personalens.control.object_storage import DataLocationError
 from personalens.control.output_folders import OutputFolder, check_output
 from personalens.control.quotas import check_quota
@@ -43,10 +43,8 @@ ROWS_AT_ONCE = 50_000
 _NEVER_EXPORTED = ("ACTIONS", "ACTION_INTERACTIONS")
 
 
-class ExportJobOperations:
+class ExportJobOperations(KindOperations):
     """The export job operations of the control plane."""
-
-    context: ServiceContext
 
     def create_dataset_export_job(
         self,
@@ -89,31 +87,6 @@ class ExportJobOperations:
             put_tags(tx, arn, tags)
             context.jobs.enqueue(tx, KIND, arn)
         return {"datasetExportJobArn": arn}
-
-    def describe_dataset_export_job(self, *, datasetExportJobArn: str) -> dict[str, Any]:
-        """Return an export job."""
-        job = self.context.describe(datasetExportJobArn, KIND)
-        members = describe_resource(job, "datasetExportJobArn", name_key="jobName")
-        return {"datasetExportJob": members}
-
-    def list_dataset_export_jobs(
-        self,
-        *,
-        datasetArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List the export jobs of a dataset, or of the region, oldest first."""
-        page = self.context.store.page(
-            KIND, parent_arn=datasetArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(
-            page,
-            "datasetExportJobs",
-            "datasetExportJobArn",
-            ["status", "failureReason"],
-            name_key="jobName",
-        )
 
 
 def export_rows(context: ServiceContext, job: Job, report: Progress) -> None:

@@ -1,8 +1,8 @@
 """Dataset groups: what everything else belongs to.
 
 Amazon Personalize: CreateDatasetGroup, DescribeDatasetGroup, ListDatasetGroups, DeleteDatasetGroup.
-The service makes and deletes them asynchronously; here there is nothing to wait for, so a group is
-ACTIVE at the first Describe, and gone at the first Describe after its deletion.
+The service makes them asynchronously; here there is nothing to wait for, so a group is ACTIVE at
+the first Describe.
 """
 
 from __future__ import annotations
@@ -11,25 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from personalens.arns import build
-from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.kinds import KindOperations
 from personalens.control.quotas import check_quota
-from personalens.control.resource_states import ACTIVE, require_settled
+from personalens.control.resource_states import ACTIVE
 from personalens.control.resource_store import Resource
-from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
-from personalens.service_errors import InvalidInputException, ResourceInUseException
+from personalens.service_errors import InvalidInputException
 
 KIND = "dataset-group"
 
-DELETE_BLOCKERS = ("dataset", "solution", "recommender", "event-tracker")
-"""Kinds that must be deleted before their group."""
-DELETED_WITH_IT = ("filter", "metric-attribution")
 
-
-class DatasetGroupOperations:
+class DatasetGroupOperations(KindOperations):
     """The dataset group operations of the control plane."""
-
-    context: ServiceContext
 
     def create_dataset_group(
         self,
@@ -59,37 +52,3 @@ class DatasetGroupOperations:
             put_tags(tx, arn, tags)
         answer = {"datasetGroupArn": arn}
         return answer if domain is None else {**answer, "domain": domain}
-
-    def describe_dataset_group(self, *, datasetGroupArn: str) -> dict[str, Any]:
-        """Return a group."""
-        resource = self.context.describe(datasetGroupArn, KIND)
-        return {"datasetGroup": describe_resource(resource, "datasetGroupArn")}
-
-    def list_dataset_groups(
-        self, *, nextToken: str | None = None, maxResults: int | None = None
-    ) -> dict[str, Any]:
-        """List the groups of the region, oldest first."""
-        page = self.context.store.page(KIND, nextToken=nextToken, maxResults=maxResults)
-        members = ["status", "failureReason", "domain"]
-        return summarize_page(page, "datasetGroups", "datasetGroupArn", members)
-
-    def delete_dataset_group(self, *, datasetGroupArn: str) -> dict[str, Any]:
-        """Delete a group of which no :data:`DELETE_BLOCKERS` are left."""
-        with self.context.store.transaction() as tx:
-            require_settled(tx.require(datasetGroupArn, KIND))
-            left = [
-                resource.arn
-                for kind in DELETE_BLOCKERS
-                for resource in tx.list(kind)
-                if resource.body.get("datasetGroupArn") == datasetGroupArn
-            ]
-            if left:
-                raise ResourceInUseException(
-                    f"Dataset group {datasetGroupArn} still has {', '.join(left)}. Delete these"
-                    " first."
-                )
-            for kind in DELETED_WITH_IT:
-                for each in tx.list(kind, parent_arn=datasetGroupArn):
-                    tx.delete(each.arn)
-            tx.delete(datasetGroupArn)
-        return {}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from personalens.arns import dataset_arn, parse
-from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.kinds import KindOperations
 from personalens.control.resource_states import (
     ACTIVE,
     UNFINISHED,
@@ -50,10 +50,8 @@ _HIDDEN_EVENT_DATASET = "EVENT_INTERACTIONS"
 """Made by trackers of 2019 beside INTERACTIONS; old clean-up notebooks delete it."""
 
 
-class DatasetOperations:
+class DatasetOperations(KindOperations):
     """The dataset operations of the control plane."""
-
-    context: ServiceContext
 
     def create_dataset(
         self,
@@ -85,24 +83,6 @@ class DatasetOperations:
             _discard(dataset_folder(self.context, dataset))  # a predecessor's, after a crash
             self.context.events.drop(arn)
         return {"datasetArn": arn}
-
-    def describe_dataset(self, *, datasetArn: str) -> dict[str, Any]:
-        """Return a dataset."""
-        resource = self.context.describe(datasetArn, KIND)
-        return {"dataset": describe_resource(resource, "datasetArn")}
-
-    def list_datasets(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List the datasets of a group, or of the region, oldest first."""
-        page = self.context.store.page(
-            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(page, "datasets", "datasetArn", ["datasetType", "status"])
 
     def update_dataset(self, *, datasetArn: str, schemaArn: str) -> dict[str, Any]:
         """Replace the schema by one that has all the old fields and perhaps some that may be null.
@@ -143,11 +123,8 @@ class DatasetOperations:
                 group.name == arn.name for group in tx.list("dataset-group")
             ):
                 return {}
-            dataset = require_settled(tx.require(datasetArn, KIND))
-            _refuse_while_in_use(tx, dataset)
-            for job in tx.list("dataset-import-job", parent_arn=datasetArn):
-                tx.delete(job.arn)
-            tx.delete(datasetArn)
+            dataset = tx.require(datasetArn, KIND)
+        self._delete(KIND, datasetArn, _refuse_while_in_use)
         _forget_rows(self.context, dataset)
         return {}
 
@@ -178,7 +155,8 @@ def sweep_folders(context: ServiceContext) -> None:
 def _forget_rows(context: ServiceContext, dataset: Resource) -> None:
     """Remove the rows of a deleted dataset, unless it was made again in the meantime."""
     with context.store.transaction() as tx:
-        if tx.get(dataset.arn) is None:
+        found = tx.get(dataset.arn)
+        if found is None or found.is_being_deleted:
             _discard(dataset_folder(context, dataset))
             context.events.drop(dataset.arn)
     _empty_bin(context.home)

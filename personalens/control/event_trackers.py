@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from personalens.arns import event_tracker_arn
-from personalens.control.descriptions import describe_resource, summarize_page
-from personalens.control.resource_states import ACTIVE, require_active, require_settled
+from personalens.control.kinds import KindOperations
+from personalens.control.resource_states import ACTIVE, require_active
 from personalens.control.resource_store import Resource
 from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
@@ -22,10 +22,8 @@ from personalens.service_errors import ResourceAlreadyExistsException
 KIND = "event-tracker"
 
 
-class EventTrackerOperations:
+class EventTrackerOperations(KindOperations):
     """The event tracker operations of the control plane."""
-
-    context: ServiceContext
 
     def create_event_tracker(
         self, *, name: str, datasetGroupArn: str, tags: Sequence[dict[str, str]] | None = None
@@ -41,7 +39,7 @@ class EventTrackerOperations:
         arn = _arn(context, tracking_id)
         with context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
-            if others := tx.list(KIND, parent_arn=datasetGroupArn):
+            if others := tx.list(KIND, parent_arn=datasetGroupArn, also_deleted=True):
                 raise ResourceAlreadyExistsException(
                     f"Another resource with Arn {others[0].arn} already exists. A dataset group "
                     "has one event tracker: use that one, or delete it first."
@@ -55,36 +53,13 @@ class EventTrackerOperations:
             put_tags(tx, arn, tags)
         return {"eventTrackerArn": arn, "trackingId": tracking_id}
 
-    def describe_event_tracker(self, *, eventTrackerArn: str) -> dict[str, Any]:
-        """Return a tracker."""
-        tracker = self.context.describe(eventTrackerArn, KIND)
-        return {"eventTracker": describe_resource(tracker, "eventTrackerArn")}
-
-    def list_event_trackers(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List trackers, oldest first; of one dataset group if asked."""
-        found = self.context.store.page(
-            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(found, "eventTrackers", "eventTrackerArn", ["status"])
-
-    def delete_event_tracker(self, *, eventTrackerArn: str) -> dict[str, Any]:
-        """Delete a tracker: its tracking id is refused from now on."""
-        with self.context.store.transaction() as tx:
-            require_settled(tx.require(eventTrackerArn, KIND))
-            tx.delete(eventTrackerArn)
-        return {}
-
 
 def find_tracker(context: ServiceContext, tracking_id: str) -> Resource | None:
-    """Return the tracker of a tracking id; None if there is none."""
+    """Return the tracker of a tracking id; None if there is none, or it is being deleted."""
     found = context.store.get(_arn(context, tracking_id))
-    return found if found is not None and found.body["trackingId"] == tracking_id else None
+    if found is None or found.is_being_deleted or found.body["trackingId"] != tracking_id:
+        return None
+    return found
 
 
 def _arn(context: ServiceContext, tracking_id: str) -> str:

@@ -11,11 +11,10 @@ from typing import Any
 
 from personalens.arns import build
 from personalens.control.datasets import dataset_schema
-from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.kinds import KindOperations
 from personalens.control.quotas import check_quota
-from personalens.control.resource_states import ACTIVE, UNFINISHED, require_active
+from personalens.control.resource_states import ACTIVE, require_active
 from personalens.control.resource_store import Resource, ResourceReader
-from personalens.control.service_context import ServiceContext
 from personalens.control.tags import put_tags
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.filters.expressions import FilterError, parse_filter
@@ -23,17 +22,13 @@ from personalens.filters.field_rules import MAX_FIELDS_OF_A_GROUP, check_filter
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
-    ResourceInUseException,
 )
 
 KIND = "filter"
-_USERS = ("batch-inference-job", "batch-segment-job")
 
 
-class FilterOperations:
+class FilterOperations(KindOperations):
     """Operations on filters."""
-
-    context: ServiceContext
 
     def create_filter(
         self,
@@ -68,38 +63,6 @@ class FilterOperations:
             tx.insert(Resource(arn, KIND, name, datasetGroupArn, ACTIVE, body=body))
             put_tags(tx, arn, tags)
         return {"filterArn": arn}
-
-    def describe_filter(self, *, filterArn: str) -> dict[str, Any]:
-        """Return a filter with its expression."""
-        return {"filter": describe_resource(self.context.describe(filterArn, KIND), "filterArn")}
-
-    def list_filters(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List filters, oldest first; of one dataset group if asked. The key has a capital F."""
-        found = self.context.store.page(
-            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        members = ["datasetGroupArn", "failureReason", "status"]
-        return summarize_page(found, "Filters", "filterArn", members)
-
-    def delete_filter(self, *, filterArn: str) -> dict[str, Any]:
-        """Delete a filter that no unfinished batch job uses."""
-        with self.context.store.transaction() as tx:
-            tx.require(filterArn, KIND)
-            for kind in _USERS:
-                for job in tx.list(kind, status_in=UNFINISHED):
-                    if job.body.get("filterArn") == filterArn:
-                        raise ResourceInUseException(
-                            f"The filter {filterArn} is used by {job.arn}, which is {job.status}. "
-                            "Wait for its end."
-                        )
-            tx.delete(filterArn)
-        return {}
 
 
 def group_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, DatasetSchema]:

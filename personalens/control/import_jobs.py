@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from personalens import durable_files
 from personalens.arns import build
 from personalens.control.datasets import dataset_folder
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
+from personalens.control.kinds import KindOperations
 from personalens.control.metric_attributions import attribution_of
 from personalens.control.object_storage import DataLocationError, find_sources
 from personalens.control.quotas import check_quota
@@ -46,10 +46,8 @@ FULL, INCREMENTAL = "FULL", "INCREMENTAL"
 _STAGING_PREFIX = ".staging-"
 
 
-class ImportJobOperations:
+class ImportJobOperations(KindOperations):
     """The import job operations of the control plane."""
-
-    context: ServiceContext
 
     def create_dataset_import_job(
         self,
@@ -89,31 +87,6 @@ class ImportJobOperations:
             put_tags(tx, arn, tags)
             context.jobs.enqueue(tx, JOB, arn, lane=datasetArn)
         return {"datasetImportJobArn": arn}
-
-    def describe_dataset_import_job(self, *, datasetImportJobArn: str) -> dict[str, Any]:
-        """Return an import job; its ``failureReason`` names the first bad rows."""
-        resource = self.context.describe(datasetImportJobArn, KIND)
-        members = describe_resource(resource, "datasetImportJobArn", name_key="jobName")
-        return {"datasetImportJob": members}
-
-    def list_dataset_import_jobs(
-        self,
-        *,
-        datasetArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List the import jobs of a dataset, or of the region, oldest first."""
-        page = self.context.store.page(
-            KIND, parent_arn=datasetArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(
-            page,
-            "datasetImportJobs",
-            "datasetImportJobArn",
-            ["status", "failureReason", "importMode"],
-            name_key="jobName",
-        )
 
 
 def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from personalens import arns
-from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.kinds import KindOperations
 from personalens.control.object_storage import DataLocationError
 from personalens.control.output_folders import check_output
 from personalens.control.page_tokens import make_token, read_token
 from personalens.control.resource_states import ACTIVE, require_active, require_settled
 from personalens.control.resource_store import Resource, ResourceReader
-from personalens.control.service_context import ServiceContext
 from personalens.control.solution_config import NUMBERS
 from personalens.control.solutions import dataset_schemas
 from personalens.datasets.avro_schemas import DatasetSchema
@@ -42,10 +41,8 @@ class Metric(NamedTuple):
     column: str | None = None
 
 
-class MetricAttributionOperations:
+class MetricAttributionOperations(KindOperations):
     """Operations on metric attributions."""
-
-    context: ServiceContext
 
     def create_metric_attribution(
         self,
@@ -70,7 +67,7 @@ class MetricAttributionOperations:
         arn = arns.build(KIND, name, region=context.region, account=context.account)
         with context.store.transaction() as tx:
             group = require_active(tx.require(datasetGroupArn, "dataset-group"))
-            if others := tx.list(KIND, parent_arn=group.arn):
+            if others := tx.list(KIND, parent_arn=group.arn, also_deleted=True):
                 raise ResourceAlreadyExistsException(
                     f"Another resource with Arn {others[0].arn} already exists. A dataset group "
                     "has one metric attribution: update that one, or delete it first."
@@ -84,25 +81,6 @@ class MetricAttributionOperations:
             }
             tx.insert(Resource(arn, KIND, name, group.arn, ACTIVE, body=body))
         return {"metricAttributionArn": arn}
-
-    def describe_metric_attribution(self, *, metricAttributionArn: str) -> dict[str, Any]:
-        """Return a metric attribution, without its metrics."""
-        found = self.context.describe(metricAttributionArn, KIND)
-        return {"metricAttribution": describe_resource(found, "metricAttributionArn")}
-
-    def list_metric_attributions(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List metric attributions, oldest first; of one dataset group if asked."""
-        found = self.context.store.page(
-            KIND, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        members = ["status", "failureReason"]
-        return summarize_page(found, "metricAttributions", "metricAttributionArn", members)
 
     def list_metric_attribution_metrics(
         self,
@@ -163,13 +141,6 @@ class MetricAttributionOperations:
                 changes["metricsOutputConfig"] = metricsOutputConfig
             tx.update(metricAttributionArn, **changes)
         return {"metricAttributionArn": metricAttributionArn}
-
-    def delete_metric_attribution(self, *, metricAttributionArn: str) -> dict[str, Any]:
-        """Delete a metric attribution; reports that were written stay."""
-        with self.context.store.transaction() as tx:
-            require_settled(tx.require(metricAttributionArn, KIND))
-            tx.delete(metricAttributionArn)
-        return {}
 
     def _check_destination(self, config: Mapping[str, Any]) -> None:
         if path := config.get("s3DataDestination", {}).get("path"):

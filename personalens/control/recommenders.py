@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from personalens import arns
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.exploration_settings import EXPLORATION, ExplorationSettings
+from personalens.control.kinds import KindOperations
 from personalens.control.model_artifacts import (
     MODEL,
     NEXT_MODEL,
@@ -40,7 +40,6 @@ from personalens.control.resource_states import (
     require_settled,
 )
 from personalens.control.resource_store import Resource, Transaction
-from personalens.control.service_context import ServiceContext
 from personalens.control.solution_config import check_columns
 from personalens.control.solutions import dataset_schemas
 from personalens.control.tags import put_tags
@@ -51,10 +50,8 @@ EXPLORING = ("aws-vod-top-picks", "aws-ecomm-recommended-for-you")
 NEEDS_ITEMS = ("aws-vod-top-picks", "aws-vod-more-like-x")
 
 
-class RecommenderOperations:
+class RecommenderOperations(KindOperations):
     """Operations on recommenders."""
-
-    context: ServiceContext
 
     def create_recommender(
         self,
@@ -93,26 +90,6 @@ class RecommenderOperations:
             begin(tx, context.jobs, made, CREATING, trains=True)
         return {"recommenderArn": arn}
 
-    def describe_recommender(self, *, recommenderArn: str) -> dict[str, Any]:
-        """Describe a recommender, with the figures of its training as ``modelMetrics``."""
-        found = self.context.describe(recommenderArn, RECOMMENDER)
-        return {"recommender": describe_resource(found, "recommenderArn")}
-
-    def list_recommenders(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List recommenders, oldest first; of one dataset group if asked."""
-        self.context.begin_due_trainings()
-        found = self.context.store.page(
-            RECOMMENDER, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        members = ["datasetGroupArn", "recipeArn", "recommenderConfig", "status"]
-        return summarize_page(found, "recommenders", "recommenderArn", members)
-
     def update_recommender(
         self, *, recommenderArn: str, recommenderConfig: dict[str, Any]
     ) -> dict[str, Any]:
@@ -148,13 +125,13 @@ class RecommenderOperations:
 
     def delete_recommender(self, *, recommenderArn: str) -> dict[str, Any]:
         """Delete a recommender and its model."""
-        with self.context.store.transaction() as tx:
-            recommender = require_settled(tx.require(recommenderArn, RECOMMENDER))
-            tx.delete(recommenderArn)
+
+        def forget_model(tx: Transaction, recommender: Resource) -> None:
             if model := recommender.body.get(MODEL):
                 folder = recommender_folder(self.context.home, recommenderArn, model)
                 tx.after_commit.append(partial(remove_artifact, folder))
-        return {}
+
+        return self._delete(RECOMMENDER, recommenderArn, forget_model)
 
     def _switch(self, arn: str, status: str, purpose: str) -> dict[str, Any]:
         with self.context.store.transaction() as tx:

@@ -14,9 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from personalens.control import resources
 from personalens.control.catalogue import Catalogue
 from personalens.control.page_tokens import make_token, read_token
-from personalens.control.resources import COLUMNS, Resource, from_row, scope_of
+from personalens.control.resources import (
+    COLUMNS,
+    DELETE_PENDING,
+    Resource,
+    from_row,
+    scope_of,
+)
 from personalens.home import Home
 from personalens.service_errors import (
     InvalidInputException,
@@ -79,8 +86,9 @@ class ResourceReader:
         *,
         parent_arn: str | None = None,
         status_in: Iterable[str] | None = None,
+        also_deleted: bool = False,
     ) -> list[Resource]:
-        """Return all resources of a kind, oldest first."""
+        """Return all resources of a kind, oldest first; those that are being deleted if asked."""
         condition, values = self._condition(kind, parent_arn)
         if status_in is not None:
             statuses = list(status_in)
@@ -90,7 +98,8 @@ class ResourceReader:
             rows = connection.execute(
                 f"SELECT {COLUMNS} FROM resources WHERE {condition} ORDER BY sequence", values
             ).fetchall()
-        return [from_row(row) for row in rows]
+        found = [resource for resource in map(from_row, rows) if resource is not None]
+        return found if also_deleted else [each for each in found if not each.is_being_deleted]
 
     def tags(self, arn: str) -> dict[str, str]:
         """Return a resource's tags, by key in alphabetical order."""
@@ -187,8 +196,31 @@ class Transaction(ResourceReader):
         )
         return self.require(arn)
 
+    def begin_deletion(self, arn: str, *, with_kinds: Iterable[str] = ()) -> None:
+        """Say that a resource, and what belongs to it of these kinds, is being deleted.
+
+        Its jobs end now. It is gone :data:`~personalens.control.resources.DELETION_SECONDS` later;
+        until then its name is taken.
+        """
+        children = [child.arn for kind in with_kinds for child in self.list(kind, parent_arn=arn)]
+        for each in (arn, *children):
+            self.connection.execute(
+                "UPDATE resources SET status = ?, updated_at = ? WHERE arn = ?",
+                (DELETE_PENDING, time.time(), each),
+            )
+            self.connection.execute("DELETE FROM jobs WHERE arn = ?", (each,))
+
+    def remove_deleted(self) -> None:
+        """Remove the rows of resources whose deletion is over."""
+        now = time.time()
+        self.connection.execute(
+            f"DELETE FROM resources WHERE status = '{DELETE_PENDING}'"
+            " AND NOT (updated_at BETWEEN ? AND ?)",
+            (now - resources.DELETION_SECONDS, now),
+        )
+
     def delete(self, arn: str) -> None:
-        """Remove a resource, with its tags and its jobs.
+        """Remove a resource at once, with its tags and its jobs.
 
         Raises
         ------
@@ -258,6 +290,7 @@ class ResourceStore(ResourceReader):
         """A write transaction; what was put into ``after_commit`` is called once it holds."""
         with self.catalogue.transaction() as connection:
             transaction = Transaction(connection, self._scope)
+            transaction.remove_deleted()
             yield transaction
         for callback in transaction.after_commit:
             callback()
@@ -298,7 +331,7 @@ class ResourceStore(ResourceReader):
             )
             for sequence, *row in rows:
                 resource = from_row(row)
-                if where is None or where(resource):
+                if resource is not None and (where is None or where(resource)):
                     found.append((sequence, resource))
                 if len(found) > size:
                     break

@@ -9,20 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from personalens.arns import build
-from personalens.control.descriptions import describe_resource, summarize_page
+from personalens.control.kinds import KindOperations
 from personalens.control.quotas import check_quota
 from personalens.control.resource_store import Resource
-from personalens.control.service_context import ServiceContext
 from personalens.datasets.avro_schemas import SchemaError, parse_schema
-from personalens.service_errors import InvalidInputException, ResourceInUseException
+from personalens.service_errors import InvalidInputException
 
 KIND = "schema"
 
 
-class SchemaOperations:
+class SchemaOperations(KindOperations):
     """The schema operations of the control plane."""
-
-    context: ServiceContext
 
     def create_schema(self, *, name: str, schema: str, domain: str | None = None) -> dict[str, Any]:
         """Check a schema by every rule of the service and keep it."""
@@ -38,27 +35,3 @@ class SchemaOperations:
             check_quota(tx, KIND)
             tx.insert(Resource(arn, KIND, name, body=body))
         return {"schemaArn": arn}
-
-    def describe_schema(self, *, schemaArn: str) -> dict[str, Any]:
-        """Return a schema with its Avro text."""
-        resource = self.context.store.require(schemaArn, KIND)
-        return {"schema": describe_resource(resource, "schemaArn")}
-
-    def list_schemas(
-        self, *, nextToken: str | None = None, maxResults: int | None = None
-    ) -> dict[str, Any]:
-        """List the schemas of the region, oldest first."""
-        page = self.context.store.page(KIND, nextToken=nextToken, maxResults=maxResults)
-        return summarize_page(page, "schemas", "schemaArn", ["domain"])
-
-    def delete_schema(self, *, schemaArn: str) -> dict[str, Any]:
-        """Delete a schema that no dataset uses."""
-        with self.context.store.transaction() as tx:
-            tx.require(schemaArn, KIND)
-            users = [d.arn for d in tx.list("dataset") if d.body["schemaArn"] == schemaArn]
-            if users:
-                raise ResourceInUseException(
-                    f"Schema {schemaArn} is in use by {', '.join(users)}. Delete these first."
-                )
-            tx.delete(schemaArn)
-        return {}

@@ -11,14 +11,13 @@ from typing import Any
 
 from personalens import arns
 from personalens.control.datasets import LATER_COLUMNS
-from personalens.control.descriptions import describe_resource
 from personalens.control.hpo_config import shown_config
 from personalens.control.job_queue import JobQueue
+from personalens.control.kinds import KindOperations
 from personalens.control.model_artifacts import read_outcome, version_folder
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, UNFINISHED, require_active
 from personalens.control.resource_store import Resource, Transaction
-from personalens.control.service_context import ServiceContext
 from personalens.control.solution_config import UPDATE_RECIPES, takes
 from personalens.control.tags import put_tags
 from personalens.service_errors import (
@@ -45,21 +44,9 @@ _COPIED = (
 )
 """Members that a version takes from its solution as it was when training was asked for."""
 
-_SUMMARISED = (
-    "solutionVersionArn",
-    "status",
-    "trainingMode",
-    "trainingType",
-    "creationDateTime",
-    "lastUpdatedDateTime",
-    "failureReason",
-)
 
-
-class SolutionVersionOperations:
+class SolutionVersionOperations(KindOperations):
     """Operations on solution versions."""
-
-    context: ServiceContext
 
     def create_solution_version(
         self,
@@ -101,20 +88,13 @@ class SolutionVersionOperations:
         solutionVersionArn: str,
     ) -> dict[str, Any]:
         """Describe a version; ``trainingHours`` is there once it is ACTIVE, and is real."""
-        version = self.context.describe(solutionVersionArn, SOLUTION_VERSION)
-        described = describe_resource(version, "solutionVersionArn")
-        described["solutionArn"] = version.parent_arn
+        described = self._describe(SOLUTION_VERSION, solutionVersionArn)
+        described["solutionArn"] = solution_of(solutionVersionArn)
         described["solutionConfig"] = shown_config(described["solutionConfig"])
-        if not version.name:
-            del described["name"]
         return {"solutionVersion": described}
 
     def list_solution_versions(
-        self,
-        *,
-        solutionArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
+        self, *, solutionArn: str | None = None, **page: Any
     ) -> dict[str, Any]:
         """List versions, oldest first; of one solution if asked.
 
@@ -123,15 +103,10 @@ class SolutionVersionOperations:
         ResourceNotFoundException
             If that solution does not exist.
         """
-        self.context.begin_due_trainings()
-        store = self.context.store
-        if solutionArn is not None:
-            store.require(solutionArn, SOLUTION)
-        found, token = store.page(
-            SOLUTION_VERSION, parent_arn=solutionArn, nextToken=nextToken, maxResults=maxResults
-        )
-        answer: dict[str, Any] = {"solutionVersions": [version_summary(one) for one in found]}
-        return answer if token is None else {**answer, "nextToken": token}
+        if solutionArn is None:
+            return self._list(SOLUTION_VERSION, **page)
+        self.context.store.require(solutionArn, SOLUTION)
+        return self._list(SOLUTION_VERSION, solutionArn=solutionArn, **page)
 
     def stop_solution_version_creation(
         self,
@@ -213,12 +188,6 @@ def solution_of(solution_version_arn: str) -> str:
     'arn:aws:personalize:us-east-1:123456789012:solution/films'
     """
     return solution_version_arn.rpartition("/")[0]
-
-
-def version_summary(version: Resource) -> dict[str, Any]:
-    """Return what lists and DescribeSolution show of a version."""
-    described = describe_resource(version, "solutionVersionArn")
-    return {member: described[member] for member in _SUMMARISED if member in described}
 
 
 def _require_interactions(tx: Transaction, dataset_group_arn: str) -> None:

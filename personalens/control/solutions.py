@@ -14,8 +14,8 @@ from personalens import arns
 from personalens.control.automl_config import automl_recipes
 from personalens.control.campaign_deployment import CAMPAIGN
 from personalens.control.datasets import dataset_schema
-from personalens.control.descriptions import describe_resource, summarize_page
 from personalens.control.hpo_config import shown_config
+from personalens.control.kinds import KINDS, KindOperations
 from personalens.control.model_artifacts import remove_artifact, serving_folder, version_folder
 from personalens.control.quotas import check_quota
 from personalens.control.recipes import require_recipe
@@ -27,7 +27,6 @@ from personalens.control.resource_states import (
     unfinished_update,
 )
 from personalens.control.resource_store import Resource, ResourceReader, Transaction
-from personalens.control.service_context import ServiceContext
 from personalens.control.solution_config import (
     check_solution_config,
     check_way_of_training,
@@ -38,17 +37,14 @@ from personalens.control.solution_versions import (
     SOLUTION,
     SOLUTION_VERSION,
     solution_of,
-    version_summary,
 )
 from personalens.control.tags import put_tags
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.service_errors import ResourceInUseException
 
 
-class SolutionOperations:
+class SolutionOperations(KindOperations):
     """Operations on solutions."""
-
-    context: ServiceContext
 
     def create_solution(
         self,
@@ -87,26 +83,11 @@ class SolutionOperations:
 
     def describe_solution(self, *, solutionArn: str) -> dict[str, Any]:
         """Describe a solution, with a summary of its newest version."""
-        solution = self.context.describe(solutionArn, SOLUTION)
-        described = describe_resource(solution, "solutionArn")
+        described = self._describe(SOLUTION, solutionArn)
         described["solutionConfig"] = shown_config(described["solutionConfig"])
         if versions := self.context.store.list(SOLUTION_VERSION, parent_arn=solutionArn):
-            described["latestSolutionVersion"] = version_summary(versions[-1])
+            described["latestSolutionVersion"] = KINDS[SOLUTION_VERSION].summarize(versions[-1])
         return {"solution": described}
-
-    def list_solutions(
-        self,
-        *,
-        datasetGroupArn: str | None = None,
-        nextToken: str | None = None,
-        maxResults: int | None = None,
-    ) -> dict[str, Any]:
-        """List solutions, oldest first; of one dataset group if asked."""
-        self.context.begin_due_trainings()
-        found = self.context.store.page(
-            SOLUTION, parent_arn=datasetGroupArn, nextToken=nextToken, maxResults=maxResults
-        )
-        return summarize_page(found, "solutions", "solutionArn", ["status", "recipeArn"])
 
     def update_solution(
         self,
@@ -149,17 +130,15 @@ class SolutionOperations:
         ResourceInUseException
             While a campaign uses it or a version is being trained.
         """
-        with self.context.store.transaction() as tx:
-            require_settled(tx.require(solutionArn, SOLUTION))
-            versions = tx.list(SOLUTION_VERSION, parent_arn=solutionArn)
+
+        def forget_models(tx: Transaction, solution: Resource) -> None:
+            versions, home = tx.list(SOLUTION_VERSION, parent_arn=solutionArn), self.context.home
             _refuse_used(tx, solutionArn, versions)
             for version in versions:
-                tx.delete(version.arn)
-                home = self.context.home
                 for folder in {serving_folder(home, version), version_folder(home, version.arn)}:
                     tx.after_commit.append(partial(remove_artifact, folder))
-            tx.delete(solutionArn)
-        return {}
+
+        return self._delete(SOLUTION, solutionArn, forget_models)
 
     def _checked(self, tx: Transaction, body: dict[str, Any]) -> dict[str, Any]:
         """Check the members of a solution, and return which recipe, or recipes, they stand for."""
@@ -191,14 +170,14 @@ def dataset_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str,
 
 
 def _refuse_used(tx: Transaction, solution_arn: str, versions: list[Resource]) -> None:
-    for campaign in tx.list(CAMPAIGN):
+    for campaign in tx.list(CAMPAIGN, also_deleted=True):
         versions_in_use = [campaign.body["solutionVersionArn"]]
         if unfinished_update(campaign):
             versions_in_use.append(campaign.body["latestCampaignUpdate"]["solutionVersionArn"])
         if solution_arn in map(solution_of, versions_in_use):
             raise ResourceInUseException(
                 f"The solution {solution_arn} is used by the campaign {campaign.arn}. Delete the "
-                "campaign first."
+                "campaign first, and wait until it is gone."
             )
     for version in versions:
         require_settled(version)

@@ -172,7 +172,7 @@ class PersonalizeEventsProvider:
         group = parse(tracker.body["datasetGroupArn"])
         arn = dataset_arn(group.name, INTERACTIONS, region=group.region, account=group.account)
         dataset = context.store.get(arn)
-        if dataset is None:
+        if dataset is None or dataset.is_being_deleted:
             raise InvalidInputException(
                 f"The event tracker's group {group} has no Interactions dataset, which events "
                 "belong to. Call CreateDataset first."

@@ -19,7 +19,7 @@ from personalens.runtime.deployments import Deployment
 from personalens.runtime.group_tables import GroupTable, GroupTables
 from personalens.runtime.recent_values import RecentValues
 from personalens.runtime.waiting import about_to_wait
-from personalens.service_errors import InvalidInputException
+from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 
 if TYPE_CHECKING:
     from personalens.control.resource_store import Resource
@@ -130,6 +130,8 @@ class ItemFilters:
         kept, key = self._context.store.catalogue.unchanged(), (self, arn)
         if key not in kept:
             kept[key] = self._context.store.require(arn, "filter")
+        if kept[key].is_being_deleted:
+            raise ResourceNotFoundException(f"The filter {arn} is being deleted; leave it out.")
         return kept[key]
 
     def _revisions(

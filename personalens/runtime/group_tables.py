@@ -176,7 +176,8 @@ class GroupTables:
         )
         kept, key = self._context.store.catalogue.unchanged(), (self, "dataset", arn)
         if key not in kept:
-            kept[key] = self._context.store.get(arn)
+            found = self._context.store.get(arn)
+            kept[key] = None if found is None or found.is_being_deleted else found
         return kept[key]
 
     def _revision(self, dataset: Resource) -> tuple[Hashable, ...]:

@@ -289,6 +289,7 @@ def test_a_creation_that_fails_can_be_repaired_by_an_update(service, version, tr
     assert "failureReason" not in campaign
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_deleting_keeps_the_solution(service, solution, version):
     arn = deploy(service, version)
     service.delete_campaign(campaignArn=arn)

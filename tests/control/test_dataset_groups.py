@@ -54,6 +54,7 @@ def test_a_name_is_taken_once(service):
         service.create_dataset_group(name="films")
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_deleted_group_is_gone_and_its_name_is_free(service):
     service.create_dataset_group(name="films")
     service.delete_dataset_group(datasetGroupArn=ARN)
@@ -64,6 +65,7 @@ def test_a_deleted_group_is_gone_and_its_name_is_free(service):
     assert service.create_dataset_group(name="films") == {"datasetGroupArn": ARN}
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_what_is_left_in_a_group_keeps_it(service, make_dataset):
     dataset = make_dataset()
     with pytest.raises(ResourceInUseException, match=dataset):

@@ -146,6 +146,7 @@ def test_the_group_must_be_active(service, group, schema, status, error):
         )
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_deleting_removes_rows_and_import_jobs(service, make_dataset, write_events):
     arn = make_dataset()
     location = {"dataLocation": str(write_events())}
@@ -169,6 +170,7 @@ def test_an_import_in_progress_keeps_the_dataset(service, make_dataset, status):
         service.delete_dataset(datasetArn=arn)
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_training_in_progress_keeps_the_datasets_of_its_group(service, make_dataset):
     arn, books = make_dataset(), make_dataset(group="books")
     solution, version = f"{PREFIX}:solution/s", f"{PREFIX}:solution/s/0a1b2c3d"
@@ -191,6 +193,7 @@ def test_the_hidden_event_dataset_of_2019_can_be_deleted(service, group):
         service.delete_dataset(datasetArn=f"{PREFIX}:dataset/books/EVENT_INTERACTIONS")
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_dataset_made_again_does_not_meet_its_predecessors_rows(
     service, make_dataset, write_events, monkeypatch
 ):

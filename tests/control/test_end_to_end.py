@@ -78,7 +78,21 @@ def test_from_schema_to_import(client, avro, write_events, tmp_path):
     with pytest.raises(client.exceptions.ResourceInUseException, match=dataset):
         client.delete_dataset_group(datasetGroupArn=group)
     client.delete_dataset(datasetArn=dataset)
+    wait_until_gone(client.describe_dataset, client, datasetArn=dataset)
     client.delete_dataset_group(datasetGroupArn=group)
     client.delete_schema(schemaArn=schema)
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.describe_dataset_group(datasetGroupArn=group)
+    wait_until_gone(client.describe_dataset_group, client, datasetGroupArn=group)
+
+
+def wait_until_gone(describe, client, **request):
+    """Wait as clean-up notebooks do: Describe answers first, and then no more."""
+    statuses, deadline = [], time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            (described,) = [v for k, v in describe(**request).items() if k != "ResponseMetadata"]
+        except client.exceptions.ResourceNotFoundException:
+            break
+        statuses.append(described["status"])
+        time.sleep(0.1)
+    assert statuses[0] == "DELETE PENDING"
+    assert set(statuses) <= {"DELETE PENDING", "DELETE IN_PROGRESS"}

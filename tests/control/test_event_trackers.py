@@ -57,6 +57,7 @@ def test_a_group_has_one_tracker(service, group):
     assert names == ["clicks", "clicks"]
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_tracker_is_deleted_before_its_group(service, group):
     arn = service.create_event_tracker(name="clicks", datasetGroupArn=group)["eventTrackerArn"]
     with pytest.raises(ResourceInUseException, match=arn):

@@ -93,6 +93,7 @@ def test_the_filters_of_a_group_name_twenty_fields_together(service):
         )
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_deleted_filter_is_gone(service, group):
     service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
     service.delete_filter(filterArn=ARN)
@@ -102,6 +103,7 @@ def test_a_deleted_filter_is_gone(service, group):
         service.delete_filter(filterArn=ARN)
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_filters_go_with_their_group(service, group):
     service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
     [dataset] = service.list_datasets(datasetGroupArn=group)["datasets"]

@@ -190,6 +190,7 @@ def waiting(service, dataset: str, location, *names: str) -> ServiceContext:
     return context
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_pending_import_keeps_the_dataset(service, dataset, write_events):
     context = waiting(service, dataset, write_events(), "a")
     with pytest.raises(ResourceInUseException, match="dataset-import-job/a"):

@@ -128,6 +128,7 @@ def test_metrics_are_listed_in_pages(service, shop):
     assert names(service, ARN + "-none") == []
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_group_has_one(service, shop):
     shop.attribute(WATCHES)
     with pytest.raises(ResourceAlreadyExistsException, match="has one metric attribution"):
@@ -288,6 +289,7 @@ def test_an_import_whose_report_cannot_be_written_fails(service, shop, tmp_path)
     assert set(rows_of_group(service.context, shop.group)) == {"ITEMS"}
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_the_attribution_goes_with_its_group(service, shop):
     shop.attribute(WATCHES)
     for dataset in service.list_datasets(datasetGroupArn=shop.group)["datasets"]:

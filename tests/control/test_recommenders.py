@@ -234,6 +234,7 @@ def interrupt(folder):
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_deleting_removes_the_model(service, cinema):
     arn = cinema.recommender()
     service.delete_recommender(recommenderArn=arn)
@@ -242,6 +243,7 @@ def test_deleting_removes_the_model(service, cinema):
     assert list(service.home.models.iterdir()) == []
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_group_with_a_recommender_stays(service, cinema):
     arn = cinema.recommender()
     service.delete_dataset(datasetArn=cinema.dataset)

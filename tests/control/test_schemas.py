@@ -73,6 +73,7 @@ def test_lists_show_summaries_in_pages(service, avro):
     assert "nextToken" not in second
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_schema_in_use_cannot_be_deleted(service, make_dataset):
     dataset = make_dataset("Users")
     schema = service.describe_dataset(datasetArn=dataset)["dataset"]["schemaArn"]

@@ -192,6 +192,7 @@ def test_a_stop_that_comes_after_the_last_batch_still_counts(service, solution, 
     assert list(service.home.models.iterdir()) == []
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_solution_cannot_be_deleted_while_a_version_trains(service, solution, waiting):
     create(service, solution)
     with pytest.raises(ResourceInUseException, match="CREATE PENDING"):

@@ -219,6 +219,7 @@ def test_the_newest_version_is_summarised(service, films):
     assert (latest["status"], latest["trainingMode"]) == ("ACTIVE", "FULL")
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_deleting_takes_versions_and_models_along(service, films):
     arn = service.create_solution(name="p", datasetGroupArn=films.group, recipeArn=POPULARITY)[
         "solutionArn"
@@ -233,6 +234,7 @@ def test_deleting_takes_versions_and_models_along(service, films):
     assert list(service.home.models.iterdir()) == []
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_solution_behind_a_campaign_is_in_use(service, films):
     arn = service.create_solution(name="p", datasetGroupArn=films.group, recipeArn=POPULARITY)[
         "solutionArn"

@@ -77,6 +77,7 @@ def test_unknown_resources_have_no_tags(service):
             call()
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_tags_go_with_their_resource(service, group):
     service.delete_dataset_group(datasetGroupArn=group)
     service.create_dataset_group(name="films")

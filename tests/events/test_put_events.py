@@ -159,6 +159,7 @@ def test_a_tracking_id_must_be_known_and_the_group_have_interactions(service, fi
         put(itemId="film-1")
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_events_go_with_their_dataset(service, films, put, logged):
     put(userId="u", itemId="film-1")
     service.delete_dataset(datasetArn=films.dataset)

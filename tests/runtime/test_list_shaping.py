@@ -160,6 +160,7 @@ def test_a_filter_must_exist_and_belong_to_the_campaign_s_group(service, campaig
         service.get_recommendations(campaignArn=campaign, filterArn=foreign)
 
 
+@pytest.mark.usefixtures("quick_deletions")
 def test_a_deleted_filter_that_comes_back_says_what_it_says_now(service, campaign, make_filter):
     arn = make_filter("INCLUDE ItemID WHERE Items.YEAR = 1980")
     request = {"campaignArn": campaign, "filterArn": arn}
