@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -143,14 +142,8 @@ def _reason(context: ServiceContext, error: Exception) -> str:
         return "There was not enough memory. Close other programs, or use fewer data."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return (
-            f"There is no room left to write below {context.home.path} ({error.strerror}). Free"
-            " some space, or set PERSONALENS_HOME to a folder on another disk, then try again."
-        )
-    if isinstance(error, OSError) and error.errno is not None:
-        where = error.filename or f"a file below {context.home.path}"
-        return (  # os.strerror: Arrow puts words of its own into error.strerror
-            f"PersonaLens cannot read or write {where} ({os.strerror(error.errno)}). See to it that"
-            " the disk works and that the file may be read and written, then ask for this again."
+            f"There is no room left to write below {context.home.path} ({error.strerror}). Nothing"
+            " was changed. Free some space, or set PERSONALENS_HOME to a folder on another disk."
         )
     return (
         f"Internal error: {type(error).__name__}: {error}. The log in {context.home.logs} has the"
