@@ -288,7 +288,10 @@ class DatasetFiles:
         durable_files.make_folders(self.folder)
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # to close is not enough: a process that was forked meanwhile has it, too
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _sweep(self, manifest: Manifest) -> None:
         named = {part.file for part in manifest.parts}

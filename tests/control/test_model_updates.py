@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from personalens import durable_files
 from personalens.control import model_artifacts, training_job
 from personalens.control.job_handlers import JobFailed
 from personalens.control.job_queue import JobQueue
@@ -264,7 +265,7 @@ def test_an_update_that_a_crash_cut_short_is_made_whole(
     def die(*_):
         raise SystemExit
 
-    for place, name in ((model_artifacts, "_write_json"), (patient, "finishing")):
+    for place, name in ((durable_files, "write_json"), (patient, "finishing")):
         with monkeypatch.context() as patch:
             patch.setattr(model_artifacts, "remove_partials", lambda *_, **__: None)
             patch.setattr(place, name, die)
