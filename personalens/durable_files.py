@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -95,6 +96,16 @@ def write_json(path: Path, content: Any) -> None:
 def as_json(content: Any) -> str:
     """Return the one text that stands for a content, so that another text is a damaged one."""
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def as_os_error(error: Exception, path: Path) -> OSError | None:
+    """Return what the system said to a library that keeps its number in a text only, as safetensors
+    does; None if it said nothing."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is None:
+        return None
+    code = int(number[1])
+    return OSError(code, os.strerror(code), str(path))
 
 
 def checksum(path: Path) -> str:

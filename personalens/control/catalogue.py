@@ -46,6 +46,14 @@ class StorageError(ServiceError):
     http_status = 507
 
 
+class NewerFile(StorageError):
+    """A file of the home was written by a later version of PersonaLens."""
+
+
+class DamagedFile(StorageError):
+    """A file of the home is no database of ours, or a broken one."""
+
+
 class Catalogue:
     """Connections to one home's catalogue, one a thread.
 
@@ -212,10 +220,10 @@ class Catalogue:
         try:
             version = _version(connection)  # again: another process may have been quicker
             if version > len(self._migrations):
-                raise StorageError(
-                    f"the catalogue {self.path} has schema version {version}, and this PersonaLens "
-                    f"knows versions up to {len(self._migrations)}. Update PersonaLens, or set "
-                    f"{HOME_VARIABLE} to another folder."
+                raise NewerFile(
+                    f"A newer PersonaLens wrote {self.path}: it has schema version {version}, and "
+                    f"this one knows versions up to {len(self._migrations)}. Update PersonaLens, "
+                    f"or set {HOME_VARIABLE} to another folder."
                 )
             for statements in self._migrations[version:]:
                 for statement in statements:
@@ -361,7 +369,11 @@ def _storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         what, elsewhere = "another process keeps it locked. Try again, or end that process.", ""
     elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        what = f"it is damaged ({error}). Move the home away or delete it to start afresh, "
+        return DamagedFile(
+            f"PersonaLens cannot use its catalogue {path}: it is damaged ({error}). Restore a "
+            "backup of the home, or move the home away to start afresh, "
+            f"{elsewhere}"
+        )
     else:
         what, elsewhere = f"{error}.", ""
     return StorageError(f"PersonaLens cannot use its catalogue {path}: {what}{elsewhere}")

@@ -3,10 +3,10 @@
 ``home.models/<solution>/<version's eight hex digits>/``, for a recommender
 ``home.models/recommender.<name>/<eight hex digits>/``, holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
-and ``trials.json``, and the checksums of them all, ``checksums.json``. The folder appears in one rename, so whoever sees it sees all of it. An
-artifact never changes, but for users that it has to forget. While it is being trained, its
-checkpoints lie beside its place. A version that was updated by itself has a second folder,
-``<its digits>-<eight more>``, with the model that serves.
+and ``trials.json``, and the checksums of them all, ``checksums.json``. The folder appears in one
+rename, so whoever sees it sees all of it. An artifact never changes, but for users that it has to
+forget. While it is being trained, its checkpoints lie beside its place. A version that was updated
+by itself has a second folder, ``<its digits>-<eight more>``, with the model that serves.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +81,8 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
 def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
     try:
         save_file(arrays, path)
-    except SafetensorError as error:  # it has the system's number in its text only
-        number = re.search(r"os error (\d+)", str(error))
-        if number is None:
-            raise
-        code = int(number[1])
-        raise OSError(code, os.strerror(code), str(path)) from error
+    except SafetensorError as error:
+        raise durable_files.as_os_error(error, path) or error from error
 
 
 def read_artifact(folder: Path) -> Artifact:
