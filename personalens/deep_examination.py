@@ -36,6 +36,7 @@ _REFERENCES = (
 _BELONGS_IN_A_DATASET = {"current.json", "parts", ".lock"}
 _START_AFRESH = "restore the home from a copy, or start afresh: personalens reset"
 _NEXT_JOB = "the next worker removes it; if it stays, delete it"
+_NEXT_TRAINING = "the next training removes it; or delete it"
 _ASK_AGAIN = "import or train again, or delete the resource"
 
 Problem = tuple[str, str]
@@ -178,7 +179,7 @@ def _check_models(context: ServiceContext) -> Iterator[Problem]:
     for path in home.models.glob("*/*"):
         is_staged = any(path.name.startswith(prefix) for prefix in staged)
         if path not in expected and not is_staged:
-            yield f"models/{path.parent.name}/{path.name} belongs to nothing", _NEXT_JOB
+            yield f"models/{path.parent.name}/{path.name} belongs to nothing", _NEXT_TRAINING
 
 
 def _check_model(folder: Path, arn: str) -> Iterator[Problem]:
@@ -207,7 +208,7 @@ def _check_events(context: ServiceContext) -> Iterator[Problem]:
                 query = f"SELECT count(*) FROM {table} WHERE stream = ?"
                 rows = connection.execute(query, (stream,)).fetchone()[0]
                 if rows and arn not in known:
-                    yield f"{rows} {table} of {arn}, which is not there", _START_AFRESH
+                    yield f"{rows} {table} of {arn}, which is not there", _NEXT_JOB
         query = (
             "SELECT count(*) FROM events WHERE sequence >= (SELECT next_sequence FROM log_state)"
         )

@@ -17,8 +17,10 @@ from typing import Any
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.request_validation import validate_request
 from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
+from personalens.control.catalogue import StorageError
+from personalens.durable_files import DamagedFiles
 from personalens.home import Home, default_home
-from personalens.service_errors import OperationNotImplemented, ServiceError
+from personalens.service_errors import DamagedHome, OperationNotImplemented, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,15 @@ class OperationRouter:
             return method(**arguments) or {}
         except ServiceError:
             raise
+        except DamagedFiles as error:
+            raise DamagedHome(str(error)) from error
+        except OSError as error:  # the disk, not our code
+            log.exception("%s.%s failed", service, operation)
+            raise StorageError(
+                f"PersonaLens cannot read or write {error.filename or self.home.path} "
+                f"({os.strerror(error.errno) if error.errno else error}). Check the disk and who "
+                "may use that folder, then try again."
+            ) from error
         except Exception as error:
             request_id = request_id or str(uuid.uuid4())
             log.exception("%s.%s failed, request %s", service, operation, request_id)

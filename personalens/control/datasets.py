@@ -7,6 +7,7 @@ dataset's ARN holds its group and its type, not its name, so a group has at most
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from personalens.arns import dataset_arn, parse
+from personalens.control.catalogue import StorageError
 from personalens.control.kinds import KindOperations
 from personalens.control.resource_states import (
     ACTIVE,
@@ -37,6 +39,8 @@ from personalens.datasets.avro_schemas import (
 from personalens.datasets.schema_rules import ACTION_INTERACTIONS, DATASET_TYPES
 from personalens.home import Home
 from personalens.service_errors import InvalidInputException, ResourceInUseException
+
+logger = logging.getLogger(__name__)
 
 KIND = "dataset"
 TYPES = tuple(name.upper() for name in DATASET_TYPES)
@@ -149,17 +153,26 @@ def sweep_folders(context: ServiceContext) -> None:
         for folder in context.home.datasets.iterdir():
             if folder.is_dir() and folder not in owned:
                 _discard(folder)
+        for arn in context.events.datasets() - {dataset.arn for dataset in tx.list(KIND)}:
+            context.events.drop(arn)
     _empty_bin(context.home)
 
 
 def _forget_rows(context: ServiceContext, dataset: Resource) -> None:
-    """Remove the rows of a deleted dataset, unless it was made again in the meantime."""
-    with context.store.transaction() as tx:
-        found = tx.get(dataset.arn)
-        if found is None or found.is_being_deleted:
-            _discard(dataset_folder(context, dataset))
-            context.events.drop(dataset.arn)
-    _empty_bin(context.home)
+    """Remove the rows of a deleted dataset, unless it was made again in the meantime.
+
+    The dataset is deleted already, so a failing disk is no error of the call: what stays is removed
+    by :func:`sweep_folders`.
+    """
+    try:
+        with context.store.transaction() as tx:
+            found = tx.get(dataset.arn)
+            if found is None or found.is_being_deleted:
+                _discard(dataset_folder(context, dataset))
+                context.events.drop(dataset.arn)
+        _empty_bin(context.home)
+    except (OSError, StorageError) as error:
+        logger.warning("cannot remove the rows of %s yet: %s", dataset.arn, error)
 
 
 def _discard(folder: Path) -> None:

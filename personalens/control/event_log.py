@@ -196,6 +196,14 @@ class EventLog:
 
     # -- reading -----------------------------------------------------------------------------
 
+    def datasets(self) -> set[str]:
+        """Return the datasets of which anything is here."""
+        tables = ("events", "records", "sessions")
+        here = " UNION ".join(f"SELECT stream FROM {table}" for table in tables)
+        with self._catalogue.reading() as connection:
+            rows = connection.execute(f"SELECT dataset_arn FROM streams WHERE id IN ({here})")
+            return {arn for (arn,) in rows.fetchall()}
+
     def revision(self, dataset_arn: str) -> int:
         """Return a number that is another one after every change of a stream."""
         kept, key = self._catalogue.unchanged(), ("revision", dataset_arn)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from personalens.control import resources
 from tests.conftest import small_world
 
 NOT_FOUND = "ResourceNotFoundException"
@@ -144,8 +143,6 @@ class HomeModel:
         for each in self.things.values():
             if each.arn == arn or (each.parent == arn and each.kind in GOES_ALONG):
                 each.status = GOING
-        if not hasattr(resources, "DELETION_SECONDS"):
-            self.end_deletions()
 
     def end_deletions(self) -> None:
         self.things = {arn: each for arn, each in self.things.items() if each.status != GOING}
