@@ -27,7 +27,7 @@ def event_table(seed: int) -> list[Row]:
 EVENT_TABLES = {
     "first": event_table(1),
     "second": event_table(2),
-    "short": event_table(3)[:40],
+    "short": event_table(3)[: FEWEST_EVENTS - 1],
 }
 ITEM_TABLES = {
     "even": [(f"film-{n}", "noir") for n in range(0, 40, 2)],
@@ -59,11 +59,15 @@ class Rows:
     users: dict[str, str] = field(default_factory=dict)
     nameless: dict[str, list] = field(default_factory=lambda: defaultdict(list))
 
-    def import_(self, rows: list, mode: str) -> None:
+    def import_(self, kind: str, rows: list, mode: str) -> str:
+        """Take a table, and return how its job ends."""
+        if kind == "INTERACTIONS" and len(rows) < FEWEST_EVENTS:
+            return FAILED
         if mode == "FULL":
             self.delivered = [each for each in self.delivered if each[0] == "put"]
             self.has_full = True
         self.delivered.append(("import", list(rows)))
+        return ACTIVE
 
     def put_events(self, session: str, user: str | None, events: list[tuple]) -> None:
         """Take events (item, when, type). Of a session that nobody is known of they wait until its
