@@ -12,6 +12,7 @@ from personalens.cli import app
 from personalens.control.datasets import dataset_folder
 from personalens.control.event_log import Event
 from personalens.control.model_artifacts import checkpoint_folder, version_folder
+from personalens.control.service_context import ServiceContext
 from personalens.deep_examination import examine_home
 from personalens.home import Home
 
@@ -154,6 +155,14 @@ def test_a_damaged_event_log_is_found(service, films, version):
     assert len(found) == 4
     assert all(line.startswith("events: ") for line in found)
     assert "1 events of arn:x, which is not there" in found[0]
+
+
+def test_an_event_log_that_has_no_tables_yet_is_sound(tmp_path):
+    """A power cut may come when it was made and nothing more."""
+    home = Home(tmp_path / "new")
+    ServiceContext.open(home).store.list("schema")
+    home.events.touch()
+    assert [str(finding) for finding in examine_home(home) if not finding.is_ok] == []
 
 
 def test_a_damaged_catalogue_is_found(service, version):

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "personalens"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-LINES_ALLOWED = 400
+LINES_ALLOWED = 500
 
 # What each part may import, beside itself. Whatever is not named is a part of its own below all.
 GROUND = {"home", "service_errors", "arns", "durable_files"}

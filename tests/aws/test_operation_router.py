@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from personalens import arns
@@ -10,6 +12,7 @@ from personalens.aws.coverage import operation_coverage
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter, load_provider_class
 from personalens.aws.service_models import SERVICES, find_by_request, operations
+from personalens.control.catalogue import StorageError
 from personalens.service_errors import (
     InvalidInputException,
     OperationNotImplemented,
@@ -36,6 +39,17 @@ def test_members_that_the_model_does_not_know_are_left_out(router):
 def test_parameters_are_checked_before_the_provider_sees_them(router):
     with pytest.raises(InvalidInputException, match="length less than or equal to 63"):
         router.call("personalize", "CreateSchema", {"name": "x" * 64, "schema": "{}"})
+
+
+def test_a_failing_disk_is_no_defect(router, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error", "/home/datasets")
+
+    provider = type(router._provider("personalize", "us-east-1"))
+    monkeypatch.setattr(provider, "describe_recipe", fail)
+    with pytest.raises(StorageError, match=r"cannot read or write /home/datasets \(Input/output"):
+        router.call("personalize", "DescribeRecipe", {"recipeArn": arns.recipe_arn("aws-hrnn")})
+    assert "DescribeRecipe failed" in caplog.text
 
 
 def test_a_defect_becomes_one_plain_sentence(router, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -201,6 +202,43 @@ def test_a_job_that_died_half_way_is_done_again_and_counts_all(
     assert job["status"] == "COMPLETED"
     described = service.describe_data_deletion_job(dataDeletionJobArn=job["dataDeletionJobArn"])
     assert described["dataDeletionJob"]["numDeleted"] == 50
+
+
+def test_what_was_put_is_counted_also_when_the_job_dies_at_its_end(
+    service, films, users_dataset, delete, monkeypatch
+):
+    new = {"userId": "viewer-3", "properties": '{"age": 33}'}
+    service.put_users(datasetArn=users_dataset, users=[new])
+    log, remove, calls = service.context.events, service.context.events.delete_users, []
+
+    def die_afterwards(*arguments):
+        calls.append(remove(*arguments))
+        if len(calls) == 1:
+            raise KeyboardInterrupt  # gives the job back
+
+    monkeypatch.setattr(log, "delete_users", die_afterwards)
+    with pytest.raises(KeyboardInterrupt):
+        delete()
+    service.context.run_jobs()
+    (job,) = service.list_data_deletion_jobs(datasetGroupArn=films.group)["dataDeletionJobs"]
+    described = service.describe_data_deletion_job(dataDeletionJobArn=job["dataDeletionJobArn"])
+    assert calls == [1, 0]
+    assert described["dataDeletionJob"]["numDeleted"] == 2 * 25 + 2 + 1
+
+
+def test_a_deletion_that_fails_half_way_says_that_it_removes_piece_by_piece(
+    service, films, delete, monkeypatch
+):
+    def fail(*arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(service.context.events, "delete_users", fail)
+    job = delete()
+    assert job["status"] == "FAILED"
+    assert "Some of the users' data may be gone already" in job["failureReason"]
+    monkeypatch.undo()
+    assert delete(name="again")["status"] == "COMPLETED"
+    assert not rows(service, films.dataset).USER_ID.isin(GONE).any()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
 
 from personalens.control import datasets
 from personalens.control.datasets import dataset_folder, sweep_folders
+from personalens.control.event_log import Event
 from personalens.control.resource_store import Resource
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import (
@@ -218,6 +220,40 @@ def test_the_sweep_removes_orphans_only(service, make_dataset, write_events):
     sweep_folders(service.context)
     assert list(folder.parent.iterdir()) == [folder]
     assert DatasetFiles(folder).row_count == 1000
+
+
+def test_the_sweep_removes_what_was_put_into_a_dataset_whose_deletion_was_cut_short(
+    service, make_dataset, monkeypatch
+):
+    arn = make_dataset()
+    service.context.events.append(arn, "session", "viewer", [Event("film-1", 1, "watch")])
+    with monkeypatch.context() as crash:
+        crash.setattr(datasets, "_forget_rows", lambda *arguments: None)
+        service.delete_dataset(datasetArn=arn)
+    assert service.context.events.datasets() == {arn}
+    sweep_folders(service.context)
+    assert service.context.events.datasets() == set()
+
+
+def test_a_dataset_is_deleted_even_if_its_rows_cannot_be_removed_yet(
+    service, make_dataset, write_events, monkeypatch
+):
+    arn = make_dataset()
+    location = {"dataLocation": str(write_events())}
+    service.create_dataset_import_job(jobName="first", datasetArn=arn, dataSource=location)
+    folder = folder_of(service, arn)
+
+    def fail(*arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(datasets.os, "replace", fail)
+        service.delete_dataset(datasetArn=arn)
+    described = service.describe_dataset(datasetArn=arn)["dataset"]
+    assert described["status"] == "DELETE PENDING"
+    assert folder.exists()
+    sweep_folders(service.context)
+    assert not folder.exists()
 
 
 def test_folders_differ_where_a_file_system_may_not(service, make_dataset):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 
 import pytest
 
+from personalens import durable_files
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.csv_import import CsvSource, import_csv
 from personalens.datasets.dataset_files import DatasetFiles, NoBulkData, _is_last
@@ -187,3 +189,21 @@ def test_rows_that_share_a_hash_are_compared_exactly(monkeypatch):
     monkeypatch.setattr(dataset_files, "_mix", lambda codes, rows: np.zeros(rows, np.uint64))
     table = pa.table({"a": [1, 2, 1, 3], "b": [1, 1, 1, 1]})
     assert _is_last(table).tolist() == [False, True, True, True]
+
+
+def test_a_change_whose_last_flush_fails_leaves_the_data_as_they_were(files, staged, monkeypatch):
+    files.replace(staged(ITEMS, "1,Heat"))
+    part, flush = staged(ITEMS, "2,Alien"), durable_files.flush
+
+    def fail_at_the_manifest(path):
+        if path == files.folder and len(list((path / "parts").iterdir())) == 2:
+            monkeypatch.setattr(durable_files, "flush", flush)
+            raise OSError(errno.EIO, "Input/output error")
+        flush(path)
+
+    monkeypatch.setattr(durable_files, "flush", fail_at_the_manifest)
+    with pytest.raises(OSError, match="Input/output error"):
+        files.replace(part)
+    assert titles(files) == {"1": "Heat"}
+    files.replace(staged(ITEMS, "3,Up"))
+    assert titles(files) == {"3": "Up"}
