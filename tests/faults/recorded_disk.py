@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -111,9 +110,11 @@ class Disk:
             if below in self.folders:
                 yield from self.walk(below, path / name)
 
-    def digest(self) -> bytes:
-        tree = [(str(path), self.files.get(number)) for path, number in self.walk()]
-        return hashlib.sha256(repr(tree).encode()).digest()
+    def content(self) -> tuple[tuple[str, bytes | None], ...]:
+        """Return all paths with their bytes, None for folders. SQLite's shared memory is left out:
+        it is made again after a crash."""
+        paths = ((str(path), self.files.get(number)) for path, number in self.walk())
+        return tuple((path, content) for path, content in paths if not path.endswith("-shm"))
 
     def write(self, root: Path) -> None:
         """Make a folder what this disk is."""
