@@ -79,8 +79,12 @@ class Report:
         return json.loads(self._memory.read().partition(b"\0")[0] or b"{}")
 
 
-def do_steps(bench: Bench, report: Report) -> None:
-    """Do the steps until one fails, and say how far it went and what was wrong."""
+def do_steps(bench: Bench, report: Report, *, lasting: bool = False) -> None:
+    """Do the steps until one fails, and say how far it went and what was wrong.
+
+    Where the failure is a ``lasting`` one, reading may fail as well: on a full disk SQLite cannot
+    make the shared memory that it needs to open a database.
+    """
     report.write(acknowledged=0, outcome="the first step")
     service = open_service(bench.home)
     for number, step in enumerate(bench.workload.steps):
@@ -91,7 +95,7 @@ def do_steps(bench: Bench, report: Report) -> None:
             )
         except ServiceError as error:
             fault = None if error.http_status != 500 else f"not typed: {error!r}"
-            if not fault and bench.home.catalogue.exists():
+            if not fault and not lasting and bench.home.catalogue.exists():
                 service.list_dataset_groups()  # reading must go on
             return report.write(acknowledged=number, outcome="refused", fault=fault)
         except Exception:
@@ -127,7 +131,10 @@ def try_failure(bench: Bench, root: Path, failure: Failure) -> tuple[str, str | 
     trace, report = root / "trace", Report()
     call, when, error = failure
     options = ["-y", "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
-    died = traced(lambda: do_steps(bench, report), [*options, "-e", "signal=none"], trace)
+    lasting = when.endswith("+")
+    died = traced(
+        lambda: do_steps(bench, report, lasting=lasting), [*options, "-e", "signal=none"], trace
+    )
     hit = [line for line in trace.read_text(errors="replace").split("\n") if "(INJECTED)" in line]
     if not hit:
         return "not reached", None
@@ -172,7 +179,8 @@ def main() -> int:
         total, faults = total + outcomes, faults + found
         print(f"{name}: {_told(outcomes)}; {len(found)} with a fault", flush=True)
     print("\n".join(faults))
-    print(f"{total.total()} calls failed ({_told(total)}); {len(faults)} with a fault")
+    failed = total.total() - total["not reached"]
+    print(f"{failed} calls failed ({_told(total)}); {len(faults)} with a fault")
     return bool(faults)
 
 
