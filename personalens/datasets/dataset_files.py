@@ -335,9 +335,9 @@ class DatasetFiles:
 
     def _sweep(self, manifest: Manifest) -> None:
         named = {part.file for part in manifest.parts}
-        for path in (self.folder / "parts").iterdir():
-            if path.name not in named:
-                with suppress(OSError):  # it stays until the next change
+        with suppress(OSError):  # what stays is removed at the next change: no reason to fail now
+            for path in (self.folder / "parts").iterdir():
+                if path.name not in named:
                     path.unlink(missing_ok=True)
 
 

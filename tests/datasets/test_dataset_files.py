@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -207,3 +208,19 @@ def test_a_change_whose_last_flush_fails_leaves_the_data_as_they_were(files, sta
     assert titles(files) == {"1": "Heat"}
     files.replace(staged(ITEMS, "3,Up"))
     assert titles(files) == {"3": "Up"}
+
+
+def test_old_parts_that_cannot_be_removed_are_no_reason_to_fail(files, staged, monkeypatch):
+    files.replace(staged(ITEMS, "1,Heat"))
+    part = staged(ITEMS, "2,Alien")
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "iterdir", fail)
+        files.replace(part)
+    assert titles(files) == {"2": "Alien"}
+    assert len(list((files.folder / "parts").iterdir())) == 2
+    files.replace(staged(ITEMS, "3,Up"))
+    assert len(list((files.folder / "parts").iterdir())) == 1

@@ -172,8 +172,12 @@ def main() -> int:
                 print(f"skipped: {error}")
                 return 0
         opened, faults = opened + count, faults + found
-        print(f"{name}: {count} states opened, {len(found)} with a fault", flush=True)
-    print("\n".join(faults))
+        print(
+            f"{name}: {count} states opened, {len(found)} with a fault",
+            *found,
+            sep="\n",
+            flush=True,
+        )
     print(f"{opened} states opened, {len(faults)} with a fault")
     return bool(faults)
 

@@ -177,8 +177,7 @@ def main() -> int:
                 print(f"skipped: {error}")
                 return 0
         total, faults = total + outcomes, faults + found
-        print(f"{name}: {_told(outcomes)}; {len(found)} with a fault", flush=True)
-    print("\n".join(faults))
+        print(f"{name}: {_told(outcomes)}; {len(found)} with a fault", *found, sep="\n", flush=True)
     failed = total.total() - total["not reached"]
     print(f"{failed} calls failed ({_told(total)}); {len(faults)} with a fault")
     return bool(faults)

@@ -499,6 +499,7 @@ def main() -> int:
                 ),
             )
             number += 1
+            print(f"{Life.counts['steps']} steps", flush=True)
     Life.counts["lives"] = LIVES_OF_A_SEED * (number - options.seed)
     counts = ", ".join(f"{count} {what}" for what, count in Life.counts.items())
     print(f"{counts}; no answer was another than foretold")
