@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from personalens.arns import build, dataset_arn
 from tests.conftest import small_world
 
 NOT_FOUND = "ResourceNotFoundException"
@@ -33,6 +34,39 @@ ITEM_TABLES = {
     "even": [(f"film-{n}", "noir") for n in range(0, 40, 2)],
     "all": [(f"film-{n}", "space") for n in range(40)],
 }
+
+TABLES = {"INTERACTIONS": EVENT_TABLES, "ITEMS": ITEM_TABLES}
+COLUMNS = {
+    "INTERACTIONS": ["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE"],
+    "ITEMS": ["ITEM_ID", "GENRE"],
+}
+LISTS = {
+    "dataset-group": "datasetGroups",
+    "schema": "schemas",
+    "dataset": "datasets",
+    "dataset-import-job": "datasetImportJobs",
+    "dataset-export-job": "datasetExportJobs",
+    "event-tracker": "eventTrackers",
+    "solution": "solutions",
+    "solution-version": "solutionVersions",
+    "campaign": "campaigns",
+    "filter": "Filters",
+}
+"""Kinds, and the member of their lists."""
+
+
+def arn_of(kind: str, name: str) -> str:
+    return build(kind, name, region="us-east-1", account="123456789012")
+
+
+def dataset_of(group: str, kind: str) -> str:
+    return dataset_arn(group, kind, region="us-east-1", account="123456789012")
+
+
+def names_of(kind: str) -> tuple[str, str]:
+    """Return how members and how methods spell a kind."""
+    first, *rest = kind.split("-")
+    return first + "".join(word.capitalize() for word in rest), kind.replace("-", "_")
 
 
 @dataclass

@@ -32,18 +32,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from personalens.arns import build, dataset_arn
 from tests.faults.acknowledged_work import working_folder
 from tests.faults.home_agent import Agent, import_what_agents_import
 from tests.faults.home_model import (
     ACTIVE,
+    COLUMNS,
     EVENT_TABLES,
     FAILED,
     INVALID,
-    ITEM_TABLES,
+    LISTS,
     NOT_FOUND,
+    TABLES,
     HomeModel,
     Thing,
+    arn_of,
+    dataset_of,
+    names_of,
 )
 
 LIVES_OF_A_SEED, STEPS_OF_A_LIFE = 10, 60
@@ -51,11 +55,6 @@ LIVES_OF_A_SEED, STEPS_OF_A_LIFE = 10, 60
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 RECIPE = "arn:aws:personalize:::recipe/aws-popularity-count"
 FILTER = 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("watch")'
-COLUMNS = {
-    "INTERACTIONS": ["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE"],
-    "ITEMS": ["ITEM_ID", "GENRE"],
-}
-TABLES = {"INTERACTIONS": EVENT_TABLES, "ITEMS": ITEM_TABLES}
 GROUPS = st.sampled_from(["g0", "g0", "g1"])
 TYPES = st.sampled_from(["INTERACTIONS", "INTERACTIONS", "ITEMS"])
 FEW = st.sampled_from(["a", "b"])
@@ -74,14 +73,6 @@ RECORDS = st.lists(
     max_size=3,
     unique_by=lambda record: record[0],
 )
-
-
-def arn_of(kind: str, name: str) -> str:
-    return build(kind, name, region="us-east-1", account="123456789012")
-
-
-def dataset_of(group: str, kind: str) -> str:
-    return dataset_arn(group, kind, region="us-east-1", account="123456789012")
 
 
 class Life(RuleBasedStateMachine):
@@ -357,9 +348,8 @@ class Life(RuleBasedStateMachine):
             return
         thing = found[which % len(found)]
         expected = self.model.deletable(thing.arn)
-        words = thing.kind.split("-")
-        member = words[0] + "".join(word.capitalize() for word in words[1:])
-        self.call(f"delete_{'_'.join(words)}", expected, **{f"{member}Arn": thing.arn})
+        member, noun = names_of(thing.kind)
+        self.call(f"delete_{noun}", expected, **{f"{member}Arn": thing.arn})
         if expected is None:
             self.model.delete(thing.arn)
 
@@ -385,17 +375,15 @@ class Life(RuleBasedStateMachine):
     def look(self) -> None:
         """Compare all that lists and descriptions show."""
         for kind, members in LISTS.items():
-            member = f"{kind.split('-')[0]}" + "".join(
-                word.capitalize() for word in kind.split("-")[1:]
-            )
-            answer = self.call(f"list_{kind.replace('-', '_')}s", None, maxResults=100)
+            member, noun = names_of(kind)
+            answer = self.call(f"list_{noun}s", None, maxResults=100)
             found = {each[f"{member}Arn"]: each.get("status") for each in answer[members]}
             expected = {thing.arn: thing.status for thing in self.model.of(kind)}
             odd = {*found.items()} ^ {*expected.items()}
             assert not odd, f"either found or expected, not both: {odd}"
             for arn in list(expected)[-3:]:
                 request = {f"{member}Arn": arn}
-                described = self.call(f"describe_{kind.replace('-', '_')}", None, **request)
+                described = self.call(f"describe_{noun}", None, **request)
                 assert described[member].get("status") == expected[arn], described
 
     # -- calls that are killed ---------------------------------------------------------------------
@@ -460,20 +448,6 @@ class Life(RuleBasedStateMachine):
             rows.put_events(session, "viewer-3", events)
             self.counts["killed and wholly there"] += 1
         assert found == rows.exported("PUT", newest_only=False)
-
-
-LISTS = {
-    "dataset-group": "datasetGroups",
-    "schema": "schemas",
-    "dataset": "datasets",
-    "dataset-import-job": "datasetImportJobs",
-    "dataset-export-job": "datasetExportJobs",
-    "event-tracker": "eventTrackers",
-    "solution": "solutions",
-    "solution-version": "solutionVersions",
-    "campaign": "campaigns",
-    "filter": "Filters",
-}
 
 
 def main() -> int:
