@@ -51,7 +51,8 @@ def _answer(account: Account, method: str, request: dict[str, Any]) -> Any:
         answer = getattr(account.service, method)(**request)
     except ServiceError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
-    text = json.dumps(answer, sort_keys=True, default=repr).replace(str(account.folder), "FOLDER")
+    text = json.dumps(answer, sort_keys=True, default=repr)
+    text = re.sub(rf"{re.escape(str(account.folder.parent))}/\w+", "FOLDER", text)
     text = re.sub(r'("[a-zA-Z]*DateTime"|"trainingHours"): [\d.e-]+', r"\1: 0", text)
     return json.loads(_CHANGING.sub("X", text))
 
@@ -93,7 +94,7 @@ def _recipe(account: Account, name: str) -> dict[str, Any]:
     files = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.iterdir())
-        if path.name in ("weights.safetensors", "ids.json", "config.json")
+        if path.name in ("weights.safetensors", "ids.json")  # config.json holds seconds
     }
     return {"files": files, "lists": [_list(account, name, asked, n) for n in range(VIEWERS)]}
 
