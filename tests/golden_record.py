@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
     options = parser.parse_args()
-    os.environ["PERSONALENS_TRAINING_MAX_EPOCHS"] = "2"
+    os.environ |= {"PERSONALENS_TRAINING_MAX_EPOCHS": "2", "PERSONALENS_EXPLORATION_SEED": "7"}
     with tempfile.TemporaryDirectory() as folder:
         options.file.write_text(json.dumps(record(Path(folder)), indent=1, sort_keys=True))
 
