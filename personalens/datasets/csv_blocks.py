@@ -1,14 +1,21 @@
-"""CSV files as blocks of whole lines, so that a file of any size is read in bounded memory."""
+"""CSV files as blocks of whole records, so that a file of any size is read in bounded memory.
+
+A record is one line, or several where line breaks stand in quotes. Most files have none of those,
+and what they cost is counting: the quotes of a line are an even number unless one stays open.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import re
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +23,12 @@ from typing import BinaryIO
 import numpy as np
 
 BLOCK_BYTES = 16 << 20
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_REST_OF_QUOTED = rb'[^"]*+(?:""[^"]*+)*+"'
+_FIELDS = rb'(?:(?:"' + _REST_OF_QUOTED + rb'[^,]*+|(?!")[^,]*+)(?:,|\Z))*+'
+_CLOSED_LINE = re.compile(_FIELDS)
+# Stricter: text behind a quote says that it opens another value, and that the first is not closed.
+_CLOSING_LINE = re.compile(_REST_OF_QUOTED + rb"(?:,|\r?\Z)" + _FIELDS)
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _NOT_CSV = {
@@ -78,7 +91,7 @@ class CsvSource:
 
 @dataclass(frozen=True)
 class CsvBlock:
-    """Whole lines of one file. ``first_line`` counts from 1, the header included."""
+    """Whole records of one file. ``first_line`` counts from 1, the header included."""
 
     file: str
     data: bytes
@@ -86,27 +99,103 @@ class CsvBlock:
     position: int
     """Bytes of the source that have been read so far."""
 
-    @property
+    @cached_property
     def line_count(self) -> int:
         return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
 
-    def blank_line_count(self) -> int:
-        """Return how many lines are empty; they are skipped."""
-        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))
-        lengths = np.diff(ends, prepend=-1)
-        ends_in_cr = np.frombuffer(self.data, np.uint8)[np.maximum(ends - 1, 0)] == ord("\r")
-        return int(((lengths == 1) | ((lengths == 2) & ends_in_cr)).sum())
+    @cached_property
+    def record_count(self) -> int:
+        """Records, the blank lines among them."""
+        return len(self._ends) if _may_break_in_quotes(self.data) else self.line_count
 
-    def pieces(self, lines: int) -> Iterator[CsvBlock]:
-        """Yield the block again in pieces of so many lines."""
-        ends = (
-            np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))[lines - 1 :: lines] + 1
-        )
-        edges = [0, *ends.tolist(), len(self.data)]
-        for number, (start, end) in enumerate(pairwise(edges)):
+    @property
+    def is_open(self) -> bool:
+        """Whether a quote that opens in the last record is not closed."""
+        return bool(self.data) and (not len(self._ends) or self._ends[-1] < len(self.data))
+
+    def blank_record_count(self) -> int:
+        """Return how many records are empty lines; they are skipped."""
+        return int(self._is_blank.sum())
+
+    def line_of_row(self, row: int) -> int:
+        """Return the line in which a record begins, blank ones not counted."""
+        start = int(self._starts[np.flatnonzero(~self._is_blank)[row]])
+        return self.first_line + self.data.count(b"\n", 0, start)
+
+    def pieces(self, records: int) -> Iterator[CsvBlock]:
+        """Yield the block again in pieces of so many records."""
+        edges = [0, *self._ends[records - 1 :: records].tolist(), len(self.data)]
+        line = self.first_line
+        for start, end in pairwise(edges):
             if start < end:
-                first = self.first_line + number * lines
-                yield CsvBlock(self.file, self.data[start:end], first, self.position)
+                yield CsvBlock(self.file, self.data[start:end], line, self.position)
+                line += self.data.count(b"\n", start, end)
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the line in which each record begins, and its bytes without its line's end."""
+        line = self.first_line
+        for start, end in pairwise([0, *self._ends.tolist(), len(self.data)]):
+            record = self.data[start:end]
+            yield line, record.removesuffix(b"\n").removesuffix(b"\r")
+            line += record.count(b"\n")
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return record_ends(self.data)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.concatenate([[0], self._ends[:-1]])
+
+    @cached_property
+    def _is_blank(self) -> np.ndarray:
+        lengths = self._ends - self._starts
+        first = np.frombuffer(self.data, np.uint8)[self._starts]
+        is_return = (lengths == 2) & (first == ord("\r"))
+        return ((lengths == 1) & (first == ord("\n"))) | is_return
+
+
+def record_ends(data: bytes, *, is_whole: bool = True) -> np.ndarray:
+    """Return (records,) int64: behind which bytes a record ends; data begin with a record.
+
+    A last line without a line break ends a record, too, if the data are whole. What follows the
+    last end is a record in which a quote stays open.
+
+    >>> record_ends(b'a,"1\\n2"\\nb,5\\n').tolist()
+    [8, 12]
+    """
+    if b"\\" in data:
+        data = _ESCAPED.sub(b"__", data)
+    view = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(view == ord("\n")) + 1
+    if is_whole and data and not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    quotes = np.searchsorted(np.flatnonzero(view == ord('"')), ends)
+    return ends[_closes_record(data, ends, np.diff(quotes, prepend=0))]
+
+
+def _closes_record(data: bytes, ends: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+    """Return (lines,) bool: whether a record ends with the line. ``quotes`` are those of each."""
+    closes = np.ones(len(ends), bool)
+    odd, quoted = np.flatnonzero(quotes % 2).tolist(), np.flatnonzero(quotes).tolist()
+
+    def line(number: int) -> bytes:
+        return data[int(ends[number - 1]) if number else 0 : int(ends[number])].removesuffix(b"\n")
+
+    following = 0
+    for opening in odd:
+        if opening < following or _CLOSED_LINE.fullmatch(line(opening)):
+            continue  # a quote within a value that is not in quotes is a character like others
+        places = range(bisect_right(quoted, opening), len(quoted))
+        closing = (quoted[p] for p in places if _CLOSING_LINE.fullmatch(line(quoted[p])))
+        end = next(closing, len(ends))
+        closes[opening:end] = False
+        following = end + 1
+    return closes
+
+
+def _may_break_in_quotes(data: bytes) -> bool:
+    return b'"' in data or b"\\\n" in data
 
 
 def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
@@ -115,7 +204,7 @@ def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
     Raises
     ------
     CsvImportError
-        If the file is empty, is not text, ends inside a compressed stream, or has a line longer
+        If the file is empty, is not text, ends inside a compressed stream, or has a record longer
         than a block.
     """
     with _reading(source), closing(source.open()) as raw:
@@ -126,20 +215,29 @@ def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
         yield parse_header(source.name, stream.readline(BLOCK_BYTES))
         rest, line = b"", 2
         while data := stream.read(BLOCK_BYTES):
-            end = data.rfind(b"\n") + 1
+            data = rest + data
+            end = _end_of_records(data)
             if not end:
-                rest += data
+                rest = data
                 if len(rest) > BLOCK_BYTES:
                     raise CsvImportError(
-                        f"{source.name}, line {line}: the line is longer than "
-                        f"{BLOCK_BYTES >> 20} MB. Is a line break missing?"
+                        f"{source.name}, line {line}: the record that begins here is longer than "
+                        f"{BLOCK_BYTES >> 20} MB. Is a quote not closed, or a line break missing?"
                     )
                 continue
-            block = CsvBlock(source.name, rest + data[:end], line, counted.count)
+            block = CsvBlock(source.name, data[:end], line, counted.count)
             rest, line = data[end:], line + block.line_count
             yield block
         if rest:
             yield CsvBlock(source.name, rest, line, source.size)
+
+
+def _end_of_records(data: bytes) -> int:
+    """Return where the last whole record ends; what follows may go on in the next block."""
+    if not _may_break_in_quotes(data):
+        return data.rfind(b"\n") + 1
+    ends = record_ends(data, is_whole=False)
+    return int(ends[-1]) if len(ends) else 0
 
 
 def parse_header(file: str, line: bytes) -> list[str]:
@@ -152,20 +250,31 @@ def parse_header(file: str, line: bytes) -> list[str]:
         raise CsvImportError(f"{file} is empty; the first line must be the header.")
     if b"\r" in line.rstrip(b"\r\n"):
         raise CsvImportError(f"{file} ends its lines with CR alone; save it with LF or CRLF.")
+    if len(line) >= BLOCK_BYTES:
+        raise CsvImportError(f"{file}: the first line has {BLOCK_BYTES >> 20} MB and no end.")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CsvImportError(f"{file}, line 1: {not_utf8(error)}") from error
-    names = [name.strip() for name in next(csv.reader([text.strip("\r\n")], escapechar="\\"))]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise CsvImportError(f"{file} has the column {', '.join(repeated)} more than once.")
-    return names
+    with long_fields_allowed():
+        cells = next(csv.reader([text.strip("\r\n")], escapechar="\\"))
+    return [name.strip() for name in cells]
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Return the reason for a line that is not UTF-8."""
     byte = error.object[error.start]
     return f"byte 0x{byte:02X} at position {error.start + 1} is not UTF-8; save the file as UTF-8"
+
+
+@contextmanager
+def long_fields_allowed() -> Iterator[None]:
+    """Let Python's reader take cells as long as a block."""
+    before = csv.field_size_limit(2 * BLOCK_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 class _CountedBytes(io.RawIOBase):
