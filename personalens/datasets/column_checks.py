@@ -122,6 +122,10 @@ class ColumnCheck:
         if pa.types.is_floating(self.arrow_type):
             values = pc.cast(cells, self.arrow_type)
             return pc.if_else(pc.is_finite(values), values, None)
+        try:
+            return pc.cast(pc.utf8_ltrim(cells, "+"), self.arrow_type)
+        except pa.ArrowInvalid:
+            pass  # one is out of range
         plain = pc.replace_substring_regex(cells, r"^\+?(-?)0*([0-9]+)$", r"\1\2")
         short = pc.less_equal(pc.binary_length(plain), 30)
         wide = pc.cast(pc.if_else(short, plain, None), _WIDE)

@@ -11,7 +11,6 @@ import gzip
 import io
 import re
 import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from typing import BinaryIO
 import numpy as np
 
 BLOCK_BYTES = 16 << 20
-_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_ESCAPED = (b"\\\\", b'\\"', b"\\\n", b"\\,")
+"""What a backslash may take the meaning from; its own first, so that it is known which are left."""
 _REST_OF_QUOTED = rb'[^"]*+(?:""[^"]*+)*+"'
 _FIELDS = rb'(?:(?:"' + _REST_OF_QUOTED + rb'[^,]*+|(?!")[^,]*+)(?:,|\Z))*+'
 _CLOSED_LINE = re.compile(_FIELDS)
@@ -98,6 +98,8 @@ class CsvBlock:
     first_line: int
     position: int
     """Bytes of the source that have been read so far."""
+    known_ends: np.ndarray | None = None
+    """What :func:`record_ends` says of the data, where that has been asked."""
 
     @cached_property
     def line_count(self) -> int:
@@ -141,7 +143,7 @@ class CsvBlock:
 
     @cached_property
     def _ends(self) -> np.ndarray:
-        return record_ends(self.data)
+        return record_ends(self.data) if self.known_ends is None else self.known_ends
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -164,33 +166,36 @@ def record_ends(data: bytes, *, is_whole: bool = True) -> np.ndarray:
     >>> record_ends(b'a,"1\\n2"\\nb,5\\n').tolist()
     [8, 12]
     """
-    if b"\\" in data:
-        data = _ESCAPED.sub(b"__", data)
+    for escaped in _ESCAPED:
+        data = data.replace(escaped, b"__")
     view = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(view == ord("\n")) + 1
     if is_whole and data and not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
     quotes = np.searchsorted(np.flatnonzero(view == ord('"')), ends)
-    return ends[_closes_record(data, ends, np.diff(quotes, prepend=0))]
+    quotes = np.diff(quotes, prepend=0)
+    return ends[_closes_record(data, ends, quotes)] if (quotes % 2).any() else ends
 
 
 def _closes_record(data: bytes, ends: np.ndarray, quotes: np.ndarray) -> np.ndarray:
     """Return (lines,) bool: whether a record ends with the line. ``quotes`` are those of each."""
     closes = np.ones(len(ends), bool)
-    odd, quoted = np.flatnonzero(quotes % 2).tolist(), np.flatnonzero(quotes).tolist()
-
-    def line(number: int) -> bytes:
-        return data[int(ends[number - 1]) if number else 0 : int(ends[number])].removesuffix(b"\n")
-
-    following = 0
-    for opening in odd:
-        if opening < following or _CLOSED_LINE.fullmatch(line(opening)):
-            continue  # a quote within a value that is not in quotes is a character like others
-        places = range(bisect_right(quoted, opening), len(quoted))
-        closing = (quoted[p] for p in places if _CLOSING_LINE.fullmatch(line(quoted[p])))
-        end = next(closing, len(ends))
-        closes[opening:end] = False
-        following = end + 1
+    edges = [0, *ends.tolist()]
+    quoted, is_odd = np.flatnonzero(quotes).tolist(), (quotes[quotes > 0] % 2 == 1).tolist()
+    opening = -1  # the line in which the record begins that is open
+    for number, may_open in zip(quoted, is_odd, strict=True):
+        if opening < 0 and not may_open:
+            continue
+        line = data[edges[number] : edges[number + 1]].removesuffix(b"\n")
+        if opening >= 0:
+            if _CLOSING_LINE.fullmatch(line):
+                closes[opening:number] = False
+                opening = -1
+        elif not _CLOSED_LINE.fullmatch(line):
+            opening = number
+        # Else a quote within a value that is not in quotes, which is a character like others.
+    if opening >= 0:
+        closes[opening:] = False
     return closes
 
 
@@ -216,7 +221,8 @@ def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
         rest, line = b"", 2
         while data := stream.read(BLOCK_BYTES):
             data = rest + data
-            end = _end_of_records(data)
+            ends = record_ends(data, is_whole=False) if _may_break_in_quotes(data) else None
+            end = data.rfind(b"\n") + 1 if ends is None else int(ends[-1]) if len(ends) else 0
             if not end:
                 rest = data
                 if len(rest) > BLOCK_BYTES:
@@ -225,19 +231,11 @@ def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
                         f"{BLOCK_BYTES >> 20} MB. Is a quote not closed, or a line break missing?"
                     )
                 continue
-            block = CsvBlock(source.name, data[:end], line, counted.count)
+            block = CsvBlock(source.name, data[:end], line, counted.count, ends)
             rest, line = data[end:], line + block.line_count
             yield block
         if rest:
             yield CsvBlock(source.name, rest, line, source.size)
-
-
-def _end_of_records(data: bytes) -> int:
-    """Return where the last whole record ends; what follows may go on in the next block."""
-    if not _may_break_in_quotes(data):
-        return data.rfind(b"\n") + 1
-    ends = record_ends(data, is_whole=False)
-    return int(ends[-1]) if len(ends) else 0
 
 
 def parse_header(file: str, line: bytes) -> list[str]:

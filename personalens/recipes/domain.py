@@ -94,7 +94,7 @@ class DomainRecipe(Recipe):
             scores[:, hidden] = -np.inf
             return scores
 
-        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k)
+        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k, argument="items")
 
 
 class BecauseYouWatchedX(DomainRecipe, SimilarItems):

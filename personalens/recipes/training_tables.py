@@ -52,15 +52,15 @@ def training_tables(
     ValueError
         If there are no interactions, but must be.
     """
-    if isinstance(interactions, pd.DataFrame):
+    if not isinstance(interactions, Interactions):
         interactions = Interactions.from_frame(interactions)
     if needs_events and not len(interactions):
         raise ValueError("there are no interactions to learn from")
     if not _uses_all_ids(interactions):
         interactions = interactions.compact()
-    if isinstance(items, pd.DataFrame):
+    if items is not None and not isinstance(items, Metadata):
         items = Metadata.from_frame(items, ITEM_ID)
-    if isinstance(users, pd.DataFrame):
+    if users is not None and not isinstance(users, Metadata):
         users = Metadata.from_frame(users, USER_ID)
     if items is not None:
         if has_cold_items:
