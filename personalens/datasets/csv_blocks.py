@@ -298,7 +298,8 @@ def _reading(source: CsvSource) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CsvImportError(
-            f"{source.name} is gzip-compressed and damaged or cut off ({error}). Write it again."
+            f"{source.name} is gzip-compressed and damaged or cut off. Write it again."
         ) from error
     except OSError as error:
-        raise CsvImportError(f"{source.name} cannot be read: {error}.") from error
+        reason = error.strerror or str(error)
+        raise CsvImportError(f"{source.name} cannot be read: {reason}.") from error

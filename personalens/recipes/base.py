@@ -290,7 +290,6 @@ class Recipe(ABC):
     def histories(self, user_ids: Sequence[str]) -> list[History]:
         """Return the :meth:`history` of each of several users, in less time."""
         self._check_fitted()
-        user_ids = id_list(user_ids, "user_ids")
         return histories_by_id(self.interactions_, user_ids, users=self.users_)
 
     def read(self, history: History, before: Any = None) -> Any:
