@@ -309,8 +309,7 @@ class Recipe(ABC):
         Amazon Personalize: CreateDataDeletionJob.
         """
         self._check_fitted()
-        user_ids = id_list(user_ids, "user_ids")
-        known = (self.interactions_.users.encode(user_ids) >= 0).any()
+        known = (self.interactions_.users.encode(id_list(user_ids, "user_ids")) >= 0).any()
         if known:
             self.interactions_ = without_users(self.interactions_, user_ids)
         if self.users_ is not None and (self.users_.ids.encode(user_ids) >= 0).any():
@@ -358,7 +357,7 @@ class Recipe(ABC):
         know follow at the end in the given order, with SCORE NaN. Amazon Personalize:
         GetPersonalizedRanking.
         """
-        user, items = one_id(user, "user"), id_list(items, "items")
+        items = id_list(items, "items")
         scores = self.score([self.history(user)])[0]
         return ranking_table(user, items, scores, self.items_)
 
