@@ -85,15 +85,11 @@ def missing_values(progress: Mapping[str, Any]) -> str:
     """Return what an import took as missing, as the end of a line; empty if that is nothing.
 
     >>> missing_values({"missing_values": {"YEAR": 12, "GENRES": 1}})
-    '; 13 values are taken as missing: YEAR 12, GENRES 1'
+    '; values taken as missing: YEAR 12, GENRES 1'
     """
     counts = progress.get("missing_values") or {}
-    if not counts:
-        return ""
-    total = sum(counts.values())
-    verb = "value is" if total == 1 else "values are"
     columns = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"; {total:,} {verb} taken as missing: {columns}"
+    return f"; values taken as missing: {columns}" if columns else ""
 
 
 def _in_notebook() -> bool:
