@@ -181,11 +181,8 @@ def _closes_record(data: bytes, ends: np.ndarray, quotes: np.ndarray) -> np.ndar
     """Return (lines,) bool: whether a record ends with the line. ``quotes`` are those of each."""
     closes = np.ones(len(ends), bool)
     edges = [0, *ends.tolist()]
-    quoted, is_odd = np.flatnonzero(quotes).tolist(), (quotes[quotes > 0] % 2 == 1).tolist()
     opening = -1  # the line in which the record begins that is open
-    for number, may_open in zip(quoted, is_odd, strict=True):
-        if opening < 0 and not may_open:
-            continue
+    for number in np.flatnonzero(quotes).tolist():
         line = data[edges[number] : edges[number + 1]].removesuffix(b"\n")
         if opening >= 0:
             if _CLOSING_LINE.fullmatch(line):
