@@ -251,8 +251,11 @@ def parse_header(file: str, line: bytes) -> list[str]:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CsvImportError(f"{file}, line 1: {not_utf8(error)}") from error
-    with long_fields_allowed():
-        cells = next(csv.reader([text.strip("\r\n")], escapechar="\\"))
+    try:
+        with long_fields_allowed():
+            cells = next(csv.reader([text.strip("\r\n")], escapechar="\\"))
+    except csv.Error:
+        raise CsvImportError(f"{file}, line 1: it is no header of a CSV file.") from None
     return [name.strip() for name in cells]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.csv_blocks import CsvImportError
 
-_MOST_NAMES = 20
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,63}")
+_MOST_SHOWN = 20
 
 
 def match_columns(
@@ -54,8 +52,11 @@ def match_columns(
         spellings[name.upper()][name] = None
     if missing := [name for name in schema.names if name.upper() not in spellings]:
         raise CsvImportError(_what_is_missing(file, header, schema, missing))
-    if repeated := sorted(name for name, times in Counter(header).items() if times > 1):
-        raise CsvImportError(f"{file} has the column {_list(repeated)} more than once.")
+    counts = Counter(header)
+    if repeated := [place for place, name in enumerate(header, start=1) if counts[name] > 1]:
+        raise CsvImportError(
+            f"{file} has a column name more than once, in the columns {_list(repeated)}."
+        )
     for name in schema.names:
         if len(found := list(spellings[name.upper()])) > 1:
             raise CsvImportError(
@@ -75,21 +76,29 @@ def match_columns(
 def _what_is_missing(
     file: str, header: Sequence[str], schema: DatasetSchema, missing: Sequence[str]
 ) -> str:
-    """Say which columns a file lacks. What it has instead is told only of a file that is meant for
-    the dataset, for a location may name any file, and a reason is read by more people than it."""
+    """Say which columns a file lacks, and which it has in the words of the schema.
+
+    What else its first line says is not repeated: a location may name any file, even a secret one,
+    and a reason is read by more people than it.
+    """
     message = f"Input CSV is missing the following columns: [{', '.join(missing)}]."
-    names = {name.upper() for name in header}
-    if names & {name.upper() for name in schema.required_names}:
-        return f"{message} {file} has {_list(header)}."
+    names = {name.upper() for name in schema.names}
     if len(header) == 1:
         return (
             f"{message} The first line of {file} is one value: it must name the columns, with "
             "commas between them."
         )
-    return f"{message} The first line of {file} must name them."
+    known = [name for name in header if name.upper() in names]
+    if not known:
+        return f"{message} The first line of {file} names none of the schema's columns."
+    others = [place for place, name in enumerate(header, start=1) if name.upper() not in names]
+    told = f"{message} {file} has {_list(known)}"
+    if not others:
+        return f"{told}."
+    return f"{told}; what stands in column {_list(others)} is no name of the schema."
 
 
-def _list(names: Sequence[str]) -> str:
-    shown = [name if _NAME.fullmatch(name) else "(no name)" for name in names[:_MOST_NAMES]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more else "")
+def _list(values: Sequence[object]) -> str:
+    more = len(values) - _MOST_SHOWN
+    shown = ", ".join(map(str, values[:_MOST_SHOWN]))
+    return f"{shown} and {more:,} more" if more > 0 else shown

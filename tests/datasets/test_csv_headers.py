@@ -35,7 +35,7 @@ def test_a_column_is_matched_by_its_name_in_any_case():
 
 
 def test_a_name_that_differs_in_more_than_case_is_another_name():
-    assert "the following columns: [ITEM_ID]. The" in why_refused(["ITEMID", "TITLE", "YEAR"])
+    assert "the following columns: [ITEM_ID]." in why_refused(["ITEMID", "TITLE", "YEAR"])
 
 
 @pytest.mark.parametrize("second", ["title", "Title"])
@@ -55,31 +55,32 @@ def test_two_columns_beyond_the_schema_may_be_one_but_for_case():
 
 def test_a_column_that_is_there_twice_is_refused():
     reason = why_refused(["ITEM_ID", "TITLE", "YEAR", "TITLE"])
-    assert reason == "items.csv has the column TITLE more than once."
+    assert reason == "items.csv has a column name more than once, in the columns 2, 4."
 
 
 def test_missing_columns_are_named_in_the_services_words():
     assert why_refused(["item_id", "NAME"]) == (
-        "Input CSV is missing the following columns: [TITLE, YEAR]. items.csv has item_id, NAME."
+        "Input CSV is missing the following columns: [TITLE, YEAR]. items.csv has item_id; what "
+        "stands in column 2 is no name of the schema."
     )
     assert "with commas between them" in why_refused(["ITEM_ID;TITLE;YEAR"])
 
 
-@pytest.mark.parametrize("first_line", ["key=hunter2", "key,hunter2", "root:x,hunter2", "title"])
+@pytest.mark.parametrize(
+    "first_line", ["key=hunter2", "key,hunter2", "title,root:x,hunter2", "root"]
+)
 def test_the_first_line_of_a_file_that_is_not_meant_for_the_dataset_is_not_repeated(first_line):
     reason = why_refused(first_line.split(","))
     assert "missing the following columns: [ITEM_ID, " in reason
+    assert "items.csv" in reason
     assert "hunter2" not in reason
     assert "root" not in reason
 
 
-def test_what_is_no_name_is_not_repeated_either():
-    assert why_refused(["ITEM_ID", "a secret: 1"]).endswith("has ITEM_ID, (no name).")
-
-
-def test_a_long_header_is_named_in_part():
+def test_a_long_header_is_told_in_part():
     names = [f"C{i}" for i in range(100_000)]
-    assert why_refused(["ITEM_ID", *names]).endswith(", C17, C18 and 99,981 more.")
+    reason = why_refused(["ITEM_ID", *names])
+    assert reason.endswith(", 20, 21 and 99,980 more is no name of the schema.")
 
 
 def test_files_of_a_folder_have_the_same_columns_in_any_order_and_case():
