@@ -112,7 +112,13 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
             stamp = int(1000 * import_job.created_at)
             attribution = write_reports(context, dataset, staged, stamp=stamp, now=reported_until)
         report(ProgressEvent("putting the rows in place", 1.0, rows=imported.rows))
-        done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
+        done = ProgressEvent(
+            "imported",
+            1.0,
+            rows=imported.rows,
+            total_rows=imported.rows,
+            missing_values=dict(imported.missing) or None,
+        )
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
             staged.parent.rmdir()  # empty now; whoever sees ACTIVE finds nothing of the work left

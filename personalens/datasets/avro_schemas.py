@@ -242,7 +242,7 @@ def _parse_field(entry: Any, dataset_type: str) -> SchemaField:
             raise SchemaError(f'Field {name} has "{key}"; did you mean "{close[0]}"?')
     for key in (key for key, is_set in flags.items() if is_set):
         if "string" not in types:
-            raise SchemaError(f'Field {name}: "{key}" is for string fields; it is {types}.')
+            raise SchemaError(f'Field {name}: "{key}" is for string fields; it is {_words(types)}.')
         if key != "categorical" and dataset_type != ITEMS:
             raise SchemaError(
                 f'Field {name}: "{key}" is for Items datasets only, not {dataset_type}.'
@@ -308,7 +308,9 @@ def _check_required(
 def _check_reserved(field: SchemaField, rule: ReservedField, dataset_type: str) -> None:
     where = f"The reserved field {field.name} of {dataset_type}"
     if rule.value_type and field.value_type != rule.value_type:
-        raise SchemaError(f"{where} must have the type {rule.value_type}; found {field.types}.")
+        raise SchemaError(
+            f"{where} must have the type {rule.value_type}; found {_words(field.types)}."
+        )
     if field.nullable and not rule.nullable:
         raise SchemaError(f'{where} cannot be null: write "type": "{field.value_type}".')
     for key, wanted in (("categorical", rule.categorical), ("textual", rule.textual)):
@@ -338,4 +340,8 @@ def _check_counts(fields: tuple[SchemaField, ...], rules: DatasetRules, dataset_
 
 def _describe(field: SchemaField) -> str:
     kind = "categorical " if field.categorical else "textual " if field.textual else ""
-    return f"{kind}{' or '.join(field.types)}"
+    return f"{kind}{_words(field.types)}"
+
+
+def _words(types: tuple[str, ...]) -> str:
+    return " or ".join(types)

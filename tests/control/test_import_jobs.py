@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -242,3 +243,32 @@ def test_the_quota_of_imports_in_progress(service, dataset, write_events, monkey
         waiting(service, dataset, write_events(), "a", "b", "c", "d", "e", "f")
     assert str(caught.value) == "More than 5 resources with PENDING or IN_PROGRESS status."
     assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 5
+
+
+def test_values_taken_as_missing_are_told_by_the_progress_and_live_on(
+    service, run_import, tmp_path, avro
+):
+    required = {"name": "YEAR", "type": "int"}
+    record = json.loads(avro("Items"))
+    schema = json.dumps({**record, "fields": [*record["fields"], required]})
+    group = service.create_dataset_group(name="gaps")["datasetGroupArn"]
+    dataset = service.create_dataset(
+        name="gaps",
+        schemaArn=service.create_schema(name="gaps", schema=schema)["schemaArn"],
+        datasetGroupArn=group,
+        datasetType="Items",
+    )["datasetArn"]
+    path = tmp_path / "gaps.csv"
+    path.write_text("ITEM_ID,GENRES,YEAR\na,War,1990\nb,,\nc,War,soon\n")
+    job = run_import(dataset, path)
+    assert job["status"] == "ACTIVE"
+    assert "missing_values" not in job
+    progress = service.context.jobs.progress(job["datasetImportJobArn"])
+    assert progress["missing_values"] == {"YEAR": 2}
+    run_import(dataset, path, "again", importMode="INCREMENTAL")
+    rows = files_of(service, dataset).read().to_pylist()
+    assert [(row["ITEM_ID"], row["YEAR"]) for row in rows] == [
+        ("a", 1990),
+        ("b", None),
+        ("c", None),
+    ]
