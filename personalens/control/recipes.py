@@ -19,7 +19,9 @@ from personalens.service_errors import ResourceNotFoundException
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
 """Recipes have always been there: the day on which Amazon Personalize became available."""
 
-MAX_RESULTS = 100
+PAGE = 20
+"""Recipes on a page where the request does not say: less than there are, so that code which reads
+``nextToken`` unasked, as AWS's own notebooks do, finds it."""
 
 
 class RecipeOperations:
@@ -32,17 +34,18 @@ class RecipeOperations:
         *,
         recipeProvider: str = "SERVICE",
         domain: str | None = None,
-        maxResults: int = MAX_RESULTS,
+        maxResults: int = PAGE,
         nextToken: str | None = None,
     ) -> dict[str, Any]:
-        """List the recipes by name, those registered here too; ``domain`` keeps that domain's."""
+        """List the recipes by name, those registered here too. ``domain`` keeps that domain's of
+        each page, so that a page may be short, or empty, before the last one."""
         entries = self.context.recipes()
-        names = sorted(name for name in entries if domain in (None, entries[name].domain))
-        listing = f"recipes/{domain}"
+        names, listing = sorted(entries), f"recipes/{domain}"
         first = 0 if nextToken is None else read_token(nextToken, listing)
         last = first + maxResults
+        page = [entries[name] for name in names[first:last]]
         answer: dict[str, Any] = {
-            "recipes": [_summary(entries[name]) for name in names[first:last]]
+            "recipes": [_summary(entry) for entry in page if domain in (None, entry.domain)]
         }
         if last < len(names):
             answer["nextToken"] = make_token(last, listing)

@@ -23,7 +23,6 @@ from personalens.datasets.schema_rules import (
     MAX_SCHEMA_CHARACTERS,
     NAMESPACE,
     VALUE_TYPES,
-    VERSION,
     DatasetRules,
     ReservedField,
     rules_for,
@@ -205,9 +204,11 @@ def _load_record(text: str) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("type") != "record":
         found = record.get("type") if isinstance(record, dict) else type(record).__name__
         raise SchemaError(f'The schema must be an Avro record: "type": "record"; found {found!r}.')
-    for key, value in (("namespace", NAMESPACE), ("version", VERSION)):
-        if record.get(key) != value:
-            raise SchemaError(f'The schema needs "{key}": "{value}"; found {record.get(key)!r}.')
+    # "version" is not looked at: the service takes any, as text or as a number, and none.
+    if record.get("namespace") != NAMESPACE:
+        raise SchemaError(
+            f'The schema needs "namespace": "{NAMESPACE}"; found {record.get("namespace")!r}.'
+        )
     if not isinstance(record.get("fields"), list) or not record["fields"]:
         raise SchemaError('The schema needs "fields": a list with one entry for each column.')
     return record
@@ -281,9 +282,11 @@ def _check_names(fields: tuple[SchemaField, ...], rules: DatasetRules, dataset_t
     for name in (field.name for field in fields):
         key = name.replace("_", "").upper()
         if key in seen:
+            if seen[key] == name:
+                raise SchemaError(f"The field {name} is there twice; remove or rename one.")
             raise SchemaError(
-                f"The fields {seen[key]} and {name} have the same name once underscores are "
-                "dropped; rename one."
+                f"The fields {seen[key]} and {name} differ only in case or underscores, which the "
+                "service does not tell apart; rename one."
             )
         seen[key] = name
         if name not in rules.reserved and name.upper() in rules.reserved:
