@@ -134,7 +134,7 @@ def test_giving_up_says_that_the_work_goes_on(aws):
 def test_every_kind_of_arn_has_its_describe_operation(aws, capsys, kind):
     client, stub = aws
     if kind == "dataset":
-        arn = arns.dataset_arn("films", "ITEMS")
+        arn = arns.dataset_arn(arns.build("dataset-group", "films"), "ITEMS")
     elif kind == "solution-version":
         arn = VERSION
     elif kind == "event-tracker":

@@ -8,7 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from personalens.arns import algorithm_arn, feature_transformation_arn, parse, recipe_arn
+from personalens.arns import (
+    algorithm_arn,
+    feature_transformation_arn,
+    parse,
+    partition_of,
+    recipe_arn,
+)
 from personalens.control.page_tokens import make_token, read_token
 from personalens.control.service_context import ServiceContext
 from personalens.recipes import catalog
@@ -44,9 +50,9 @@ class RecipeOperations:
         first = 0 if nextToken is None else read_token(nextToken, listing)
         last = first + maxResults
         page = [entries[name] for name in names[first:last]]
-        answer: dict[str, Any] = {
-            "recipes": [_summary(entry) for entry in page if domain in (None, entry.domain)]
-        }
+        kept = [entry for entry in page if domain in (None, entry.domain)]
+        region = self.context.region
+        answer: dict[str, Any] = {"recipes": [_summary(entry, region) for entry in kept]}
         if last < len(names):
             answer["nextToken"] = make_token(last, listing)
         return answer
@@ -56,10 +62,10 @@ class RecipeOperations:
         entry = require_recipe(self.context, recipeArn)
         return {
             "recipe": {
-                **_summary(entry),
-                "algorithmArn": algorithm_arn(entry.algorithm),
+                **_summary(entry, self.context.region),
+                "algorithmArn": algorithm_arn(entry.algorithm, region=self.context.region),
                 "featureTransformationArn": feature_transformation_arn(
-                    entry.feature_transformation
+                    entry.feature_transformation, region=self.context.region
                 ),
                 "description": entry.description,
                 "recipeType": entry.recipe_type,
@@ -72,7 +78,7 @@ class RecipeOperations:
         There is no container image and no training instance, so ``algorithmImage``,
         ``defaultResourceConfig``, ``trainingInputMode`` and ``roleArn`` are absent.
         """
-        name = _name_in(algorithmArn, "algorithm")
+        name = _name_in(self.context, algorithmArn, "algorithm")
         entries = self.context.recipes().values()
         entry = next((e for e in entries if e.algorithm == name), None)
         if entry is None:
@@ -82,7 +88,7 @@ class RecipeOperations:
         return {
             "algorithm": {
                 "name": name,
-                "algorithmArn": algorithm_arn(name),
+                "algorithmArn": algorithm_arn(name, region=self.context.region),
                 "defaultHyperParameters": {row.name: row.default for row in rows},
                 "defaultHyperParameterRanges": _ranges(rows),
                 "creationDateTime": AVAILABLE_SINCE,
@@ -96,7 +102,7 @@ class RecipeOperations:
         featureTransformationArn: str,
     ) -> dict[str, Any]:
         """Describe a feature transformation: the defaults of its parameters."""
-        name = _name_in(featureTransformationArn, "feature-transformation")
+        name = _name_in(self.context, featureTransformationArn, "feature-transformation")
         known_entries = self.context.recipes().values()
         entries = [e for e in known_entries if e.feature_transformation == name]
         if not entries:
@@ -111,7 +117,9 @@ class RecipeOperations:
         return {
             "featureTransformation": {
                 "name": name,
-                "featureTransformationArn": feature_transformation_arn(name),
+                "featureTransformationArn": feature_transformation_arn(
+                    name, region=self.context.region
+                ),
                 "defaultParameters": defaults,
                 "creationDateTime": AVAILABLE_SINCE,
                 "lastUpdatedDateTime": AVAILABLE_SINCE,
@@ -129,7 +137,7 @@ def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
         If there is no such recipe, with those that there are; or if it came from outside the
         package and cannot be imported any more.
     """
-    name, entries = _name_in(arn, "recipe") or "", context.recipes()
+    name, entries = _name_in(context, arn, "recipe") or "", context.recipes()
     entry = entries.get(PREVIEW_NAMES.get(name, name))
     if entry is None:
         raise _not_found("recipe", arn, sorted(entries))
@@ -140,10 +148,10 @@ def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
     return entry
 
 
-def _summary(entry: RecipeEntry) -> dict[str, Any]:
+def _summary(entry: RecipeEntry, region: str) -> dict[str, Any]:
     summary = {
         "name": entry.name,
-        "recipeArn": recipe_arn(entry.name),
+        "recipeArn": recipe_arn(entry.name, region=region),
         "status": "ACTIVE",
         "creationDateTime": AVAILABLE_SINCE,
         "lastUpdatedDateTime": AVAILABLE_SINCE,
@@ -170,11 +178,13 @@ def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:
     return ranges
 
 
-def _name_in(arn: str, kind: str) -> str | None:
-    """Return the name in an ARN of what AWS provides; None for any other resource's ARN."""
+def _name_in(context: ServiceContext, arn: str, kind: str) -> str | None:
+    """Return the name in an ARN of what AWS provides; None for any other resource's ARN. In every
+    region ``arn:aws`` is understood beside the region's own partition, for code that spells it."""
     parsed = parse(arn)
     is_provided = parsed.kind == kind and not parsed.region and not parsed.account
-    return parsed.name if is_provided else None
+    is_known = parsed.partition in ("aws", partition_of(context.region))
+    return parsed.name if is_provided and is_known else None
 
 
 def _not_found(what: str, arn: str, known: list[str]) -> ResourceNotFoundException:

@@ -238,9 +238,9 @@ def _announce(context: ServiceContext, job: Job, outcome: TrainingOutcome) -> No
         if outcome.tuned is not None:
             found["tunedHPOParams"] = {"algorithmHyperParameters": outcome.tuned}
         if version.body.get("performAutoML"):
-            found["recipeArn"] = outcome.recipe_arn
-            result = {"bestRecipeArn": outcome.recipe_arn}
-            tx.update(str(version.parent_arn), autoMLResult=result)
+            best = recipe_arn(parse(str(outcome.recipe_arn)).name, region=context.region)
+            found["recipeArn"] = best
+            tx.update(str(version.parent_arn), autoMLResult={"bestRecipeArn": best})
         tx.update(job.arn, status=ACTIVE, trainingHours=outcome.training_hours, **found)
         follow_newest_version(tx, context.jobs, str(version.parent_arn))
     logger.info("%s is ACTIVE after %.1f s", job.arn, outcome.training_hours * 3600)

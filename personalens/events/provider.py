@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from personalens.arns import dataset_arn, parse
+from personalens.arns import dataset_arn
 from personalens.control.datasets import dataset_schema
 from personalens.control.event_trackers import find_tracker
 from personalens.control.resource_states import require_active, require_settled
@@ -173,8 +173,8 @@ class PersonalizeEventsProvider:
                 f"There is no event tracker with the trackingId {tracking_id!r} here. "
                 "CreateEventTracker and DescribeEventTracker return it."
             )
-        group = parse(tracker.body["datasetGroupArn"])
-        arn = dataset_arn(group.name, INTERACTIONS, region=group.region, account=group.account)
+        group = tracker.body["datasetGroupArn"]
+        arn = dataset_arn(group, INTERACTIONS)
         dataset = context.store.get(arn)
         if dataset is None or dataset.is_being_deleted:
             raise InvalidInputException(

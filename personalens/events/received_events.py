@@ -133,9 +133,7 @@ def _further_columns(
     for key in ("sentAt", "timestamp"):
         if key in members:
             named[key] = _seconds(members[key], f"{where}.{key}")
-    if (
-        "eventId" not in named
-    ):  # made up as the service does, and the same when the call is repeated
+    if "eventId" not in named:  # made up, as by the service, and the same if the call is repeated
         told = repr(sorted((key, str(value)) for key, value in members.items()))
         named["eventId"] = uuid.uuid5(uuid.NAMESPACE_OID, told)
     return read_columns(
