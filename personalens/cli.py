@@ -88,8 +88,8 @@ def doctor(
 ) -> None:
     """Check that everything is in place, and say what to do where it is not.
 
-    A line each for Python, packages, torch, memory, data, home, worker, kernel and port: OK, or
-    PROBLEM with a remedy. Exit status 1 if there is a problem.
+    A line each for Python, packages, torch, memory, data, home, worker, kernel, botocore's models
+    and port: OK, or PROBLEM with a remedy. Exit status 1 if there is a problem.
     """
     problems, chosen = 0, home and Home(home.resolve())
     findings = examination.examine(chosen, port=port)
