@@ -127,7 +127,8 @@ def serve(
         ),
     ] = None,
     with_s3: Annotated[
-        bool, typer.Option("--with-s3", help="Answer S3, IAM and STS, too: moto's server.")
+        bool,
+        typer.Option("--with-s3", help="Answer S3, IAM, STS, KMS and SSM, too: moto's server."),
     ] = False,
     access_log: Annotated[bool, typer.Option(help="A line of JSON for each request.")] = True,
 ) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import ipaddress
-import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from personalens.aws import access_log
+from personalens.aws import access_log, stand_ins
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
 from personalens.aws.operation_router import OperationRouter
@@ -28,7 +27,6 @@ _BACKLOG = 2048
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
 """Requests leave no cycles behind, and looking for some through models and botocore's shapes takes
 a sixth of a recommendation at Python's own thresholds."""
-_STAND_IN_KEYS = {"AWS_ACCESS_KEY_ID": "personalens", "AWS_SECRET_ACCESS_KEY": "personalens"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class ServerSettings:
     access_log
         Whether requests are written to the standard error stream.
     with_s3
-        Whether moto's server answers S3, IAM and STS beside it.
+        Whether moto's server answers the other services of AWS that samples call, beside it.
     """
 
     home: Home
@@ -99,9 +97,9 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
         for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
             announce(f"export AWS_ENDPOINT_URL_{service}={url}")
         if settings.with_s3:
-            s3_url = stack.enter_context(aws_stand_ins())
-            for service in ("S3", "IAM", "STS"):
-                announce(f"export AWS_ENDPOINT_URL_{service}={s3_url}")
+            stand_ins_url = stack.enter_context(stand_ins.aws_stand_ins(settings.origins))
+            for service in stand_ins.SERVICES:
+                announce(f"export AWS_ENDPOINT_URL_{service}={stand_ins_url}")
         who = "credentials of the file" if settings.credentials else "any credentials"
         announce(f"# home {settings.home.path}; {who}, and a region. Ctrl-C ends it.")
         _run(settings, listener)
@@ -122,35 +120,6 @@ def make_application(settings: ServerSettings) -> ServiceApplication:
         origins=OriginRule(settings.origins),
         verifier=verifier,
     )
-
-
-@contextlib.contextmanager
-def aws_stand_ins() -> Iterator[str]:
-    """Run moto's server, which answers S3, IAM and STS from memory; yield its address.
-
-    This process and those that it starts are pointed there, so that imports find what was uploaded.
-
-    Raises
-    ------
-    ImportError
-        If moto's server is not installed.
-    """
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    endpoints = {f"AWS_ENDPOINT_URL_{service}": url for service in ("S3", "IAM", "STS")}
-    before = dict(os.environ)
-    os.environ.update(_STAND_IN_KEYS | before | endpoints)
-    try:
-        yield url
-    finally:
-        for name in {*_STAND_IN_KEYS, *endpoints}:
-            os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
-        server.stop()
 
 
 def _run(settings: ServerSettings, listener: socket.socket) -> None:

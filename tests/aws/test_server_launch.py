@@ -92,11 +92,12 @@ def test_several_processes_on_one_home_lose_nothing(command, tmp_path, allow_loo
     """Clients create schemas while the server is told to end: what was acknowledged is there."""
     endpoints = dict(
         re.findall(
-            r"AWS_ENDPOINT_URL_(\w+)=(\S+)", "".join(command.stdout.readline() for _ in range(6))
+            r"AWS_ENDPOINT_URL_(\w+)=(\S+)", "".join(command.stdout.readline() for _ in range(8))
         )
     )
     assert set(endpoints) == {
         "PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS", "S3", "IAM", "STS",
+        "KMS", "SSM",
     }  # fmt: skip
     boto3.client("s3", endpoint_url=endpoints["S3"], **KEYS).create_bucket(Bucket="films")
     boto3.client("iam", endpoint_url=endpoints["IAM"], **KEYS).list_roles()
