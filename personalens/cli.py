@@ -126,6 +126,13 @@ def serve(
             "* for all. Repeatable. Pages of this machine may."
         ),
     ] = None,
+    allow_folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A folder of this machine below which jobs may read and write. Repeatable. "
+            "Default: anywhere; with --credentials, nowhere but in S3."
+        ),
+    ] = None,
     with_s3: Annotated[
         bool,
         typer.Option("--with-s3", help="Answer S3, IAM, STS, KMS and SSM, too: moto's server."),
@@ -151,6 +158,7 @@ def serve(
         origins=tuple(allow_origin or ()),
         access_log=access_log,
         with_s3=with_s3,
+        allow_folders=tuple(allow_folder or ()),
     )
     try:
         server_launch.serve(settings, announce=typer.echo)

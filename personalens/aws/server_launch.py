@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import ipaddress
+import json
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from personalens.aws.cross_origin import OriginRule
 from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.signatures import SignatureVerifier, read_credentials
+from personalens.control.object_storage import FOLDERS_VARIABLE
 from personalens.home import Home
 
 Announce = Callable[[str], None]
@@ -50,6 +53,9 @@ class ServerSettings:
         Whether requests are written to the standard error stream.
     with_s3
         Whether moto's server answers the other services of AWS that samples call, beside it.
+    allow_folders
+        Folders of this machine from which jobs may read, and into which they may write. Without
+        any, that is everywhere if there are no credentials, and S3 alone if there are.
     """
 
     home: Home
@@ -60,6 +66,12 @@ class ServerSettings:
     origins: tuple[str, ...] = ()
     access_log: bool = True
     with_s3: bool = False
+    allow_folders: tuple[Path, ...] = ()
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether jobs keep to S3 and to :attr:`allow_folders`."""
+        return self.credentials is not None or bool(self.allow_folders)
 
     @property
     def is_loopback(self) -> bool:
@@ -79,7 +91,7 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
     ------
     ValueError
         If the host is not the loopback address and there are no credentials, or their file is not
-        one.
+        one, or a folder that is to be allowed is not there.
     OSError
         If the home cannot be written, or the address is taken.
     """
@@ -92,6 +104,8 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
         )
     settings.home.create()
     with contextlib.ExitStack() as stack:
+        if settings.is_confined:
+            stack.enter_context(_confined(settings.allow_folders))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         url = _url(settings.host, listener.getsockname()[1])
         for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
@@ -103,6 +117,21 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
         who = "credentials of the file" if settings.credentials else "any credentials"
         announce(f"# home {settings.home.path}; {who}, and a region. Ctrl-C ends it.")
         _run(settings, listener)
+
+
+@contextlib.contextmanager
+def _confined(folders: Sequence[Path]) -> Iterator[None]:
+    """Have the locations of this process, and of those that it starts, lie below folders."""
+    if missing := [folder for folder in folders if not folder.is_dir()]:
+        raise ValueError(f"--allow-folder {missing[0]}: there is no such folder.")
+    before = os.environ.get(FOLDERS_VARIABLE)
+    os.environ[FOLDERS_VARIABLE] = json.dumps([str(folder.resolve()) for folder in folders])
+    try:
+        yield
+    finally:
+        os.environ.pop(FOLDERS_VARIABLE)
+        if before is not None:
+            os.environ[FOLDERS_VARIABLE] = before
 
 
 def make_application(settings: ServerSettings) -> ServiceApplication:

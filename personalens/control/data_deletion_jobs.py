@@ -23,7 +23,13 @@ from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import DEFAULT_LANES, Job
 from personalens.control.kinds import KindOperations
 from personalens.control.model_artifacts import group_folders, load_model, replace_memory
-from personalens.control.object_storage import DataLocationError, check_location, find_sources
+from personalens.control.object_storage import (
+    KEPT_FOLDERS,
+    DataLocationError,
+    check_location,
+    find_sources,
+    kept_folders,
+)
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import require_active
 from personalens.control.resource_store import Resource, Transaction
@@ -66,7 +72,12 @@ class DeletionJobOperations(KindOperations):
             check_location(dataSource["dataLocation"])
         except DataLocationError as error:
             raise InvalidInputException(str(error)) from None
-        body = {"datasetGroupArn": datasetGroupArn, "dataSource": dataSource, "roleArn": roleArn}
+        body = {
+            "datasetGroupArn": datasetGroupArn,
+            "dataSource": dataSource,
+            "roleArn": roleArn,
+            **kept_folders(),
+        }
         with context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             waiting = tx.list(KIND, parent_arn=datasetGroupArn, status_in=[PENDING])
@@ -88,7 +99,11 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
             for dataset in tx.list("dataset", parent_arn=group)
             if dataset.body["datasetType"] in OF_USERS
         ]
-    users = read_user_ids(asked.body["dataSource"]["dataLocation"], region=context.region)
+    users = read_user_ids(
+        asked.body["dataSource"]["dataLocation"],
+        region=context.region,
+        folders=asked.body.get(KEPT_FOLDERS),
+    )
     files = [DatasetFiles(dataset_folder(context, dataset)) for dataset in datasets]
     if _COUNTED not in asked.body:  # before anything goes, so that a second attempt reports it all
         with context.jobs.holding(job) as tx:
@@ -106,7 +121,7 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
         tx.update(job.arn, status=COMPLETED, numDeleted=asked.body[_COUNTED] + put)
 
 
-def read_user_ids(location: str, *, region: str) -> list[str]:
+def read_user_ids(location: str, *, region: str, folders: Sequence[str] | None = None) -> list[str]:
     """Return the distinct ids of the CSV files at a location, in their order.
 
     Raises
@@ -116,7 +131,7 @@ def read_user_ids(location: str, *, region: str) -> list[str]:
     """
     found: dict[str, None] = {}
     try:
-        sources = find_sources(location, region=region, recursive=True)
+        sources = find_sources(location, region=region, recursive=True, folders=folders)
         if (size := sum(source.size for source in sources)) > MOST_BYTES:
             raise JobFailed(f"The files have {size:,} bytes together; {MOST_BYTES:,} are allowed.")
         for source in sources:

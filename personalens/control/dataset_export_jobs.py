@@ -17,8 +17,8 @@ from personalens.control.dataset_rows import DatasetRows
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
 from personalens.control.kinds import KindOperations
-from personalens.control.object_storage import DataLocationError
-from personalens.control.output_folders import OutputFolder, check_output
+from personalens.control.object_storage import KEPT_FOLDERS, DataLocationError, kept_folders
+from personalens.control.output_folders import OutputFolder, check_output, claim_outputs
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import (
     ACTIVE,
@@ -73,6 +73,7 @@ class ExportJobOperations(KindOperations):
             "ingestionMode": ingestionMode,
             "roleArn": roleArn,
             "jobOutput": jobOutput,
+            **kept_folders(),
         }
         with context.store.transaction() as tx:
             dataset = require_active(tx.require(datasetArn, "dataset"))
@@ -98,7 +99,13 @@ def export_rows(context: ServiceContext, job: Job, report: Progress) -> None:
     table = exported_rows(rows, asked.body["ingestionMode"])
     folder = asked.body["jobOutput"]["s3DataDestination"]["path"]
     try:
-        output = OutputFolder(folder, region=context.region, home=context.home)
+        output = OutputFolder(
+            folder,
+            region=context.region,
+            home=context.home,
+            folders=asked.body.get(KEPT_FOLDERS),
+        )
+        claim_outputs(context, job, output, [f"{asked.name}.csv"])
         with output.writing(f"{asked.name}.csv") as file:
             file.write(",".join(names).encode() + b"\n")
             for start in range(0, table.num_rows, ROWS_AT_ONCE):

@@ -272,3 +272,35 @@ def test_values_taken_as_missing_are_told_by_the_progress_and_live_on(
         ("b", None),
         ("c", None),
     ]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hunter2-first-line,x\nsecond\n",
+        "PATH=/hunter2\0HOME=/root\0",
+        "hunter2,hunter2\n1,2\n",
+        '"hunter2\n',
+        "hunter2;USER_ID;ITEM_ID\n",
+        "USER_ID,hunter2,ITEM_ID\n",
+        "-----BEGIN PRIVATE KEY-----\nhunter2\n",
+        "hunter2" * 30_000,
+        '"' + "hunter2" * 30_000 + '"',
+    ],
+)
+def test_the_reason_repeats_nothing_of_a_file_that_is_no_csv_of_the_schema(
+    service, make_dataset, tmp_path, secret
+):
+    file = tmp_path / "key.pem"
+    file.write_text(secret)
+    job = service.create_dataset_import_job(
+        jobName="any",
+        datasetArn=make_dataset("Interactions"),
+        dataSource={"dataLocation": str(file)},
+        roleArn="arn:aws:iam::123456789012:role/personalize",
+    )["datasetImportJobArn"]
+    described = service.describe_dataset_import_job(datasetImportJobArn=job)["datasetImportJob"]
+    assert described["status"] == "CREATE FAILED"
+    reason = described["failureReason"]
+    assert not any(word in reason for word in ("hunter2", "PATH", "BEGIN", "Internal"))
+    assert "key.pem" in reason
