@@ -2,6 +2,7 @@
 #
 #   make run    the main job: labs 00 to 05 on real data    DATASET=ml-latest-small|ml-100k|sample
 #   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x" WORKERS=2
+#               but for what needs a browser                 MARKS= (that, too)
 #   make lab    JupyterLab, opened on the first lab
 #   make outputs execute the labs and write back their outputs   LABS="04 05"
 #   make bench  ours and the peers measured (hours)          QUICK=1 LIMIT=seconds a slow peer has
@@ -17,6 +18,7 @@ LIMIT ?=
 TORCH_BACKEND ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
+MARKS ?= not browser
 
 # Notebooks run in labs/, so a relative folder is made absolute here.
 ifneq ($(filter-out /% ~%,$(firstword $(PERSONALENS_DATA))),)
@@ -36,7 +38,7 @@ UV := uv==0.13.9
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 run: $(STAMP)
 	@$(PYTHON) -m personalens run $(if $(DATASET),--dataset $(DATASET))
@@ -44,7 +46,7 @@ run: $(STAMP)
 test: $(STAMP)
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
 	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile \
-	  --no-loadscope-reorder $(PYTEST_ARGS)
+	  --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
 
 lab: $(STAMP)
 	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb

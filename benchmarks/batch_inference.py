@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -176,6 +177,7 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
     )
 
     def run() -> None:
+        shutil.rmtree(target, ignore_errors=True)  # a job writes over no file of another
         recommender = BatchRecommender(Deployment(job.arn, "", "", model), None, None, LIST_LENGTH)
         answer_files(
             context, job, lambda event: None, recommender.answer, block_size=recommender.block_size

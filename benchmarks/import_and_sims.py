@@ -1,6 +1,10 @@
 """Ten million interactions: imported with every check, and related to each other.
 
     python benchmarks/import_and_sims.py --rows 10000000
+    python benchmarks/import_and_sims.py --shapes
+
+The second command imports files of about one size and many shapes: more columns, longer lines, line
+breaks in quotes, cells that cannot be read. The cost of a byte must not grow with the shape.
 
 The import stands beside the fastest bare conversion of the same CSV file to Parquet, by polars,
 DuckDB and pyarrow's streaming reader: same columns, identifiers as strings, no checks. aws-sims
@@ -132,6 +136,58 @@ def relate_items(folder: Path, rows: int, *, world: str) -> Work:
     return lambda: model.fit(events)
 
 
+def draw_shapes(size: int) -> dict[str, tuple[list[str], list[str], str]]:
+    """Return files of about ``size`` bytes by what is special about them: the header, the columns
+    that are imported, and one record without its identifier."""
+    shapes = {}
+    for columns in (10, 100, 1_000, 10_000, 100_000):
+        names = [f"C{number}Z" for number in range(columns)]
+        shapes[f"{columns:,} columns, 2 imported"] = names, names[:2], ",abc" * columns
+        if columns <= 100:
+            shapes[f"{columns:,} columns, all imported"] = names, names, ",abc" * columns
+            unreadable = ",123" * (columns - 1) + ",soon"
+            shapes[f"{columns:,} columns, one unreadable"] = names, names, unreadable
+    for length in (1_000, 100_000, size // 4):
+        cells = {
+            "plain": "x" * length,
+            "with escapes": '"' + 'x\\"' * (length // 3) + '"',
+            "with line breaks": '"' + ("x" * 49 + "\n") * (length // 50) + '"',
+        }
+        for kind, cell in cells.items():
+            shapes[f"records of {length:,} bytes, {kind}"] = ["TEXT"], ["TEXT"], f",{cell}"
+    return shapes
+
+
+def measure_shapes(folder: Path, size: int) -> list[dict[str, Any]]:
+    """Import a file of each shape; return what a byte costs."""
+    from personalens.datasets import CsvSource, import_csv, parse_schema
+
+    measured = []
+    for shape, (header, imported, record) in draw_shapes(size).items():
+        kind = "int" if "unreadable" in shape else "string"
+        fields = [{"name": name, "type": ["null", kind]} for name in imported]
+        schema = {
+            "type": "record",
+            "name": "Items",
+            "namespace": "com.amazonaws.personalize.schema",
+            "fields": [{"name": "ITEM_ID", "type": "string"}, *fields],
+            "version": "1.0",
+        }
+        path = folder / "shape.csv"
+        readable = record.replace("soon", "123")  # a column that is unreadable throughout fails
+        with path.open("w") as file:
+            file.write(f"{','.join(['ITEM_ID', *header])}\n0{readable}\n")
+            file.writelines(f"{n}{record}\n" for n in range(1, max(2, size // len(record))))
+        began = time.perf_counter()
+        source = CsvSource.from_path(path)
+        report = import_csv([source], parse_schema(json.dumps(schema)), folder / "shape.parquet")
+        seconds = time.perf_counter() - began
+        cost = 1e9 * seconds / source.size
+        measured.append({"shape": shape, "rows": report.rows, "nanoseconds_per_byte": cost})
+        print(f"{shape:<45} {report.rows:>9,} rows {cost:>8.1f} ns a byte", flush=True)
+    return measured
+
+
 STEPS: dict[str, Callable[[Path, int], Work]] = {
     "simulate": generate_file,
     "pyarrow": convert_file,
@@ -222,11 +278,17 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=50_000, help="of the events that are related")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--shapes", action="store_true", help="import files of many shapes")
+    parser.add_argument("--bytes", type=int, default=40_000_000, help="of the file of each shape")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
         do_step(options.step, options.folder, options.rows)
+        return
+    if options.shapes:
+        with tempfile.TemporaryDirectory(prefix="personalens-shapes-") as folder:
+            measure_shapes(Path(folder), options.bytes)
         return
     result = describe_run("import and sims")
     for part, function in (

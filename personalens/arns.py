@@ -4,7 +4,8 @@ A resource is known by its ARN alone, and names are unique per account and regio
 dataset groups cannot each own a solution of the same name. Three kinds do not end in the name the
 caller chose: a dataset's ARN holds its group and its type, a solution version's the solution and
 eight hex digits, an event tracker's eight hex digits only. Recipes, algorithms and feature
-transformations belong to AWS and carry neither region nor account.
+transformations belong to AWS and carry neither region nor account. All carry the partition of the
+region: ``aws-cn`` in China, ``aws-us-gov`` in GovCloud.
 
 Amazon Personalize: every ``...Arn`` member of the three APIs.
 
@@ -19,6 +20,8 @@ Examples
 'solution-version'
 >>> recipe_arn("aws-hrnn")
 'arn:aws:personalize:::recipe/aws-hrnn'
+>>> recipe_arn("aws-hrnn", region="cn-north-1")
+'arn:aws-cn:personalize:::recipe/aws-hrnn'
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any
 
 from personalens.service_errors import InvalidInputException
 
@@ -116,6 +120,27 @@ def account_id() -> str:
     return account
 
 
+@lru_cache(maxsize=256)
+def partition_of(region: str) -> str:
+    """Return the partition of a region, as botocore knows it; "aws" for one that nobody knows.
+
+    >>> partition_of("cn-north-1"), partition_of("us-gov-west-1"), partition_of("eu-west-1")
+    ('aws-cn', 'aws-us-gov', 'aws')
+    """
+    for partition in _partitions():
+        if region in partition["regions"] or re.match(partition["regionRegex"], region):
+            return partition["id"]
+    return "aws"
+
+
+@cache
+def _partitions() -> list[dict[str, Any]]:
+    from botocore.loaders import Loader  # here: a worker builds few ARNs, and it takes a while
+
+    own = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    return own.load_data("partitions")["partitions"]
+
+
 def build(kind: str, name: str, *, region: str = DEFAULT_REGION, account: str | None = None) -> str:
     """Return the ARN of a resource that is known by its name.
 
@@ -132,22 +157,21 @@ def build(kind: str, name: str, *, region: str = DEFAULT_REGION, account: str | 
         Twelve digits; :func:`account_id` when left out.
     """
     if kind in AWS_KINDS:
-        return f"arn:aws:personalize:::{kind}/{name}"
+        return f"arn:{partition_of(region)}:personalize:::{kind}/{name}"
     if kind not in NAMED_KINDS:
         allowed = ", ".join(sorted(NAMED_KINDS | AWS_KINDS))
         raise ValueError(f"{kind!r} has no ARN built from a name alone. Kinds that do: {allowed}.")
     return f"{_prefix(region, account)}:{kind}/{name}"
 
 
-def dataset_arn(
-    group_name: str, dataset_type: str, *, region: str = DEFAULT_REGION, account: str | None = None
-) -> str:
+def dataset_arn(group_arn: str, dataset_type: str) -> str:
     """Return a dataset's ARN, which holds its group and its type, not its own name.
 
-    >>> dataset_arn("films", "Interactions")
-    'arn:aws:personalize:us-east-1:123456789012:dataset/films/INTERACTIONS'
+    >>> dataset_arn("arn:aws:personalize:us-east-1:123456789012:dataset-group/films", "Items")
+    'arn:aws:personalize:us-east-1:123456789012:dataset/films/ITEMS'
     """
-    return f"{_prefix(region, account)}:dataset/{group_name}/{dataset_type.upper()}"
+    group = parse(group_arn)
+    return str(replace(group, resource=f"dataset/{group.name}/{dataset_type.upper()}"))
 
 
 def solution_version_arn(solution_arn: str, version: str | None = None) -> str:
@@ -166,19 +190,19 @@ def event_tracker_arn(
     return f"{_prefix(region, account)}:event-tracker/{identifier or secrets.token_hex(4)}"
 
 
-def recipe_arn(name: str) -> str:
+def recipe_arn(name: str, *, region: str = DEFAULT_REGION) -> str:
     """Return the ARN of a recipe that AWS (here: PersonaLens) provides."""
-    return build("recipe", name)
+    return build("recipe", name, region=region)
 
 
-def algorithm_arn(name: str) -> str:
+def algorithm_arn(name: str, *, region: str = DEFAULT_REGION) -> str:
     """Return the ARN of the algorithm behind a recipe."""
-    return build("algorithm", name)
+    return build("algorithm", name, region=region)
 
 
-def feature_transformation_arn(name: str) -> str:
+def feature_transformation_arn(name: str, *, region: str = DEFAULT_REGION) -> str:
     """Return the ARN of the feature transformation behind a recipe."""
-    return build("feature-transformation", name)
+    return build("feature-transformation", name, region=region)
 
 
 @lru_cache(maxsize=1024)
@@ -223,4 +247,4 @@ def _is_well_formed(kind: str, name: str, qualifier: str) -> bool:
 
 
 def _prefix(region: str, account: str | None) -> str:
-    return f"arn:aws:personalize:{region}:{account or account_id()}"
+    return f"arn:{partition_of(region)}:personalize:{region}:{account or account_id()}"

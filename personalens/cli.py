@@ -88,8 +88,8 @@ def doctor(
 ) -> None:
     """Check that everything is in place, and say what to do where it is not.
 
-    A line each for Python, packages, torch, memory, data, home, worker, kernel and port: OK, or
-    PROBLEM with a remedy. Exit status 1 if there is a problem.
+    A line each for Python, packages, torch, memory, data, home, worker, kernel, botocore's models
+    and port: OK, or PROBLEM with a remedy. Exit status 1 if there is a problem.
     """
     problems, chosen = 0, home and Home(home.resolve())
     findings = examination.examine(chosen, port=port)
@@ -126,8 +126,16 @@ def serve(
             "* for all. Repeatable. Pages of this machine may."
         ),
     ] = None,
+    allow_folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A folder of this machine below which jobs may read and write. Repeatable. "
+            "Default: anywhere; with --credentials, nowhere but in S3."
+        ),
+    ] = None,
     with_s3: Annotated[
-        bool, typer.Option("--with-s3", help="Answer S3, IAM and STS, too: moto's server.")
+        bool,
+        typer.Option("--with-s3", help="Answer S3, IAM, STS, KMS and SSM, too: moto's server."),
     ] = False,
     access_log: Annotated[bool, typer.Option(help="A line of JSON for each request.")] = True,
 ) -> None:
@@ -150,6 +158,7 @@ def serve(
         origins=tuple(allow_origin or ()),
         access_log=access_log,
         with_s3=with_s3,
+        allow_folders=tuple(allow_folder or ()),
     )
     try:
         server_launch.serve(settings, announce=typer.echo)

@@ -61,6 +61,7 @@ def examine(home: Home | None = None, *, port: int = DEFAULT_PORT) -> Iterator[F
         "home": lambda: check_home(home),
         "worker": lambda: check_worker(home),
         "kernel": check_kernel,
+        "models": check_models,
         "port": lambda: check_port(port),
     }
     for subject, check in checks.items():
@@ -194,6 +195,21 @@ def check_kernel() -> Finding:
         "kernel",
         f"notebooks run in {command}",
         "set JUPYTER_PREFER_ENV_PATH=1, or start JupyterLab with make lab",
+    )
+
+
+def check_models() -> Finding:
+    """No stale model of Amazon Personalize lies where botocore looks first."""
+    from personalens.aws.service_models import find_foreign_models
+
+    found = find_foreign_models()
+    if not found:
+        return Finding("models", "botocore's own of Amazon Personalize, and no other")
+    folders = ", ".join(map(str, found))
+    return Finding(
+        "models",
+        f"{folders}: PersonaLens ignores it, but the AWS CLI and boto3 without PersonaLens read it",
+        f"move it away, unless it was put there on purpose: mv {found[0]} {found[0]}.old",
     )
 
 

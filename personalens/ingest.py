@@ -92,6 +92,8 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     if not request["trackingId"]:
         raise ValueError(f"no trackingId in the record, and {TRACKING_VARIABLE} is not set")
     events = told.get("eventList", [told])
+    if not isinstance(events, list) or not all(isinstance(each, dict) for each in events):
+        raise ValueError(f"eventList must be a list of events, not {json.dumps(events)[:80]}")
     request["eventList"] = [
         _event(each, f"{record.get('eventID') or record['kinesis']['sequenceNumber']}/{place}")
         for place, each in enumerate(events)
@@ -101,6 +103,8 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _event(told: Mapping[str, Any], event_id: str) -> dict[str, Any]:
     """Return an event of PutEvents. The time of a record that tells none is now."""
+    if not told.get("eventType"):
+        raise ValueError(f"an event has no eventType: {json.dumps(told)[:80]}")
     found = {name: told[name] for name in _OF_THE_EVENT if told.get(name) is not None}
     properties = told.get("properties", told.get("event"))
     if properties:

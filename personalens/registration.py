@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from botocore.session import Session
+
 from personalens.activation import current_home
+from personalens.arns import DEFAULT_REGION, recipe_arn
 from personalens.control.custom_recipes import register_recipe
 from personalens.control.resource_store import ResourceStore
 from personalens.home import Home
@@ -37,4 +40,6 @@ def register(recipe: type[Recipe], *, home: Home | str | os.PathLike[str] | None
     """
     if not isinstance(home, Home):
         home = current_home() if home is None else Home(Path(home).expanduser().resolve())
-    return register_recipe(ResourceStore(home.create()), recipe)
+    register_recipe(ResourceStore(home.create()), recipe)
+    region = Session().get_config_variable("region")  # that of the clients to come
+    return recipe_arn(recipe.name, region=region or DEFAULT_REGION)

@@ -32,8 +32,38 @@ def test_what_aws_owns_has_neither_region_nor_account(kind):
     assert (arns.parse(arn).region, arns.parse(arn).account) == ("", "")
 
 
+PARTITIONS = [
+    ("cn-north-1", "aws-cn"),
+    ("cn-northwest-1", "aws-cn"),
+    ("us-gov-west-1", "aws-us-gov"),
+    ("us-iso-east-1", "aws-iso"),
+    ("cn-future-7", "aws-cn"),
+    ("eu-central-1", "aws"),
+    ("mars", "aws"),
+]
+
+
+@pytest.mark.parametrize(("region", "partition"), PARTITIONS)
+def test_an_arn_carries_the_partition_of_its_region(region, partition):
+    group = arns.build("dataset-group", "films", region=region)
+    tracker = arns.event_tracker_arn(region=region)
+    for arn in (group, tracker, arns.dataset_arn(group, "ITEMS")):
+        assert arn.startswith(f"arn:{partition}:personalize:{region}:123456789012:")
+        assert (arns.parse(arn).partition, str(arns.parse(arn))) == (partition, arn)
+    assert arns.recipe_arn("aws-hrnn", region=region) == (
+        f"arn:{partition}:personalize:::recipe/aws-hrnn"
+    )
+
+
+def test_a_dataset_keeps_the_partition_of_a_group_that_an_earlier_version_made():
+    group = "arn:aws:personalize:cn-north-1:123456789012:dataset-group/films"
+    assert arns.dataset_arn(group, "Items") == (
+        "arn:aws:personalize:cn-north-1:123456789012:dataset/films/ITEMS"
+    )
+
+
 def test_a_dataset_is_named_by_its_group_and_type():
-    arn = arns.dataset_arn("films", "Action_Interactions", **HERE)
+    arn = arns.dataset_arn(arns.build("dataset-group", "films", **HERE), "Action_Interactions")
     assert arn == f"{PREFIX}dataset/films/ACTION_INTERACTIONS"
     parsed = arns.parse(arn)
     assert (parsed.kind, parsed.name, parsed.qualifier) == (

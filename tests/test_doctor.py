@@ -28,7 +28,8 @@ def test_a_finding_reads_as_one_line_or_with_a_remedy_below():
 def test_examines_everything_in_order(tmp_path):
     subjects = [finding.subject for finding in doctor.examine(Home(tmp_path), port=0)]
     assert subjects == [
-        "python", "packages", "torch", "memory", "data", "home", "worker", "kernel", "port",
+        "python", "packages", "torch", "memory", "data", "home", "worker", "kernel", "models",
+        "port",
     ]  # fmt: skip
 
 
@@ -151,3 +152,14 @@ def test_a_port_that_is_taken():
     assert f"{port} is taken" in found.text
     assert f"--port {port + 1}" in found.remedy
     assert doctor.check_port(port).is_ok
+
+
+def test_a_stale_model_of_the_service_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path / "models"))
+    assert doctor.check_models().is_ok
+    (tmp_path / "models/personalize-runtime/2018-05-22").mkdir(parents=True)
+    (tmp_path / "models/s3/2006-03-01").mkdir(parents=True)
+    found = doctor.check_models()
+    folder = tmp_path / "models/personalize-runtime"
+    assert found.text.startswith(f"{folder}: PersonaLens ignores it")
+    assert f"mv {folder} {folder}.old" in found.remedy

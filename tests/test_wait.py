@@ -134,7 +134,7 @@ def test_giving_up_says_that_the_work_goes_on(aws):
 def test_every_kind_of_arn_has_its_describe_operation(aws, capsys, kind):
     client, stub = aws
     if kind == "dataset":
-        arn = arns.dataset_arn("films", "ITEMS")
+        arn = arns.dataset_arn(arns.build("dataset-group", "films"), "ITEMS")
     elif kind == "solution-version":
         arn = VERSION
     elif kind == "event-tracker":
@@ -214,3 +214,14 @@ def test_quiet_shows_nothing(terminal):
         line.update("CREATE IN_PROGRESS", {"fraction": 0.5})
         line.finish("ACTIVE (1.0 s)")
     assert terminal.getvalue() == ""
+
+
+def test_values_that_an_import_took_as_missing_are_told(terminal, monkeypatch):
+    counted = {"missing_values": {"YEAR": 12, "GENRES": 1}}
+    monkeypatch.setattr(progress, "_progress_source", lambda: lambda arn: counted)
+    monkeypatch.setattr(progress, "_describe", lambda client, arn: {"status": "ACTIVE"})
+    client = boto3.client("personalize", region_name="us-east-1")
+    wait(client, arns.build("dataset-import-job", "films"), poll=0)
+    line = terminal.getvalue().splitlines()[-1].split("\r")[-1]
+    assert line.startswith("Dataset import job films: ACTIVE (")
+    assert line.endswith(" s); values taken as missing: YEAR 12, GENRES 1")

@@ -8,7 +8,10 @@ whether PersonaLens is on; no other service's client is touched.
 
 Why ``Session.create_client`` is wrapped besides: botocore wants a region, and looks for
 credentials (on a laptop it asks the EC2 metadata address and waits), before it emits any event that
-a handler could answer.
+a handler could answer; and it would take a stale model of a service from the user's ``~/.aws``.
+
+A session that makes clients in a way of its own, such as aiobotocore's, whose calls are coroutines,
+is refused while PersonaLens is on (:mod:`personalens.aws.async_clients`).
 
 References
 ----------
@@ -24,6 +27,7 @@ import io
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from botocore import UNSIGNED
@@ -34,12 +38,12 @@ from botocore.endpoint import convert_to_response_dict
 from botocore.exceptions import BotoCoreError
 from botocore.model import OperationModel
 from botocore.session import Session
-from botocore.utils import get_service_module_name
 
 from personalens.arns import DEFAULT_REGION
+from personalens.aws.async_clients import is_asynchronous, refuse, refuse_other_sessions
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter
-from personalens.aws.service_models import CONTROL, SERVICES, load_model
+from personalens.aws.service_models import CONTROL, SERVICES, OwnModels, load_model
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.service_errors import ServiceError
 
@@ -101,7 +105,7 @@ class ClientHandler:
                 raise PersonaLensIsOff(service_name=self._service)
             return None
         try:
-            wire = answer(router, self._read_request(params))
+            wire = answer(router, self._read_request(model, params))
         except Exception as error:
             failure = ServiceError(f"PersonaLens could not read the request: {error}")
             is_control = self._service == CONTROL
@@ -109,13 +113,15 @@ class ClientHandler:
         response = InProcessResponse(params["url"], wire)
         return response, self._parse(response, model)
 
-    def _read_request(self, params: dict[str, Any]) -> WireRequest:
+    def _read_request(self, model: OperationModel, params: dict[str, Any]) -> WireRequest:
         """Return what botocore serialised in the form that the gateway takes."""
         body = params["body"]
         if isinstance(body, str):
             body = body.encode("utf-8")
-        target = params["headers"].get("X-Amz-Target")  # nothing else of the headers is asked for
-        headers = {} if target is None else {"x-amz-target": target}
+        headers = {}
+        if self._service == CONTROL:  # the name, for an old client's model may have another prefix
+            prefix = load_model(CONTROL).metadata["targetPrefix"]
+            headers["x-amz-target"] = f"{prefix}.{model.name}"
         return WireRequest(params["method"], params["url_path"], headers, body, self._region)
 
     def _parse(self, response: InProcessResponse, model: OperationModel) -> dict[str, Any]:
@@ -141,9 +147,17 @@ def install(current_router: CurrentRouter) -> None:
     with _install_lock:
         if _current_router is None:
             Session.create_client = _wrap_create_client(Session.create_client)
+            refuse_other_sessions(_is_on)
             for client in _existing_clients():
-                ClientHandler(client, was_made_here=False)
+                if is_asynchronous(type(client)):
+                    refuse(client, _is_on)
+                else:
+                    ClientHandler(client, was_made_here=False)
         _current_router = current_router
+
+
+def _is_on() -> bool:
+    return _current_router is not None and _current_router() is not None
 
 
 def _wrap_create_client(create_client: Callable[..., BaseClient]) -> Callable[..., BaseClient]:
@@ -155,14 +169,28 @@ def _wrap_create_client(create_client: Callable[..., BaseClient]) -> Callable[..
         call = signature.bind(session, *args, **kwargs)
         if call.arguments["service_name"] not in SERVICES:
             return create_client(session, *args, **kwargs)
-        is_on = _current_router is not None and _current_router() is not None
+        is_on = _is_on()
         if is_on:
             _need_neither_region_nor_credentials(session, call.arguments)
-        client = create_client(*call.args, **call.kwargs)
+        with _own_models(session) if is_on else nullcontext():
+            client = create_client(*call.args, **call.kwargs)
         ClientHandler(client, was_made_here=is_on)
         return client
 
     return create_client_with_handler
+
+
+@contextmanager
+def _own_models(session: Session) -> Iterator[None]:
+    """Have a session load our services' models from botocore's own data, for as long as it makes a
+    client; what the user has in ~/.aws/models goes on serving every other service."""
+    loader = session.get_component("data_loader")
+    theirs = loader.theirs if isinstance(loader, OwnModels) else loader  # another thread's
+    session.register_component("data_loader", OwnModels(theirs))
+    try:
+        yield
+    finally:
+        session.register_component("data_loader", theirs)
 
 
 def _need_neither_region_nor_credentials(session: Session, arguments: dict[str, Any]) -> None:
@@ -179,8 +207,13 @@ def _need_neither_region_nor_credentials(session: Session, arguments: dict[str, 
 
 def _existing_clients() -> Iterator[BaseClient]:
     """Find the clients that were made before: each is the one instance of a class of its own."""
-    names = {get_service_module_name(load_model(service)) for service in SERVICES}
-    classes = [kind for kind in BaseClient.__subclasses__() if kind.__name__ in names]
+    classes = list(_subclasses(BaseClient))
     for found in gc.get_referrers(*classes) if classes else ():
-        if type(found) in classes:
+        if type(found) in classes and found.meta.service_model.service_name in SERVICES:
             yield found
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import ipaddress
+import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,12 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from personalens.aws import access_log
+from personalens.aws import access_log, stand_ins
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.signatures import SignatureVerifier, read_credentials
+from personalens.control.object_storage import FOLDERS_VARIABLE
 from personalens.home import Home
 
 Announce = Callable[[str], None]
@@ -28,7 +30,6 @@ _BACKLOG = 2048
 _GARBAGE_THRESHOLDS = (50_000, 20, 50)
 """Requests leave no cycles behind, and looking for some through models and botocore's shapes takes
 a sixth of a recommendation at Python's own thresholds."""
-_STAND_IN_KEYS = {"AWS_ACCESS_KEY_ID": "personalens", "AWS_SECRET_ACCESS_KEY": "personalens"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class ServerSettings:
     access_log
         Whether requests are written to the standard error stream.
     with_s3
-        Whether moto's server answers S3, IAM and STS beside it.
+        Whether moto's server answers the other services of AWS that samples call, beside it.
+    allow_folders
+        Folders of this machine from which jobs may read, and into which they may write. Without
+        any, that is everywhere if there are no credentials, and S3 alone if there are.
     """
 
     home: Home
@@ -62,6 +66,12 @@ class ServerSettings:
     origins: tuple[str, ...] = ()
     access_log: bool = True
     with_s3: bool = False
+    allow_folders: tuple[Path, ...] = ()
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether jobs keep to S3 and to :attr:`allow_folders`."""
+        return self.credentials is not None or bool(self.allow_folders)
 
     @property
     def is_loopback(self) -> bool:
@@ -81,7 +91,7 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
     ------
     ValueError
         If the host is not the loopback address and there are no credentials, or their file is not
-        one.
+        one, or a folder that is to be allowed is not there.
     OSError
         If the home cannot be written, or the address is taken.
     """
@@ -94,17 +104,34 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
         )
     settings.home.create()
     with contextlib.ExitStack() as stack:
+        if settings.is_confined:
+            stack.enter_context(_confined(settings.allow_folders))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         url = _url(settings.host, listener.getsockname()[1])
         for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
             announce(f"export AWS_ENDPOINT_URL_{service}={url}")
         if settings.with_s3:
-            s3_url = stack.enter_context(aws_stand_ins())
-            for service in ("S3", "IAM", "STS"):
-                announce(f"export AWS_ENDPOINT_URL_{service}={s3_url}")
+            stand_ins_url = stack.enter_context(stand_ins.aws_stand_ins(settings.origins))
+            for service in stand_ins.SERVICES:
+                announce(f"export AWS_ENDPOINT_URL_{service}={stand_ins_url}")
         who = "credentials of the file" if settings.credentials else "any credentials"
         announce(f"# home {settings.home.path}; {who}, and a region. Ctrl-C ends it.")
         _run(settings, listener)
+
+
+@contextlib.contextmanager
+def _confined(folders: Sequence[Path]) -> Iterator[None]:
+    """Have the locations of this process, and of those that it starts, lie below folders."""
+    if missing := [folder for folder in folders if not folder.is_dir()]:
+        raise ValueError(f"--allow-folder {missing[0]}: there is no such folder.")
+    before = os.environ.get(FOLDERS_VARIABLE)
+    os.environ[FOLDERS_VARIABLE] = json.dumps([str(folder.resolve()) for folder in folders])
+    try:
+        yield
+    finally:
+        os.environ.pop(FOLDERS_VARIABLE)
+        if before is not None:
+            os.environ[FOLDERS_VARIABLE] = before
 
 
 def make_application(settings: ServerSettings) -> ServiceApplication:
@@ -122,35 +149,6 @@ def make_application(settings: ServerSettings) -> ServiceApplication:
         origins=OriginRule(settings.origins),
         verifier=verifier,
     )
-
-
-@contextlib.contextmanager
-def aws_stand_ins() -> Iterator[str]:
-    """Run moto's server, which answers S3, IAM and STS from memory; yield its address.
-
-    This process and those that it starts are pointed there, so that imports find what was uploaded.
-
-    Raises
-    ------
-    ImportError
-        If moto's server is not installed.
-    """
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    endpoints = {f"AWS_ENDPOINT_URL_{service}": url for service in ("S3", "IAM", "STS")}
-    before = dict(os.environ)
-    os.environ.update(_STAND_IN_KEYS | before | endpoints)
-    try:
-        yield url
-    finally:
-        for name in {*_STAND_IN_KEYS, *endpoints}:
-            os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
-        server.stop()
 
 
 def _run(settings: ServerSettings, listener: socket.socket) -> None:

@@ -1,7 +1,9 @@
 """The three service models that botocore ships: what may be asked, and how it is spelled.
 
 Everything above reads operations, shapes and routes from here, so a new operation in a newer
-botocore is known at once. A model takes some 50 ms to load and is loaded once per process.
+botocore is known at once. A model takes some 50 ms to load and is loaded once per process. They are
+botocore's own alone: what lies in ``~/.aws/models`` or ``AWS_DATA_PATH``, such as a preview's model
+that a workshop of 2019 had its visitors add, changes nothing here.
 
 Amazon Personalize: the APIs ``personalize``, ``personalize-runtime`` and ``personalize-events``.
 """
@@ -10,10 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from botocore import xform_name
-from botocore.loaders import Loader
+from botocore.loaders import Loader, create_loader
 from botocore.model import OperationModel, ServiceModel
+from botocore.session import Session
 
 from personalens.service_errors import UnknownOperationException
 
@@ -51,9 +56,52 @@ class Operation:
 
 
 @cache
+def own_loader() -> Loader:
+    """Return a loader of what botocore ships, and of nothing else."""
+    return Loader(
+        extra_search_paths=[Loader.BUILTIN_DATA_PATH],
+        include_default_search_paths=False,
+        include_default_extras=False,
+    )
+
+
+@cache
 def load_model(service: str) -> ServiceModel:
     """Return botocore's model of ``service``."""
-    return ServiceModel(Loader().load_service_model(service, "service-2"), service_name=service)
+    return ServiceModel(own_loader().load_service_model(service, "service-2"), service_name=service)
+
+
+class OwnModels:
+    """A session's loader, but for the three services: those it loads from botocore's own data.
+
+    Parameters
+    ----------
+    theirs
+        The session's.
+    """
+
+    def __init__(self, theirs: Any) -> None:
+        self.theirs = theirs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.theirs, name)
+
+    def load_service_model(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+        loader = own_loader() if service_name in SERVICES else self.theirs
+        return loader.load_service_model(service_name, *args, **kwargs)
+
+
+def find_foreign_models() -> list[Path]:
+    """Return the folders of this user that hold another model of one of the services, in the order
+    in which botocore looks there."""
+    search = create_loader(Session().get_config_variable("data_path")).search_paths
+    return [
+        Path(folder, service)
+        for folder in dict.fromkeys(search)
+        if folder != Loader.BUILTIN_DATA_PATH
+        for service in SERVICES
+        if Path(folder, service).is_dir()
+    ]
 
 
 @cache

@@ -22,11 +22,13 @@ import pyarrow.parquet as pq
 
 from personalens.control.dataset_rows import DatasetRows, event_table
 from personalens.control.metric_attributions import Metric, attribution_of, read_metrics
-from personalens.control.output_folders import OutputFolder
+from personalens.control.object_storage import KEPT_FOLDERS
+from personalens.control.output_folders import OutputFolder, claim_outputs
 from personalens.control.resource_store import Resource
 from personalens.control.solutions import dataset_schemas
 
 if TYPE_CHECKING:
+    from personalens.control.job_queue import Job
     from personalens.control.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ Totals = Counter[tuple[Metric, str, int]]
 
 
 def write_reports(
-    context: ServiceContext, dataset: Resource, imported: Path, *, stamp: int, now: float
+    context: ServiceContext, job: Job, dataset: Resource, imported: Path, *, stamp: int, now: float
 ) -> Resource | None:
     """Write the reports of an import into an Interactions dataset.
 
@@ -59,6 +61,8 @@ def write_reports(
     ----------
     context
         Where the dataset is.
+    job
+        The import.
     dataset
         Which.
     imported
@@ -87,7 +91,13 @@ def write_reports(
         attribution.body["metricsOutputConfig"]["s3DataDestination"]["path"],
         region=context.region,
         home=context.home,
+        folders=attribution.body.get(KEPT_FOLDERS),
     )
+    names = {
+        method: f"AggregatedAttributionMetrics - {method} - {stamp}.csv"
+        for method in ("BULK", "PUT")
+    }
+    claim_outputs(context, job, folder, list(names.values()))
     counting = _Counting(context, attribution, metrics)
     since = attribution.body.get(REPORTED_UNTIL, attribution.created_at)
     for method, tables in {
@@ -96,8 +106,7 @@ def write_reports(
     }.items():
         totals = counting.total(tables)
         if totals or method == "BULK":
-            name = f"AggregatedAttributionMetrics - {method} - {stamp}.csv"
-            with folder.writing(name) as file:
+            with folder.writing(names[method]) as file:
                 file.write(_to_csv(totals).encode())
     return attribution
 

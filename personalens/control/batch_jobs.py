@@ -17,7 +17,7 @@ from personalens.control.exploration_settings import (
 )
 from personalens.control.filters import group_schemas
 from personalens.control.kinds import KindOperations
-from personalens.control.object_storage import DataLocationError, check_location
+from personalens.control.object_storage import DataLocationError, check_location, kept_folders
 from personalens.control.output_folders import check_output
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import CREATE_PENDING, require_active
@@ -108,6 +108,7 @@ class BatchJobOperations(KindOperations):
             "jobInput": jobInput,
             "jobOutput": jobOutput,
             "roleArn": roleArn,
+            **kept_folders(),
         }
         with context.store.transaction() as tx:
             version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))

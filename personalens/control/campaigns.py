@@ -70,11 +70,12 @@ class CampaignOperations(KindOperations):
         return {"campaignArn": arn}
 
     def list_campaigns(self, *, solutionArn: str | None = None, **page: Any) -> dict[str, Any]:
-        """List campaigns, oldest first; those that a solution serves if asked."""
+        """List campaigns, oldest first; those that a solution, or one version of it, serves if
+        asked. Amazon Personalize: solutionArn may be a solution version's ARN."""
 
         def is_wanted(campaign: Resource) -> bool:
-            served = solution_of(campaign.body["solutionVersionArn"])
-            return solutionArn is None or served == solutionArn
+            version = campaign.body["solutionVersionArn"]
+            return solutionArn in (None, version, solution_of(version))
 
         return self._list(CAMPAIGN, where=is_wanted, **page)
 

@@ -13,9 +13,7 @@ written elsewhere is not touched.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +23,19 @@ from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import DEFAULT_LANES, Job
 from personalens.control.kinds import KindOperations
 from personalens.control.model_artifacts import group_folders, load_model, replace_memory
-from personalens.control.object_storage import DataLocationError, check_location, find_sources
+from personalens.control.object_storage import (
+    KEPT_FOLDERS,
+    DataLocationError,
+    check_location,
+    find_sources,
+    kept_folders,
+)
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import require_active
 from personalens.control.resource_store import Resource, Transaction
 from personalens.control.tags import put_tags
+from personalens.datasets.bad_rows import read_cells
+from personalens.datasets.csv_blocks import CsvImportError, CsvSource, read_blocks
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import InvalidInputException
 from personalens.training.progress import Progress, ProgressEvent
@@ -66,7 +72,12 @@ class DeletionJobOperations(KindOperations):
             check_location(dataSource["dataLocation"])
         except DataLocationError as error:
             raise InvalidInputException(str(error)) from None
-        body = {"datasetGroupArn": datasetGroupArn, "dataSource": dataSource, "roleArn": roleArn}
+        body = {
+            "datasetGroupArn": datasetGroupArn,
+            "dataSource": dataSource,
+            "roleArn": roleArn,
+            **kept_folders(),
+        }
         with context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             waiting = tx.list(KIND, parent_arn=datasetGroupArn, status_in=[PENDING])
@@ -88,7 +99,11 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
             for dataset in tx.list("dataset", parent_arn=group)
             if dataset.body["datasetType"] in OF_USERS
         ]
-    users = read_user_ids(asked.body["dataSource"]["dataLocation"], region=context.region)
+    users = read_user_ids(
+        asked.body["dataSource"]["dataLocation"],
+        region=context.region,
+        folders=asked.body.get(KEPT_FOLDERS),
+    )
     files = [DatasetFiles(dataset_folder(context, dataset)) for dataset in datasets]
     if _COUNTED not in asked.body:  # before anything goes, so that a second attempt reports it all
         with context.jobs.holding(job) as tx:
@@ -107,7 +122,7 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
         tx.update(job.arn, status=COMPLETED, numDeleted=asked.body[_COUNTED])
 
 
-def read_user_ids(location: str, *, region: str) -> list[str]:
+def read_user_ids(location: str, *, region: str, folders: Sequence[str] | None = None) -> list[str]:
     """Return the distinct ids of the CSV files at a location, in their order.
 
     Raises
@@ -117,26 +132,32 @@ def read_user_ids(location: str, *, region: str) -> list[str]:
     """
     found: dict[str, None] = {}
     try:
-        sources = find_sources(location, region=region, recursive=True)
+        sources = find_sources(location, region=region, recursive=True, folders=folders)
         if (size := sum(source.size for source in sources)) > MOST_BYTES:
-            raise JobFailed(f"The files have {size} bytes together; {MOST_BYTES} are allowed.")
+            raise JobFailed(f"The files have {size:,} bytes together; {MOST_BYTES:,} are allowed.")
         for source in sources:
-            with source.open() as stream:
-                text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-                rows = csv.reader(text, escapechar="\\")
-                header = [name.strip() for name in next(rows, [])]
-                if "USER_ID" not in header:
-                    raise JobFailed("Input CSV is missing the following columns: [USER_ID]")
-                if len(header) > 1:
-                    raise JobFailed(f"{source.name} has the columns {header}; only USER_ID may be.")
-                found.update((row[0], None) for row in rows if row and row[0])
-    except DataLocationError as error:
+            found.update(dict.fromkeys(_ids_of(source)))
+    except (DataLocationError, CsvImportError) as error:
         raise JobFailed(str(error)) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise JobFailed(f"The file is not CSV in UTF-8: {error}.") from error
     if not found:
         raise JobFailed("The file names no user: write one id a line below the header USER_ID.")
     return list(found)
+
+
+def _ids_of(source: CsvSource) -> Iterator[str]:
+    for part in read_blocks(source):
+        if isinstance(part, list):
+            names = [name.upper() for name in part]
+            if "USER_ID" not in names:
+                raise JobFailed("Input CSV is missing the following columns: [USER_ID].")
+            if len(part) > 1:
+                raise JobFailed(
+                    f"{source.name} has {len(part)} columns; only USER_ID may be there."
+                )
+            continue
+        for line, record in part.records():
+            if record:
+                yield from filter(None, read_cells(source.name, line, record, width=1))
 
 
 def _forget_in_model(context: ServiceContext, folder: Path, users: Sequence[str]) -> None:

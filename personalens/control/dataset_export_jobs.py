@@ -6,8 +6,6 @@ service names its files is not documented; here it is one, ``<job name>.csv``.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +17,8 @@ from personalens.control.dataset_rows import DatasetRows
 from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
 from personalens.control.kinds import KindOperations
-from personalens.control.object_storage import DataLocationError
-from personalens.control.output_folders import OutputFolder, check_output
+from personalens.control.object_storage import KEPT_FOLDERS, DataLocationError, kept_folders
+from personalens.control.output_folders import OutputFolder, check_output, claim_outputs
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import (
     ACTIVE,
@@ -75,6 +73,7 @@ class ExportJobOperations(KindOperations):
             "ingestionMode": ingestionMode,
             "roleArn": roleArn,
             "jobOutput": jobOutput,
+            **kept_folders(),
         }
         with context.store.transaction() as tx:
             dataset = require_active(tx.require(datasetArn, "dataset"))
@@ -100,7 +99,13 @@ def export_rows(context: ServiceContext, job: Job, report: Progress) -> None:
     table = exported_rows(rows, asked.body["ingestionMode"])
     folder = asked.body["jobOutput"]["s3DataDestination"]["path"]
     try:
-        output = OutputFolder(folder, region=context.region, home=context.home)
+        output = OutputFolder(
+            folder,
+            region=context.region,
+            home=context.home,
+            folders=asked.body.get(KEPT_FOLDERS),
+        )
+        claim_outputs(context, job, output, [f"{asked.name}.csv"])
         with output.writing(f"{asked.name}.csv") as file:
             file.write(",".join(names).encode() + b"\n")
             for start in range(0, table.num_rows, ROWS_AT_ONCE):
@@ -125,8 +130,9 @@ def exported_rows(rows: DatasetRows, mode: str) -> pa.Table:
 
 
 def csv_lines(table: pa.Table, names: Sequence[str]) -> bytes:
-    """Return the rows as CSV with these columns: what is missing is empty, and text in quotes has a
-    backslash before quotes and backslashes, as an import reads it.
+    """Return the rows as CSV with these columns, as an import reads it back to the byte: what is
+    missing is empty; text in quotes has its line breaks as they are, and a backslash before quotes
+    and backslashes.
 
     Examples
     --------
@@ -135,16 +141,21 @@ def csv_lines(table: pa.Table, names: Sequence[str]) -> bytes:
     a,1999
     "say \\"b\\", c",
     """
-    columns = [
-        pc.cast(table[name], pa.string()).to_pylist()
-        if name in table.column_names
-        else [None] * table.num_rows
+    empty = pa.nulls(table.num_rows, pa.string())
+    cells = [
+        _cells(table[name].combine_chunks()) if name in table.column_names else empty
         for name in names
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, doublequote=False, escapechar="\\", lineterminator="\n")
-    writer.writerows(zip(*columns, strict=True))
-    return text.getvalue().encode()
+    lines = pc.binary_join_element_wise(*(cell.fill_null("") for cell in cells), ",")
+    return "".join(f"{line}\n" for line in lines.to_pylist()).encode()
+
+
+def _cells(values: pa.Array) -> pa.Array:
+    if not pa.types.is_string(values.type):
+        return pc.cast(values, pa.string())
+    escaped = pc.replace_substring_regex(values, r'(["\\])', r"\\\1")
+    quoted = pc.binary_join_element_wise('"', escaped, '"', "")
+    return pc.if_else(pc.match_substring_regex(values, r'[",\r\n\\]'), quoted, values)
 
 
 EXPORT_HANDLER = JobHandler(export_rows)

@@ -20,7 +20,7 @@ from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.column_checks import column_checks
 from personalens.datasets.dataset_files import DatasetFiles, PutRows
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.schema_rules import ACTION_INTERACTIONS, INTERACTIONS
+from personalens.datasets.schema_rules import ACTION_INTERACTIONS, INTERACTIONS, rules_for
 
 if TYPE_CHECKING:
     from personalens.control.resource_store import Resource
@@ -37,6 +37,19 @@ OF_THE_LOG = (
     "EVENT_ATTRIBUTION_SOURCE",
 )
 """Columns of an event that the log keeps by themselves; the others are in its properties."""
+
+
+def logged_columns(schema: DatasetSchema) -> frozenset[str]:
+    """Return the columns of an events schema that the log keeps by themselves. In a dataset that
+    does not reserve it, such as EVENT_VALUE of action interactions, a name is a column of its own.
+    """
+    reserved = rules_for(schema.dataset_type).reserved
+    return frozenset(name for name in OF_THE_LOG if name in reserved)
+
+
+def subject_column(schema: DatasetSchema) -> str:
+    """Return the column of what an event is about: an item, or an action."""
+    return "ACTION_ID" if schema.dataset_type == ACTION_INTERACTIONS else "ITEM_ID"
 
 
 class DatasetRows:
@@ -110,13 +123,13 @@ class DatasetRows:
 def event_table(schema: DatasetSchema, batch: pa.RecordBatch) -> pa.Table:
     """Return events of the log in the columns of an Interactions or Action_Interactions schema,
     and their impressions even where it has no column for them."""
-    item_column = "ACTION_ID" if schema.dataset_type == ACTION_INTERACTIONS else "ITEM_ID"
+    item_column, logged = subject_column(schema), logged_columns(schema)
     properties = [json.loads(text) if text else {} for text in batch["PROPERTIES"].to_pylist()]
     columns: dict[str, Any] = {}
     for name, check in column_checks(schema).items():
         if name == item_column:
             columns[name] = batch["ITEM_ID"]
-        elif name in OF_THE_LOG:
+        elif name in logged:
             columns[name] = batch[name]
         else:
             columns[name] = pa.array([row.get(name) for row in properties], check.arrow_type)

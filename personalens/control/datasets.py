@@ -76,9 +76,7 @@ class DatasetOperations(KindOperations):
             group = require_active(tx.require(datasetGroupArn, "dataset-group"))
             schema = tx.require(schemaArn, "schema")
             _check_schema_fits(schema, kind, group)
-            arn = dataset_arn(
-                group.name, kind, region=self.context.region, account=self.context.account
-            )
+            arn = dataset_arn(group.arn, kind)
             body = {"datasetGroupArn": group.arn, "datasetType": kind, "schemaArn": schemaArn}
             if kind == ACTION_INTERACTIONS.upper():
                 body["trackingId"] = str(uuid.uuid4())

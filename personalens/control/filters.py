@@ -6,7 +6,7 @@ to rotate one, make another and delete the old one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from personalens.arns import build
@@ -17,7 +17,7 @@ from personalens.control.resource_states import ACTIVE, require_active
 from personalens.control.resource_store import Resource, ResourceReader
 from personalens.control.tags import put_tags
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.filters.expressions import FilterError, parse_filter
+from personalens.filters.expressions import Filter, FilterError, parse_filter
 from personalens.filters.field_rules import MAX_FIELDS_OF_A_GROUP, check_filter
 from personalens.service_errors import (
     InvalidInputException,
@@ -25,6 +25,8 @@ from personalens.service_errors import (
 )
 
 KIND = "filter"
+_FIELDS = "_fields"
+"""Member of a filter: the fields that it names, so that nobody parses it again to count them."""
 
 
 class FilterOperations(KindOperations):
@@ -49,17 +51,26 @@ class FilterOperations(KindOperations):
             If the filters of the group would name more than twenty fields.
         """
         arn = build(KIND, name, region=self.context.region, account=self.context.account)
+        try:
+            asked = parse_filter(filterExpression)
+        except FilterError as error:
+            raise InvalidInputException(str(error)) from None
+        body = {
+            "datasetGroupArn": datasetGroupArn,
+            "filterExpression": filterExpression,
+            _FIELDS: _fields_of(asked),
+        }
+        for other in self.context.store.list(KIND, parent_arn=datasetGroupArn):
+            _kept_fields(other)  # of a filter of an older home, read before anybody has to wait
         with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             try:
-                asked = parse_filter(filterExpression)
                 check_filter(asked, group_schemas(tx, datasetGroupArn))
             except FilterError as error:
                 raise InvalidInputException(str(error)) from None
             others = tx.list(KIND, parent_arn=datasetGroupArn)
             check_quota(tx, KIND, existing=len(others))
-            _check_fields([filterExpression, *(f.body["filterExpression"] for f in others)])
-            body = {"datasetGroupArn": datasetGroupArn, "filterExpression": filterExpression}
+            _check_fields([body[_FIELDS], *map(_kept_fields, others)])
             tx.insert(Resource(arn, KIND, name, datasetGroupArn, ACTIVE, body=body))
             put_tags(tx, arn, tags)
         return {"filterArn": arn}
@@ -74,12 +85,18 @@ def group_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, D
     return found
 
 
-def _check_fields(expressions: list[str]) -> None:
-    fields = {
-        (condition.field.dataset, condition.field.field.upper())
-        for expression in expressions
-        for condition in parse_filter(expression).conditions
-    }
+def _fields_of(asked: Filter) -> list[str]:
+    return sorted({str(condition.field).upper() for condition in asked.conditions})
+
+
+def _kept_fields(resource: Resource) -> list[str]:
+    """Return the fields that a filter names; one made by an older version has no list of them."""
+    kept = resource.body.get(_FIELDS)
+    return _fields_of(parse_filter(resource.body["filterExpression"])) if kept is None else kept
+
+
+def _check_fields(named: Iterable[list[str]]) -> None:
+    fields = {field for fields in named for field in fields}
     if len(fields) > MAX_FIELDS_OF_A_GROUP:
         raise LimitExceededException(
             f"The filters of a dataset group may name {MAX_FIELDS_OF_A_GROUP} different fields "

@@ -20,7 +20,13 @@ from personalens.control.job_handlers import JobFailed, JobHandler
 from personalens.control.job_queue import Job
 from personalens.control.kinds import KindOperations
 from personalens.control.metric_attributions import attribution_of
-from personalens.control.object_storage import DataLocationError, find_sources
+from personalens.control.object_storage import (
+    KEPT_FOLDERS,
+    DataLocationError,
+    check_reach,
+    find_sources,
+    kept_folders,
+)
 from personalens.control.quotas import check_quota
 from personalens.control.resource_states import (
     ACTIVE,
@@ -76,6 +82,11 @@ class ImportJobOperations(KindOperations):
         }
         if roleArn is not None:
             body["roleArn"] = roleArn
+        try:
+            check_reach(dataSource["dataLocation"])
+        except DataLocationError as error:
+            raise InvalidInputException(str(error)) from None
+        body |= kept_folders()
         with context.store.transaction() as tx:
             dataset = require_active(tx.require(datasetArn, "dataset"))
             if publishAttributionMetricsToS3:
@@ -104,16 +115,28 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
     folder = dataset_folder(context, dataset)
     staged = _make_staging(folder, job) / "rows.parquet"
     try:
-        sources = find_sources(import_job.body["dataSource"]["dataLocation"], region=context.region)
+        sources = find_sources(
+            import_job.body["dataSource"]["dataLocation"],
+            region=context.region,
+            folders=import_job.body.get(KEPT_FOLDERS),
+        )
         imported = import_csv(sources, parsed, staged, progress=report)
         reported_until, attribution = time.time(), None
         if import_job.body["publishAttributionMetricsToS3"]:
             from personalens.control.attribution_reports import write_reports  # it reads datasets
 
             stamp = int(1000 * import_job.created_at)
-            attribution = write_reports(context, dataset, staged, stamp=stamp, now=reported_until)
+            attribution = write_reports(
+                context, job, dataset, staged, stamp=stamp, now=reported_until
+            )
         report(ProgressEvent("putting the rows in place", 1.0, rows=imported.rows))
-        done = ProgressEvent("imported", 1.0, rows=imported.rows, total_rows=imported.rows)
+        done = ProgressEvent(
+            "imported",
+            1.0,
+            rows=imported.rows,
+            total_rows=imported.rows,
+            missing_values=dict(imported.missing) or None,
+        )
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
             with suppress(OSError):  # the rows are in place: what is left is no reason to fail

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 
 from personalens import arns
 from personalens.control.kinds import KindOperations
-from personalens.control.object_storage import DataLocationError
+from personalens.control.object_storage import (
+    KEPT_FOLDERS,
+    DataLocationError,
+    allowed_folders,
+    kept_folders,
+)
 from personalens.control.output_folders import check_output
 from personalens.control.page_tokens import make_token, read_token
 from personalens.control.resource_states import ACTIVE, require_active, require_settled
@@ -78,6 +83,7 @@ class MetricAttributionOperations(KindOperations):
                 "datasetGroupArn": group.arn,
                 "metricsOutputConfig": metricsOutputConfig,
                 "_metrics": list(metrics),
+                **kept_folders(),
             }
             tx.insert(Resource(arn, KIND, name, group.arn, ACTIVE, body=body))
         return {"metricAttributionArn": arn}
@@ -139,6 +145,7 @@ class MetricAttributionOperations(KindOperations):
             if metricsOutputConfig is not None:
                 self._check_destination(metricsOutputConfig)
                 changes["metricsOutputConfig"] = metricsOutputConfig
+                changes[KEPT_FOLDERS] = allowed_folders()  # None takes an earlier rule away
             tx.update(metricAttributionArn, **changes)
         return {"metricAttributionArn": metricAttributionArn}
 

@@ -4,14 +4,20 @@ Amazon Personalize: ``dataSource.dataLocation`` of CreateDatasetImportJob, a CSV
 that ends in ``/`` and holds CSV files with the same header (files in its subfolders are not read);
 ``jobInput`` of the batch jobs; ``dataSource`` of CreateDataDeletionJob. Where jobs write to is in
 ``output_folders``.
+
+A server that lets other machines in has files that they must not read or write through a job. There
+a location is ``s3://`` or below a folder that ``personalens serve --allow-folder`` names. The rule
+is in the environment, which workers inherit, and in what each resource keeps, for a worker that was
+started by somebody else; both hold, when a job is asked for and when it is done.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,12 +29,23 @@ from personalens.datasets.csv_import import CsvSource
 FORMS = "s3://BUCKET/KEY, file:///FOLDER/FILE or an absolute path; a folder ends with /"
 
 
+FOLDERS_VARIABLE = "PERSONALENS_ALLOWED_FOLDERS"
+"""A JSON list of the folders that locations must lie below; without the variable, anywhere."""
+KEPT_FOLDERS = "_allowedFolders"
+"""Member of a resource with locations: that list as it was when they were given."""
+
+
 class DataLocationError(Exception):
     """The location cannot be read; the message is the job's ``failureReason``."""
 
 
 def find_sources(
-    location: str, *, region: str, suffix: str = ".csv", recursive: bool = False
+    location: str,
+    *,
+    region: str,
+    suffix: str = ".csv",
+    recursive: bool = False,
+    folders: Sequence[str] | None = None,
 ) -> list[CsvSource]:
     """Return the files at a location, by name.
 
@@ -42,6 +59,8 @@ def find_sources(
         How the names of a folder's files end, in whatever case.
     recursive
         Whether the files in a folder's subfolders count too.
+    folders
+        Below which the files must lie; None: see :func:`check_reach`.
 
     Raises
     ------
@@ -51,7 +70,7 @@ def find_sources(
     if location.startswith("s3://"):
         sources = _find_in_s3(location, region, suffix, recursive)
     elif is_local(location):
-        sources = _find_in_files(location, suffix, recursive)
+        sources = _find_in_files(location, suffix, recursive, folders)
     else:
         raise _invalid(location, f"it is none of these forms: {FORMS}")
     if not sources and suffix == ".csv":
@@ -73,8 +92,49 @@ def check_location(location: str) -> None:
         split_key(location)
     elif is_local(location):
         local_path(location)
+        check_reach(location)
     else:
         raise _invalid(location, f"it is none of these forms: {FORMS}")
+
+
+def check_reach(location: str, folders: Sequence[str] | None = None) -> None:
+    """Refuse a location of this machine outside of the folders that are allowed: those given, and
+    those of the environment. Links are followed.
+
+    Raises
+    ------
+    DataLocationError
+        If it is outside.
+    """
+    for allowed in (folders, allowed_folders()):
+        if allowed is not None and is_local(location):
+            _check_path(location, local_path(location), allowed)
+
+
+def allowed_folders() -> list[str] | None:
+    """Return the folders below which locations of this machine may lie; None: anywhere."""
+    text = os.environ.get(FOLDERS_VARIABLE)
+    return None if text is None else json.loads(text)
+
+
+def kept_folders() -> Mapping[str, Any]:
+    """Return what a resource with locations keeps of the rule under which they were given."""
+    folders = allowed_folders()
+    return {} if folders is None else {KEPT_FOLDERS: folders}
+
+
+def _check_path(location: str, path: Path, folders: Sequence[str]) -> None:
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # links that go in a circle
+        raise _invalid(location, "it cannot be followed") from None
+    if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
+        where = f" or below {', '.join(folders)}" if folders else ""
+        raise _invalid(
+            location,
+            f"this server reads and writes at s3://{where} only. Another folder of the server is "
+            "let in by `personalens serve --allow-folder FOLDER`",
+        )
 
 
 def is_local(location: str) -> bool:
@@ -139,8 +199,11 @@ def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
     return _FOLDER_HINT if is_folder else f"there is no object {key} in the bucket {bucket}"
 
 
-def _find_in_files(location: str, suffix: str, recursive: bool) -> list[CsvSource]:
+def _find_in_files(
+    location: str, suffix: str, recursive: bool, folders: Sequence[str] | None
+) -> list[CsvSource]:
     path = local_path(location)
+    check_reach(location, folders)
     is_folder = str(location).endswith("/")
     try:
         mode = path.stat().st_mode  # follows links; a loop of links is an OSError
@@ -152,6 +215,8 @@ def _find_in_files(location: str, suffix: str, recursive: bool) -> list[CsvSourc
             return [_file_source(location, path)]
         entries = sorted(path.rglob("*") if recursive else path.iterdir())
         files = [file for file in entries if file.name.lower().endswith(suffix)]
+        for file in files:
+            check_reach(str(file), folders)  # a link in an allowed folder may lead out of it
         return [_file_source(location, file) for file in files if not file.is_dir()]
     except OSError as error:
         raise unreadable(location, error) from error
@@ -173,6 +238,7 @@ def local_path(location: str) -> Path:
                 location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER"
             )
         path = Path(unquote(parts.path))
+    path = Path("/", *path.parts[1:]) if path.is_absolute() else path  # POSIX keeps a leading //
     if ".." in path.parts:
         raise _invalid(location, "it climbs with '..'; write the path that is meant")
     if "\0" in str(path):

@@ -8,7 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from personalens.arns import algorithm_arn, feature_transformation_arn, parse, recipe_arn
+from personalens.arns import (
+    algorithm_arn,
+    feature_transformation_arn,
+    parse,
+    partition_of,
+    recipe_arn,
+)
 from personalens.control.page_tokens import make_token, read_token
 from personalens.control.service_context import ServiceContext
 from personalens.recipes import catalog
@@ -19,7 +25,9 @@ from personalens.service_errors import ResourceNotFoundException
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
 """Recipes have always been there: the day on which Amazon Personalize became available."""
 
-MAX_RESULTS = 100
+PAGE = 20
+"""Recipes on a page where the request does not say: less than there are, so that code which reads
+``nextToken`` unasked, as AWS's own notebooks do, finds it."""
 
 
 class RecipeOperations:
@@ -32,18 +40,19 @@ class RecipeOperations:
         *,
         recipeProvider: str = "SERVICE",
         domain: str | None = None,
-        maxResults: int = MAX_RESULTS,
+        maxResults: int = PAGE,
         nextToken: str | None = None,
     ) -> dict[str, Any]:
-        """List the recipes by name, those registered here too; ``domain`` keeps that domain's."""
+        """List the recipes by name, those registered here too. ``domain`` keeps that domain's of
+        each page, so that a page may be short, or empty, before the last one."""
         entries = self.context.recipes()
-        names = sorted(name for name in entries if domain in (None, entries[name].domain))
-        listing = f"recipes/{domain}"
+        names, listing = sorted(entries), f"recipes/{domain}"
         first = 0 if nextToken is None else read_token(nextToken, listing)
         last = first + maxResults
-        answer: dict[str, Any] = {
-            "recipes": [_summary(entries[name]) for name in names[first:last]]
-        }
+        page = [entries[name] for name in names[first:last]]
+        kept = [entry for entry in page if domain in (None, entry.domain)]
+        region = self.context.region
+        answer: dict[str, Any] = {"recipes": [_summary(entry, region) for entry in kept]}
         if last < len(names):
             answer["nextToken"] = make_token(last, listing)
         return answer
@@ -53,10 +62,10 @@ class RecipeOperations:
         entry = require_recipe(self.context, recipeArn)
         return {
             "recipe": {
-                **_summary(entry),
-                "algorithmArn": algorithm_arn(entry.algorithm),
+                **_summary(entry, self.context.region),
+                "algorithmArn": algorithm_arn(entry.algorithm, region=self.context.region),
                 "featureTransformationArn": feature_transformation_arn(
-                    entry.feature_transformation
+                    entry.feature_transformation, region=self.context.region
                 ),
                 "description": entry.description,
                 "recipeType": entry.recipe_type,
@@ -69,7 +78,7 @@ class RecipeOperations:
         There is no container image and no training instance, so ``algorithmImage``,
         ``defaultResourceConfig``, ``trainingInputMode`` and ``roleArn`` are absent.
         """
-        name = _name_in(algorithmArn, "algorithm")
+        name = _name_in(self.context, algorithmArn, "algorithm")
         entries = self.context.recipes().values()
         entry = next((e for e in entries if e.algorithm == name), None)
         if entry is None:
@@ -79,7 +88,7 @@ class RecipeOperations:
         return {
             "algorithm": {
                 "name": name,
-                "algorithmArn": algorithm_arn(name),
+                "algorithmArn": algorithm_arn(name, region=self.context.region),
                 "defaultHyperParameters": {row.name: row.default for row in rows},
                 "defaultHyperParameterRanges": _ranges(rows),
                 "creationDateTime": AVAILABLE_SINCE,
@@ -93,7 +102,7 @@ class RecipeOperations:
         featureTransformationArn: str,
     ) -> dict[str, Any]:
         """Describe a feature transformation: the defaults of its parameters."""
-        name = _name_in(featureTransformationArn, "feature-transformation")
+        name = _name_in(self.context, featureTransformationArn, "feature-transformation")
         known_entries = self.context.recipes().values()
         entries = [e for e in known_entries if e.feature_transformation == name]
         if not entries:
@@ -108,7 +117,9 @@ class RecipeOperations:
         return {
             "featureTransformation": {
                 "name": name,
-                "featureTransformationArn": feature_transformation_arn(name),
+                "featureTransformationArn": feature_transformation_arn(
+                    name, region=self.context.region
+                ),
                 "defaultParameters": defaults,
                 "creationDateTime": AVAILABLE_SINCE,
                 "lastUpdatedDateTime": AVAILABLE_SINCE,
@@ -126,7 +137,7 @@ def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
         If there is no such recipe, with those that there are; or if it came from outside the
         package and cannot be imported any more.
     """
-    name, entries = _name_in(arn, "recipe") or "", context.recipes()
+    name, entries = _name_in(context, arn, "recipe") or "", context.recipes()
     entry = entries.get(PREVIEW_NAMES.get(name, name))
     if entry is None:
         raise _not_found("recipe", arn, sorted(entries))
@@ -137,10 +148,10 @@ def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
     return entry
 
 
-def _summary(entry: RecipeEntry) -> dict[str, Any]:
+def _summary(entry: RecipeEntry, region: str) -> dict[str, Any]:
     summary = {
         "name": entry.name,
-        "recipeArn": recipe_arn(entry.name),
+        "recipeArn": recipe_arn(entry.name, region=region),
         "status": "ACTIVE",
         "creationDateTime": AVAILABLE_SINCE,
         "lastUpdatedDateTime": AVAILABLE_SINCE,
@@ -167,11 +178,13 @@ def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:
     return ranges
 
 
-def _name_in(arn: str, kind: str) -> str | None:
-    """Return the name in an ARN of what AWS provides; None for any other resource's ARN."""
+def _name_in(context: ServiceContext, arn: str, kind: str) -> str | None:
+    """Return the name in an ARN of what AWS provides; None for any other resource's ARN. In every
+    region ``arn:aws`` is understood beside the region's own partition, for code that spells it."""
     parsed = parse(arn)
     is_provided = parsed.kind == kind and not parsed.region and not parsed.account
-    return parsed.name if is_provided else None
+    is_known = parsed.partition in ("aws", partition_of(context.region))
+    return parsed.name if is_provided and is_known else None
 
 
 def _not_found(what: str, arn: str, known: list[str]) -> ResourceNotFoundException:

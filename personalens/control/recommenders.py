@@ -82,7 +82,7 @@ class RecommenderOperations(KindOperations):
             check_quota(tx, RECOMMENDER, existing=len(others))
             body = {
                 "datasetGroupArn": group.arn,
-                "recipeArn": arns.recipe_arn(entry.name),
+                "recipeArn": arns.recipe_arn(entry.name, region=context.region),
                 "recommenderConfig": config,
             }
             made = tx.insert(Resource(arn, RECOMMENDER, name, group.arn, CREATE_PENDING, body=body))

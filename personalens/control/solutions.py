@@ -160,7 +160,7 @@ class SolutionOperations(KindOperations):
             perform_hpo=body["performHPO"],
             event_type=body.get("eventType"),
         )
-        return {"recipeArn": arns.recipe_arn(entry.name)}
+        return {"recipeArn": arns.recipe_arn(entry.name, region=self.context.region)}
 
 
 def dataset_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, DatasetSchema]:

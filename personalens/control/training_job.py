@@ -43,6 +43,7 @@ from personalens.control.training_data import (
 )
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
+from personalens.recipes.training_tables import CannotLearn
 from personalens.training.progress import Cancelled, Progress, ProgressEvent, within
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _learn(
             model, outcome = _update(context, settings, data, report)
         else:
             model, outcome = _train(context, settings, data, checkpoints, report)
-    except ImportError as error:  # a recipe of the learner's, or Optuna
+    except (CannotLearn, ImportError) as error:  # the latter: a recipe of the learner's, or Optuna
         raise JobFailed(str(error)) from error
     hours = (time.perf_counter() - started) / 3600
     return model, replace(outcome, training_hours=hours)
@@ -237,9 +238,9 @@ def _announce(context: ServiceContext, job: Job, outcome: TrainingOutcome) -> No
         if outcome.tuned is not None:
             found["tunedHPOParams"] = {"algorithmHyperParameters": outcome.tuned}
         if version.body.get("performAutoML"):
-            found["recipeArn"] = outcome.recipe_arn
-            result = {"bestRecipeArn": outcome.recipe_arn}
-            tx.update(str(version.parent_arn), autoMLResult=result)
+            best = recipe_arn(parse(str(outcome.recipe_arn)).name, region=context.region)
+            found["recipeArn"] = best
+            tx.update(str(version.parent_arn), autoMLResult={"bestRecipeArn": best})
         tx.update(job.arn, status=ACTIVE, trainingHours=outcome.training_hours, **found)
         follow_newest_version(tx, context.jobs, str(version.parent_arn))
     logger.info("%s is ACTIVE after %.1f s", job.arn, outcome.training_hours * 3600)

@@ -23,7 +23,6 @@ from personalens.datasets.schema_rules import (
     MAX_SCHEMA_CHARACTERS,
     NAMESPACE,
     VALUE_TYPES,
-    VERSION,
     DatasetRules,
     ReservedField,
     rules_for,
@@ -205,9 +204,11 @@ def _load_record(text: str) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("type") != "record":
         found = record.get("type") if isinstance(record, dict) else type(record).__name__
         raise SchemaError(f'The schema must be an Avro record: "type": "record"; found {found!r}.')
-    for key, value in (("namespace", NAMESPACE), ("version", VERSION)):
-        if record.get(key) != value:
-            raise SchemaError(f'The schema needs "{key}": "{value}"; found {record.get(key)!r}.')
+    # "version" is not looked at: the service takes any, as text or as a number, and none.
+    if record.get("namespace") != NAMESPACE:
+        raise SchemaError(
+            f'The schema needs "namespace": "{NAMESPACE}"; found {record.get("namespace")!r}.'
+        )
     if not isinstance(record.get("fields"), list) or not record["fields"]:
         raise SchemaError('The schema needs "fields": a list with one entry for each column.')
     return record
@@ -242,7 +243,7 @@ def _parse_field(entry: Any, dataset_type: str) -> SchemaField:
             raise SchemaError(f'Field {name} has "{key}"; did you mean "{close[0]}"?')
     for key in (key for key, is_set in flags.items() if is_set):
         if "string" not in types:
-            raise SchemaError(f'Field {name}: "{key}" is for string fields; it is {types}.')
+            raise SchemaError(f'Field {name}: "{key}" is for string fields; it is {_words(types)}.')
         if key != "categorical" and dataset_type != ITEMS:
             raise SchemaError(
                 f'Field {name}: "{key}" is for Items datasets only, not {dataset_type}.'
@@ -281,9 +282,11 @@ def _check_names(fields: tuple[SchemaField, ...], rules: DatasetRules, dataset_t
     for name in (field.name for field in fields):
         key = name.replace("_", "").upper()
         if key in seen:
+            if seen[key] == name:
+                raise SchemaError(f"The field {name} is there twice; remove or rename one.")
             raise SchemaError(
-                f"The fields {seen[key]} and {name} have the same name once underscores are "
-                "dropped; rename one."
+                f"The fields {seen[key]} and {name} differ only in case or underscores, which the "
+                "service does not tell apart; rename one."
             )
         seen[key] = name
         if name not in rules.reserved and name.upper() in rules.reserved:
@@ -308,7 +311,9 @@ def _check_required(
 def _check_reserved(field: SchemaField, rule: ReservedField, dataset_type: str) -> None:
     where = f"The reserved field {field.name} of {dataset_type}"
     if rule.value_type and field.value_type != rule.value_type:
-        raise SchemaError(f"{where} must have the type {rule.value_type}; found {field.types}.")
+        raise SchemaError(
+            f"{where} must have the type {rule.value_type}; found {_words(field.types)}."
+        )
     if field.nullable and not rule.nullable:
         raise SchemaError(f'{where} cannot be null: write "type": "{field.value_type}".')
     for key, wanted in (("categorical", rule.categorical), ("textual", rule.textual)):
@@ -338,4 +343,8 @@ def _check_counts(fields: tuple[SchemaField, ...], rules: DatasetRules, dataset_
 
 def _describe(field: SchemaField) -> str:
     kind = "categorical " if field.categorical else "textual " if field.textual else ""
-    return f"{kind}{' or '.join(field.types)}"
+    return f"{kind}{_words(field.types)}"
+
+
+def _words(types: tuple[str, ...]) -> str:
+    return " or ".join(types)

@@ -1,14 +1,20 @@
-"""CSV files as blocks of whole lines, so that a file of any size is read in bounded memory."""
+"""CSV files as blocks of whole records, so that a file of any size is read in bounded memory.
+
+A record is one line, or several where line breaks stand in quotes. Most files have none of those,
+and what they cost is counting: the quotes of a line are an even number unless one stays open.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +22,13 @@ from typing import BinaryIO
 import numpy as np
 
 BLOCK_BYTES = 16 << 20
+_ESCAPED = (b"\\\\", b'\\"', b"\\\n", b"\\,")
+"""What a backslash may take the meaning from; its own first, so that it is known which are left."""
+_REST_OF_QUOTED = rb'[^"]*+(?:""[^"]*+)*+"'
+_FIELDS = rb'(?:(?:"' + _REST_OF_QUOTED + rb'[^,]*+|(?!")[^,]*+)(?:,|\Z))*+'
+_CLOSED_LINE = re.compile(_FIELDS)
+# Stricter: text behind a quote says that it opens another value, and that the first is not closed.
+_CLOSING_LINE = re.compile(_REST_OF_QUOTED + rb"(?:,|\r?\Z)" + _FIELDS)
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _NOT_CSV = {
@@ -78,35 +91,113 @@ class CsvSource:
 
 @dataclass(frozen=True)
 class CsvBlock:
-    """Whole lines of one file. ``first_line`` counts from 1, the header included."""
+    """Whole records of one file. ``first_line`` counts from 1, the header included."""
 
     file: str
     data: bytes
     first_line: int
     position: int
     """Bytes of the source that have been read so far."""
+    known_ends: np.ndarray | None = None
+    """What :func:`record_ends` says of the data, where that has been asked."""
 
-    @property
+    @cached_property
     def line_count(self) -> int:
         return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
 
-    def blank_line_count(self) -> int:
-        """Return how many lines are empty; they are skipped."""
-        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))
-        lengths = np.diff(ends, prepend=-1)
-        ends_in_cr = np.frombuffer(self.data, np.uint8)[np.maximum(ends - 1, 0)] == ord("\r")
-        return int(((lengths == 1) | ((lengths == 2) & ends_in_cr)).sum())
+    @cached_property
+    def record_count(self) -> int:
+        """Records, the blank lines among them."""
+        return len(self._ends) if _may_break_in_quotes(self.data) else self.line_count
 
-    def pieces(self, lines: int) -> Iterator[CsvBlock]:
-        """Yield the block again in pieces of so many lines."""
-        ends = (
-            np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))[lines - 1 :: lines] + 1
-        )
-        edges = [0, *ends.tolist(), len(self.data)]
-        for number, (start, end) in enumerate(pairwise(edges)):
+    @property
+    def is_open(self) -> bool:
+        """Whether a quote that opens in the last record is not closed."""
+        return bool(self.data) and (not len(self._ends) or self._ends[-1] < len(self.data))
+
+    def blank_record_count(self) -> int:
+        """Return how many records are empty lines; they are skipped."""
+        return int(self._is_blank.sum())
+
+    def line_of_row(self, row: int) -> int:
+        """Return the line in which a record begins, blank ones not counted."""
+        start = int(self._starts[np.flatnonzero(~self._is_blank)[row]])
+        return self.first_line + self.data.count(b"\n", 0, start)
+
+    def pieces(self, records: int) -> Iterator[CsvBlock]:
+        """Yield the block again in pieces of so many records."""
+        edges = [0, *self._ends[records - 1 :: records].tolist(), len(self.data)]
+        line = self.first_line
+        for start, end in pairwise(edges):
             if start < end:
-                first = self.first_line + number * lines
-                yield CsvBlock(self.file, self.data[start:end], first, self.position)
+                yield CsvBlock(self.file, self.data[start:end], line, self.position)
+                line += self.data.count(b"\n", start, end)
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the line in which each record begins, and its bytes without its line's end."""
+        line = self.first_line
+        for start, end in pairwise([0, *self._ends.tolist(), len(self.data)]):
+            record = self.data[start:end]
+            yield line, record.removesuffix(b"\n").removesuffix(b"\r")
+            line += record.count(b"\n")
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return record_ends(self.data) if self.known_ends is None else self.known_ends
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.concatenate([[0], self._ends[:-1]])
+
+    @cached_property
+    def _is_blank(self) -> np.ndarray:
+        lengths = self._ends - self._starts
+        first = np.frombuffer(self.data, np.uint8)[self._starts]
+        is_return = (lengths == 2) & (first == ord("\r"))
+        return ((lengths == 1) & (first == ord("\n"))) | is_return
+
+
+def record_ends(data: bytes, *, is_whole: bool = True) -> np.ndarray:
+    """Return (records,) int64: behind which bytes a record ends; data begin with a record.
+
+    A last line without a line break ends a record, too, if the data are whole. What follows the
+    last end is a record in which a quote stays open.
+
+    >>> record_ends(b'a,"1\\n2"\\nb,5\\n').tolist()
+    [8, 12]
+    """
+    for escaped in _ESCAPED:
+        data = data.replace(escaped, b"__")
+    view = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(view == ord("\n")) + 1
+    if is_whole and data and not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    quotes = np.searchsorted(np.flatnonzero(view == ord('"')), ends)
+    quotes = np.diff(quotes, prepend=0)
+    return ends[_closes_record(data, ends, quotes)] if (quotes % 2).any() else ends
+
+
+def _closes_record(data: bytes, ends: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+    """Return (lines,) bool: whether a record ends with the line. ``quotes`` are those of each."""
+    closes = np.ones(len(ends), bool)
+    edges = [0, *ends.tolist()]
+    opening = -1  # the line in which the record begins that is open
+    for number in np.flatnonzero(quotes).tolist():
+        line = data[edges[number] : edges[number + 1]].removesuffix(b"\n")
+        if opening >= 0:
+            if _CLOSING_LINE.fullmatch(line):
+                closes[opening:number] = False
+                opening = -1
+        elif not _CLOSED_LINE.fullmatch(line):
+            opening = number
+        # Else a quote within a value that is not in quotes, which is a character like others.
+    if opening >= 0:
+        closes[opening:] = False
+    return closes
+
+
+def _may_break_in_quotes(data: bytes) -> bool:
+    return b'"' in data or b"\\\n" in data
 
 
 def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
@@ -115,7 +206,7 @@ def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
     Raises
     ------
     CsvImportError
-        If the file is empty, is not text, ends inside a compressed stream, or has a line longer
+        If the file is empty, is not text, ends inside a compressed stream, or has a record longer
         than a block.
     """
     with _reading(source), closing(source.open()) as raw:
@@ -126,16 +217,18 @@ def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
         yield parse_header(source.name, stream.readline(BLOCK_BYTES))
         rest, line = b"", 2
         while data := stream.read(BLOCK_BYTES):
-            end = data.rfind(b"\n") + 1
+            data = rest + data
+            ends = record_ends(data, is_whole=False) if _may_break_in_quotes(data) else None
+            end = data.rfind(b"\n") + 1 if ends is None else int(ends[-1]) if len(ends) else 0
             if not end:
-                rest += data
+                rest = data
                 if len(rest) > BLOCK_BYTES:
                     raise CsvImportError(
-                        f"{source.name}, line {line}: the line is longer than "
-                        f"{BLOCK_BYTES >> 20} MB. Is a line break missing?"
+                        f"{source.name}, line {line}: the record that begins here is longer than "
+                        f"{BLOCK_BYTES >> 20} MB. Is a quote not closed, or a line break missing?"
                     )
                 continue
-            block = CsvBlock(source.name, rest + data[:end], line, counted.count)
+            block = CsvBlock(source.name, data[:end], line, counted.count, ends)
             rest, line = data[end:], line + block.line_count
             yield block
         if rest:
@@ -152,20 +245,34 @@ def parse_header(file: str, line: bytes) -> list[str]:
         raise CsvImportError(f"{file} is empty; the first line must be the header.")
     if b"\r" in line.rstrip(b"\r\n"):
         raise CsvImportError(f"{file} ends its lines with CR alone; save it with LF or CRLF.")
+    if len(line) >= BLOCK_BYTES:
+        raise CsvImportError(f"{file}: the first line has {BLOCK_BYTES >> 20} MB and no end.")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CsvImportError(f"{file}, line 1: {not_utf8(error)}") from error
-    names = [name.strip() for name in next(csv.reader([text.strip("\r\n")], escapechar="\\"))]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise CsvImportError(f"{file} has the column {', '.join(repeated)} more than once.")
-    return names
+    try:
+        with long_fields_allowed():
+            cells = next(csv.reader([text.strip("\r\n")], escapechar="\\"))
+    except csv.Error:
+        raise CsvImportError(f"{file}, line 1: it is no header of a CSV file.") from None
+    return [name.strip() for name in cells]
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Return the reason for a line that is not UTF-8."""
     byte = error.object[error.start]
     return f"byte 0x{byte:02X} at position {error.start + 1} is not UTF-8; save the file as UTF-8"
+
+
+@contextmanager
+def long_fields_allowed() -> Iterator[None]:
+    """Let Python's reader take cells as long as a block."""
+    before = csv.field_size_limit(2 * BLOCK_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 class _CountedBytes(io.RawIOBase):
@@ -191,7 +298,8 @@ def _reading(source: CsvSource) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CsvImportError(
-            f"{source.name} is gzip-compressed and damaged or cut off ({error}). Write it again."
+            f"{source.name} is gzip-compressed and damaged or cut off. Write it again."
         ) from error
     except OSError as error:
-        raise CsvImportError(f"{source.name} cannot be read: {error}.") from error
+        reason = error.strerror or str(error)
+        raise CsvImportError(f"{source.name} cannot be read: {reason}.") from error

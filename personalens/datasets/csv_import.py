@@ -6,23 +6,29 @@ which row and why. Nothing of a file that fails is kept.
 
 The rules, and what is decided where Amazon Personalize's guide is silent:
 
-* The header is matched by name, case included; the order is free. Columns that the schema does not
-  have are left out and named in the report.
-* A record is one line; line breaks inside quotes are refused. Blank lines are skipped.
+* A column is matched by its name, else by its name in another case if only one has it; the order
+  is free. Columns that the schema does not have are left out and named in the report.
+* A record is one line, or several where the line breaks stand in quotes. Blank lines are skipped.
 * A backslash takes the next character literally, in quotes or not, and a doubled quote is a quote.
-* An empty cell, quoted or not, is null. Ids are kept as they are, spaces included.
-* Booleans are true, false, 1 or 0. Timestamps that can only be milliseconds are refused.
+* An empty cell, quoted or not, is null. How the others are read, says
+  :mod:`personalens.datasets.column_checks`.
+* Items, users and actions: an empty cell where the schema allows no null, and one that cannot be
+  read, are taken as missing and counted, but for the identifier; a column in which all are so fails
+  the import. Interactions: such a cell fails it.
+* Timestamps that can only be milliseconds are refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -42,6 +48,8 @@ from personalens.datasets.csv_blocks import (
     CsvSource,
     read_blocks,
 )
+from personalens.datasets.csv_headers import match_columns
+from personalens.datasets.missing_values import MissingValues
 from personalens.datasets.schema_rules import ACTIONS, INTERACTIONS
 from personalens.training.progress import Progress, ProgressEvent, ignore_progress
 
@@ -52,7 +60,7 @@ MAXIMUM_ACTIONS = 1000
 METADATA_KEY = b"personalens"
 MAX_BAD_ROWS = 5
 _PARSE_BYTES = 4 << 20  # so that one block is parsed by several threads
-_LINES_LOOKED_AT = 2000
+_RECORDS_LOOKED_AT = 2000
 
 
 @dataclass(frozen=True)
@@ -67,11 +75,14 @@ class ImportReport:
         The names of the files, in the order in which they were read.
     ignored_columns
         Columns of the header that the schema does not have.
+    missing
+        How many values were taken as missing, by column: only columns with one or more.
     """
 
     rows: int
     files: tuple[str, ...]
     ignored_columns: tuple[str, ...]
+    missing: Mapping[str, int]
 
 
 def import_csv(
@@ -110,22 +121,28 @@ def import_csv(
     if minimum_rows is None:
         minimum_rows = MINIMUM_INTERACTIONS if schema.dataset_type == INTERACTIONS else 1
     checks = column_checks(schema)
+    missing = MissingValues(checks)
     total_bytes = max(1, sum(source.size for source in sources))
     done_bytes, ignored = 0, ()
+    columns: list[str] = []
     header: list[str] = []
     with _ParquetSink(target, schema, checks) as sink:
         for source in sources:
             for part in read_blocks(source):
                 if isinstance(part, list):
-                    ignored = _check_header(source.name, part, schema, header)
+                    columns, ignored = match_columns(source.name, part, schema, earlier=header)
                     header = part
                     continue
-                sink.write(_convert(part, header, checks))
+                block = _convert(part, columns, checks)
+                missing.add(part, block.table, block.lost)
+                sink.write(block.table)
                 fraction = min(1.0, (done_bytes + part.position) / total_bytes)
                 progress(ProgressEvent(f"importing {source.name}", fraction, rows=sink.rows))
             done_bytes += source.size
         _check_count(sink.rows, minimum_rows, schema.dataset_type)
-    return ImportReport(sink.rows, tuple(source.name for source in sources), ignored)
+        missing.check_and_log()
+    names = tuple(source.name for source in sources)
+    return ImportReport(sink.rows, names, ignored, missing.counts)
 
 
 class _ParquetSink:
@@ -134,7 +151,7 @@ class _ParquetSink:
     def __init__(self, target: Path, schema: DatasetSchema, checks: dict[str, ColumnCheck]):
         meta = {"dataset_type": schema.dataset_type, "columns": list(schema.names)}
         fields = [
-            pa.field(name, check.arrow_type, nullable=check.field.nullable)
+            pa.field(name, check.arrow_type, nullable=check.takes_null)
             for name, check in checks.items()
         ]
         self._schema = pa.schema(fields, {METADATA_KEY: json.dumps(meta).encode()})
@@ -168,28 +185,6 @@ class _ParquetSink:
             self._temporary.unlink(missing_ok=True)
 
 
-def _check_header(
-    file: str, header: list[str], schema: DatasetSchema, earlier: list[str]
-) -> tuple[str, ...]:
-    """Raise unless the header has every column and fits the files before; return the surplus."""
-    if missing := [name for name in schema.names if name not in header]:
-        message = f"Input CSV is missing the following columns: [{', '.join(missing)}]"
-        by_case = {name.upper(): name for name in header}
-        if close := [by_case[name.upper()] for name in missing if name.upper() in by_case]:
-            message += f". Names are case-sensitive; {file} has {', '.join(close)}"
-        elif len(header) == 1:
-            message += f". The header of {file} is one column, {header[0]!r}: use commas"
-        else:
-            message += f". {file} has {', '.join(header)}"
-        raise CsvImportError(f"{message}.")
-    if earlier and set(earlier) != set(header):
-        raise CsvImportError(
-            f"The files of a folder must have equal headers; {file} has {', '.join(header)}, the "
-            f"files before it {', '.join(earlier)}."
-        )
-    return tuple(name for name in header if name not in schema.names)
-
-
 def _check_count(rows: int, minimum_rows: int, dataset_type: str) -> None:
     if rows == 0:
         raise CsvImportError("The input has a header but no records.")
@@ -204,59 +199,98 @@ def _check_count(rows: int, minimum_rows: int, dataset_type: str) -> None:
         )
 
 
-def _convert(block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck]) -> pa.Table:
+class _Block(NamedTuple):
+    """A block as it is stored; ``lost``: by column, whether each value was taken as missing, and
+    what stood there."""
+
+    table: pa.Table
+    lost: dict[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]
+
+
+def _convert(block: CsvBlock, columns: list[str], checks: dict[str, ColumnCheck]) -> _Block:
     """Return the block as a table that passes every check; CsvImportError otherwise."""
-    found = _check(block, header, checks)
-    if isinstance(found, pa.Table):
+    found = _check(block, columns, checks)
+    if found is not None:
         return found
     bad: list[BadRow] = []
-    for piece in block.pieces(_LINES_LOOKED_AT):  # only where a fault is, line by line
-        if not isinstance(_check(piece, header, checks), pa.Table):
-            bad += find_bad_rows(piece, header, checks, MAX_BAD_ROWS - len(bad))
+    for piece in block.pieces(_RECORDS_LOOKED_AT):  # only where a fault is, one by one
+        if _check(piece, columns, checks) is None:
+            some = find_bad_rows(piece, columns, checks, MAX_BAD_ROWS - len(bad))
+            bad += some or _unreadable_records(piece, columns, checks, MAX_BAD_ROWS - len(bad))
         if len(bad) == MAX_BAD_ROWS:
             break
-    if not bad:
-        last = block.first_line + block.line_count - 1
-        raise CsvImportError(f"{block.file}, lines {block.first_line} to {last}: {found}.")
     more = " (the first ones found)" if len(bad) == MAX_BAD_ROWS else ""
     raise CsvImportError(f"Bad rows{more}: {'; '.join(map(str, bad))}.", tuple(bad))
 
 
-def _check(block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck]) -> pa.Table | str:
-    """Return the block as a table if it passes every check, else what is wrong with it."""
+def _unreadable_records(
+    block: CsvBlock, columns: list[str], checks: dict[str, ColumnCheck], limit: int
+) -> list[BadRow]:
+    """Return the records that cannot be read although no single rule is broken."""
+    reason = "the record cannot be read; look for a backslash or a quote that has no partner"
+    alone = (piece for piece in block.pieces(1) if _check(piece, columns, checks) is None)
+    bad = [BadRow(block.file, piece.first_line, None, None, reason) for piece in alone]
+    return bad[:limit] or [BadRow(block.file, block.first_line, None, None, reason)]
+
+
+def _check(block: CsvBlock, columns: list[str], checks: dict[str, ColumnCheck]) -> _Block | None:
+    """Return the block if it passes every check.
+
+    Most blocks are converted as they are parsed. One that cannot be so, or that may hold what is
+    taken there for a number and is none (0x1F), is parsed as text, and each column is then read.
+    """
+    is_plain = b"0x" not in block.data and b"0X" not in block.data
+    found = _checked(block, columns, checks, as_text=False) if is_plain else None
+    return found or _checked(block, columns, checks, as_text=True)
+
+
+def _checked(
+    block: CsvBlock, columns: list[str], checks: dict[str, ColumnCheck], *, as_text: bool
+) -> _Block | None:
+    types = {name: pa.string() if as_text else check.arrow_type for name, check in checks.items()}
     try:
-        table = _parse(block.data, header, checks)
-    except pa.ArrowInvalid as error:
-        return str(error)
-    surplus = block.line_count - table.num_rows
-    if surplus and surplus != block.blank_line_count():
-        return "the number of records is not that of the lines"
-    columns = {}
+        table = _parse(block, columns, types)
+    except pa.ArrowInvalid:
+        return None
+    surplus = block.record_count - table.num_rows
+    if (surplus and surplus != block.blank_record_count()) or block.is_open:
+        return None
+    stored, lost = {}, {}
     for name, check in checks.items():
-        columns[name] = check.clean(table[name])
-        if not check.holds(columns[name]):
-            return f"column {name} breaks a rule"
-    return pa.table(columns)
+        values, unreadable = check.read(table[name]) if as_text else (table[name], None)
+        stored[name] = values = check.clean(values)
+        if not check.holds(values):
+            return None
+        if values.null_count and not check.field.nullable:
+            lost[name] = pc.is_null(values), table[name]
+        elif unreadable is not None and pc.any(unreadable).as_py():
+            if not check.is_lenient:
+                return None
+            lost[name] = unreadable, table[name]
+    return _Block(pa.table(stored), lost)
 
 
-def _parse(data: bytes, header: list[str], checks: dict[str, ColumnCheck]) -> pa.Table:
+def _parse(block: CsvBlock, columns: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+    has_breaks = block.record_count != block.line_count
     convert = pyarrow.csv.ConvertOptions(
-        column_types={name: check.arrow_type for name, check in checks.items()},
-        include_columns=list(checks),
+        column_types=types,
+        include_columns=list(types),
         null_values=[""],
         strings_can_be_null=True,
         true_values=TRUE_VALUES,
         false_values=FALSE_VALUES,
     )
-    parse = pyarrow.csv.ParseOptions(escape_char="\\")
+    parse = pyarrow.csv.ParseOptions(escape_char="\\", newlines_in_values=has_breaks)
 
     def read(block_size: int) -> pa.Table:
-        options = pyarrow.csv.ReadOptions(column_names=header, block_size=block_size)
-        return pyarrow.csv.read_csv(pa.BufferReader(data), options, parse, convert)
+        options = pyarrow.csv.ReadOptions(column_names=columns, block_size=block_size)
+        return pyarrow.csv.read_csv(pa.BufferReader(block.data), options, parse, convert)
 
+    if has_breaks:
+        return read(len(block.data) + 1)
     try:
         return read(_PARSE_BYTES)
     except pa.ArrowInvalid as error:
         if "straddl" not in str(error) and "try to increase block size" not in str(error):
             raise
-        return read(len(data) + 1)  # a line longer than a parser's block
+        return read(len(block.data) + 1)  # a line longer than a parser's block

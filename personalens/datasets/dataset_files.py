@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from personalens import durable_files
 from personalens.datasets.csv_import import METADATA_KEY
+from personalens.datasets.id_maps import require_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.manifest import EMPTY, MANIFEST_FILE, Manifest, Part
 from personalens.datasets.schema_rules import (
@@ -143,6 +144,8 @@ class DatasetFiles:
         A column that a part does not have (the schema was replaced since) is null there. Rows of
         ``put`` take their place among the imports by time.
         """
+        if columns is not None:
+            require_list(columns, "columns", of="columns")
         table = self._on_current(lambda manifest: self._load(manifest, columns, put))
         return _plain(table)
 
@@ -171,12 +174,14 @@ class DatasetFiles:
 
     def count_rows_of(self, users: Sequence[str]) -> int:
         """Return how many delivered records belong to these users."""
+        require_list(users, "users")
         return self._on_current(
             lambda manifest: sum(self._count_rows(part, users) for part in manifest.parts)
         )
 
     def remove_rows_of(self, users: Sequence[str]) -> None:
         """Leave these users' records out of all parts, in one step."""
+        require_list(users, "users")
         with self._locked():
             before = self.manifest
             parts, generation = [], before.generation + 1

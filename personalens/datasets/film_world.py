@@ -41,6 +41,7 @@ from personalens.datasets.film_catalogue import (
     random_stream,
     unit,
 )
+from personalens.datasets.id_maps import id_list
 
 DEVICES = ("phone", "tablet", "tv", "web")
 TIMES_OF_DAY = ("morning", "afternoon", "evening", "night")
@@ -169,7 +170,7 @@ class FilmWorld:
         shelf
             The films that are shown with it. Default: none, the film is shown alone.
         """
-        shown = list(dict.fromkeys([item_id, *shelf]))
+        shown = list(dict.fromkeys([item_id, *id_list(shelf, "shelf")]))
         scores = self.scores(user_id, context, history, seen=seen, at=at)
         odds = np.exp(np.append(scores[[self._film(item) for item in shown]], NOTHING))
         return float(odds[0] / odds.sum())
@@ -185,7 +186,8 @@ class FilmWorld:
     ) -> np.ndarray:
         """Return the (n,) scores of all films for one viewer: what an ideal model would rank by."""
         films = self.catalogue
-        past = [self._film(item) for item in history]
+        past = [self._film(item) for item in id_list(history, "history")]
+        seen = id_list(seen, "seen")
         mood = np.zeros(DIMENSIONS, np.float32)
         for film in past:
             mood = MOOD_DECAY * mood + (1 - MOOD_DECAY) * films.vectors[film]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import IdMap, id_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 
@@ -95,6 +95,7 @@ def histories_by_id(
 ) -> list[History]:
     """Return the whole past of the users with these ids, empty for unknown ones; ``users`` as in
     :func:`histories_of`."""
+    user_ids = id_list(user_ids, "user_ids")
     codes = interactions.users.encode(user_ids)
     found = iter(histories_of(interactions, codes[codes >= 0]))
     pasts = [History.empty() if code < 0 else next(found) for code in codes.tolist()]

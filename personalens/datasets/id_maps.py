@@ -1,8 +1,15 @@
-"""Identifiers: strings outside, contiguous integers inside. Only this module crosses."""
+"""Identifiers: strings outside, contiguous integers inside. Only this module crosses.
+
+One rule for whoever gives identifiers from Python: an argument that means several takes a list (or
+another collection) and never a bare text, whose letters would be taken for identifiers; one that
+means a single identifier takes no list. Whole numbers stand for their digits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +35,7 @@ class IdMap:
     """
 
     def __init__(self, ids: Sequence[str] | np.ndarray):
+        require_list(ids, "ids")
         self._ids = np.asarray([str(identifier) for identifier in ids], dtype=object)
         self._index = pd.Index(self._ids, dtype=object)
         if not self._index.is_unique:
@@ -37,6 +45,7 @@ class IdMap:
     def from_values(cls, values: Iterable[str]) -> IdMap:
         """Build from values with repeats; codes follow the sorted order of the strings, so that
         the same set of identifiers always gets the same codes."""
+        require_list(values, "values")
         return cls(np.sort(np.asarray(pd.unique(pd.Series(values, dtype=object)), dtype=object)))
 
     @property
@@ -57,6 +66,7 @@ class IdMap:
 
     def encode(self, identifiers: Iterable[str]) -> np.ndarray:
         """Return codes, (n,) int32; an unknown identifier becomes ``UNKNOWN`` (-1)."""
+        require_list(identifiers, "identifiers")
         return self._index.get_indexer(pd.Index(list(identifiers), dtype=object)).astype(np.int32)
 
     def code(self, identifier: str) -> int:
@@ -72,3 +82,57 @@ class IdMap:
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._ids)):
             raise IndexError(f"code outside 0..{len(self._ids) - 1}")
         return self._ids[codes]
+
+
+def id_list(values: Iterable[Any], name: str) -> list[str]:
+    """Return several identifiers that somebody gave; ``name`` is the argument's, for messages.
+
+    Raises
+    ------
+    TypeError
+        If it is no list, or one of its members is no identifier.
+
+    Examples
+    --------
+    >>> id_list(["15", 16], "users")
+    ['15', '16']
+    >>> id_list("15", "users")
+    Traceback (most recent call last):
+        ...
+    TypeError: users must be a list of ids, not the text '15'; write ["15"]
+    """
+    require_list(values, name)
+    return [one_id(value, f"{name}[{place}]") for place, value in enumerate(values)]
+
+
+def one_id(value: Any, name: str) -> str:
+    """Return the one identifier that somebody gave; as :func:`id_list`."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if value is None or value is pd.NA or value is pd.NaT:
+        raise TypeError(f"{name} is missing; give an id, as text")
+    if isinstance(value, Real | bytes | np.bool_ | Iterable):
+        raise TypeError(f'{name} must be one id, as text such as "15", not {_shown(value)}')
+    return str(value)
+
+
+def require_list(values: Any, name: str, *, of: str = "ids") -> None:
+    """Raise TypeError unless an argument is a collection, and not a text or a table."""
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | pd.DataFrame):
+        return
+    if isinstance(values, str):
+        written = values.replace('"', '\\"')[:40]
+        raise TypeError(
+            f'{name} must be a list of {of}, not the text {values[:40]!r}; write ["{written}"]'
+        )
+    if isinstance(values, Integral):
+        raise TypeError(f'{name} must be a list of {of}, not {values}; write ["{values}"]')
+    raise TypeError(f'{name} must be a list of {of}, such as ["15", "16"], not {_shown(values)}')
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, pd.DataFrame):
+        return "a table; name one of its columns"
+    return "nothing" if value is None else repr(value)[:60]

@@ -10,6 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from personalens.datasets.frame_columns import (
+    id_column,
+    is_boolean,
+    number_column,
+    require_columns,
+    seconds_column,
+    text_column,
+    time_column,
+)
 from personalens.datasets.id_maps import IdMap
 
 USER_ID, ITEM_ID, TIMESTAMP = "USER_ID", "ITEM_ID", "TIMESTAMP"
@@ -84,7 +93,8 @@ class Interactions:
         Parameters
         ----------
         frame
-            One row per event. USER_ID and ITEM_ID are taken as strings, TIMESTAMP as epoch seconds.
+            One row per event. USER_ID and ITEM_ID are texts or whole numbers; TIMESTAMP is in epoch
+            seconds, or a datetime of any unit and time zone (UTC where it tells none).
         users, items
             Vocabularies to use; rows whose user or item is not in them are left out. Default: built
             from the table.
@@ -94,15 +104,15 @@ class Interactions:
         Raises
         ------
         ValueError
-            If a required column is missing.
+            If a required column is missing, or a row lacks what an import asks of it too: the
+            message names row, column and value.
         """
-        _require_columns(frame.columns)
-        user_ids = frame[USER_ID].astype(str).to_numpy(dtype=object)
-        item_ids = frame[ITEM_ID].astype(str).to_numpy(dtype=object)
+        require_columns(frame, (USER_ID, ITEM_ID, TIMESTAMP), "interactions")
+        user_ids, item_ids = id_column(frame, USER_ID), id_column(frame, ITEM_ID)
         users = IdMap.from_values(user_ids) if users is None else users
         items = IdMap.from_values(item_ids) if items is None else items
         columns = {
-            name: frame[name].to_numpy(_COLUMN_TYPES.get(name))
+            str(name): _frame_column(frame, name)
             for name in frame.columns
             if name not in (USER_ID, ITEM_ID)
         }
@@ -248,9 +258,26 @@ def _order_events(user_codes: np.ndarray, timestamps: np.ndarray, tie: np.ndarra
     return order
 
 
+def _frame_column(frame: pd.DataFrame, name: str) -> np.ndarray:
+    column = frame[name]
+    if name == TIMESTAMP:
+        return time_column(frame, name)
+    if name == EVENT_VALUE:
+        return number_column(column).astype(np.float32)
+    if name == EVENT_TYPE:
+        return text_column(column)
+    if (seconds := seconds_column(column)) is not None:
+        return seconds
+    if column.dtype == bool:
+        return column.to_numpy()
+    if pd.api.types.is_numeric_dtype(column.dtype) and not is_boolean(column):
+        return number_column(column)
+    return column.astype(object).where(column.notna(), np.nan).to_numpy()
+
+
 def _require_columns(names: Iterable[str]) -> None:
     if missing := [name for name in (USER_ID, ITEM_ID, TIMESTAMP) if name not in names]:
-        raise ValueError(f"interactions need the columns {', '.join(missing)}")
+        raise ValueError(f"the interactions lack the column {', '.join(missing)}")
 
 
 def _code_column(column: pa.ChunkedArray) -> tuple[IdMap, np.ndarray]:

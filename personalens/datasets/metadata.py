@@ -18,7 +18,16 @@ from personalens.datasets.column_arrays import (
     parse_json_array,
     to_arrays,
 )
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.frame_columns import id_column as read_ids
+from personalens.datasets.frame_columns import (
+    is_boolean,
+    number_column,
+    optional_time_column,
+    require_columns,
+    seconds_column,
+    text_column,
+)
+from personalens.datasets.id_maps import IdMap, require_list
 
 CREATION_TIMESTAMP = "CREATION_TIMESTAMP"
 SEPARATOR = "|"
@@ -84,7 +93,8 @@ class Metadata:
         *,
         text: Sequence[str] = (),
     ) -> Self:
-        """Build from a table: numbers become numeric fields, strings categorical ones.
+        """Build from a table: numbers become numeric fields, strings categorical ones, moments
+        numeric ones in epoch seconds.
 
         Parameters
         ----------
@@ -98,24 +108,24 @@ class Metadata:
         Raises
         ------
         ValueError
-            If there is no such id column.
+            If there is no such id column, or a row has no identifier, a number that is not finite
+            or a creation time in milliseconds: the message names row, column and value.
 
         Notes
         -----
         Booleans are left out: the service does not train on them.
         """
-        if id_column not in frame:
-            raise ValueError(f"a metadata table needs the column {id_column}")
-        ids = frame[id_column].astype(str)
-        last = ~ids.duplicated(keep="last")
+        require_columns(frame, (id_column,), "metadata")
+        require_list(text, "text", of="columns")
+        ids = read_ids(frame, id_column)
+        last = ~pd.Series(ids, dtype=object).duplicated(keep="last").to_numpy()
         frame = frame[last]
         fields = {}
         for name in frame.columns:
             column = frame[name]
-            if name == id_column or pd.api.types.is_bool_dtype(column.dtype):
-                continue
-            fields[name] = _field(str(name), column, is_text=name in text)
-        return cls(IdMap(ids[last].to_numpy(dtype=object)), fields)
+            if name != id_column and not is_boolean(column):
+                fields[str(name)] = _field(str(name), column, is_text=name in text)
+        return cls(IdMap(ids[last]), fields)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -129,11 +139,13 @@ class Metadata:
 
     def without(self, identifiers: Collection[str]) -> Metadata:
         """Return the table without the rows of these ids."""
+        require_list(identifiers, "identifiers")
         kept = ~pd.Series(self.ids.ids).isin(set(identifiers)).to_numpy()
         return self.align(IdMap(self.ids.ids[kept]))
 
     def select(self, names: Sequence[str]) -> Metadata:
         """Return the table with these fields only."""
+        require_list(names, "names", of="columns")
         return Metadata(self.ids, {n: field for n, field in self.fields.items() if n in names})
 
     def row(self, identifier: str) -> dict[str, Any]:
@@ -182,11 +194,13 @@ def categorical_values(field: Field) -> CategoricalValues:
 
 
 def _field(name: str, column: pd.Series, *, is_text: bool) -> Field:
+    if name == CREATION_TIMESTAMP:
+        return Field(name, "numeric", optional_time_column(column))
+    if (seconds := seconds_column(column)) is not None:
+        return Field(name, "numeric", seconds)
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return Field(name, "numeric", column.to_numpy(np.float64, na_value=np.nan))
-    values = column.astype(object).where(column.notna(), None)
-    strings = np.array([None if v is None else str(v) for v in values], dtype=object)
-    return Field(name, "text" if is_text else "categorical", strings)
+        return Field(name, "numeric", number_column(column).astype(np.float64))
+    return Field(name, "text" if is_text else "categorical", text_column(column))
 
 
 def _take(field: Field, rows: np.ndarray) -> np.ndarray:

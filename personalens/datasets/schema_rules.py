@@ -18,6 +18,7 @@ DOMAINS = (ECOMMERCE, VIDEO_ON_DEMAND)
 VALUE_TYPES = ("string", "int", "long", "float", "double", "boolean")
 NAMESPACE = "com.amazonaws.personalize.schema"
 VERSION = "1.0"
+"""What our own schemas carry; the service takes any."""
 MAX_SCHEMA_CHARACTERS = 20_000
 
 

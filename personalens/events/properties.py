@@ -2,7 +2,9 @@
 
 Amazon Personalize: ``properties`` of Event, Item, User, Action and ActionInteraction. A key is the
 column's name in camel case: NUM_RATINGS becomes numRatings. Names are compared without underscores
-and case, by which a schema's names differ anyway.
+and case, by which a schema's names differ anyway; two keys of one name with different values are an
+error. A column that a member of the request names (SESSION_ID: ``sessionId``) is filled from it,
+and the member wins over a key.
 """
 
 from __future__ import annotations
@@ -43,6 +45,14 @@ def parse_properties(text: str | None, where: str) -> dict[str, Any]:
         raise InvalidInputException(
             f'{where} must be a JSON object such as {{"device": "tv"}}, not {text[:80]}.'
         )
+    spelled: dict[str, str] = {}
+    for key, value in found.items():
+        other = spelled.setdefault(plain(key), key)
+        if found[other] != value:
+            raise InvalidInputException(
+                f"{where} has the keys {other!r} and {key!r}, which name the same column, with "
+                "different values. Give one."
+            )
     return found
 
 
@@ -52,6 +62,7 @@ def read_columns(
     where: str,
     *,
     elsewhere: Collection[str],
+    members: Mapping[str, Any] | None = None,
     ignores_unknown: bool = False,
 ) -> dict[str, Any]:
     """Return column -> value as the schema declares it; columns that are null are left out.
@@ -65,7 +76,10 @@ def read_columns(
     where
         The place in the request, for messages.
     elsewhere
-        Columns that the request has in members of their own.
+        Columns that the caller fills itself.
+    members
+        Members of the request by name. Where the schema has a column of that name, its value is
+        the member's, whatever ``properties`` says.
     ignores_unknown
         Whether a key without a column is no error: an event may tell more than the schema keeps.
 
@@ -96,8 +110,13 @@ def read_columns(
             f"{where} has the key {unknown[0]!r}, for which the schema has no column. Allowed: "
             f"{allowed}."
         )
+    outside = where.removesuffix(".properties")
+    places = dict.fromkeys(names.values(), where)
+    for key, value in (members or {}).items():
+        if name := names.get(plain(key)):
+            given[name], places[name] = value, outside
     columns = {
-        name: _checked(check, given.get(name), f"{where}.{camel_case(name)}")
+        name: _checked(check, given.get(name), f"{places[name]}.{camel_case(name)}")
         for name, check in checks.items()
     }
     return {name: value for name, value in columns.items() if value is not None}

@@ -7,17 +7,18 @@ waits for the disk, and concurrent ones wait together: call from threads, not fr
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from personalens.arns import dataset_arn, parse
+from personalens.arns import dataset_arn
 from personalens.control.datasets import dataset_schema
 from personalens.control.event_trackers import find_tracker
 from personalens.control.resource_states import require_active, require_settled
 from personalens.control.resource_store import Resource
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.events.properties import parse_properties, read_columns
+from personalens.events.properties import parse_properties, plain, read_columns
 from personalens.events.received_events import read_action_interaction, read_event
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 
@@ -61,11 +62,13 @@ class PersonalizeEventsProvider:
             that does not fit. Amazon Personalize: the only error that PutEvents declares.
         """
         dataset, schema = self._tracked(trackingId)
+        request = {"trackingId": trackingId, "sessionId": sessionId, "userId": userId}
         events = [
             read_event(
                 schema,
                 event,
                 f"eventList.{number}.member",
+                request=request,
                 recommendation=self._context.recommendations.find(event.get("recommendationId")),
             )
             for number, event in enumerate(eventList, start=1)
@@ -144,6 +147,7 @@ class PersonalizeEventsProvider:
         for number, record in enumerate(records, start=1):
             where = f"{member}.{number}.member.properties"
             properties = parse_properties(record.get("properties"), where)
+            _drop_repeated_id(properties, id_key, record[id_key], where)
             found[record[id_key]] = read_columns(schema, properties, where, elsewhere=[id_column])
         self._context.events.put(arn, found)
         return {}
@@ -169,8 +173,8 @@ class PersonalizeEventsProvider:
                 f"There is no event tracker with the trackingId {tracking_id!r} here. "
                 "CreateEventTracker and DescribeEventTracker return it."
             )
-        group = parse(tracker.body["datasetGroupArn"])
-        arn = dataset_arn(group.name, INTERACTIONS, region=group.region, account=group.account)
+        group = tracker.body["datasetGroupArn"]
+        arn = dataset_arn(group, INTERACTIONS)
         dataset = context.store.get(arn)
         if dataset is None or dataset.is_being_deleted:
             raise InvalidInputException(
@@ -192,3 +196,13 @@ class PersonalizeEventsProvider:
             dataset = found[0]
             self._action_trackers[tracking_id] = dataset.arn
         return dataset
+
+
+def _drop_repeated_id(properties: dict[str, Any], id_key: str, identifier: str, where: str) -> None:
+    """Take the record's own id out of its properties, where whole rows of a table have it."""
+    for key in [key for key in properties if plain(key) == plain(id_key)]:
+        if str(value := properties.pop(key)) != identifier:
+            raise InvalidInputException(
+                f"{where} has the key {key!r} with the value {json.dumps(value)[:80]}, but the "
+                f"record's {id_key} is {identifier!r}. Leave the key out."
+            )

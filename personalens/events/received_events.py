@@ -1,17 +1,19 @@
 """Events as PutEvents and PutActionInteractions bring them, as the log keeps them.
 
 Amazon Personalize: Event and ActionInteraction. What the service allows in two places (``itemId``,
-``eventValue``: a member, or a key of ``properties``) is one thing here; the member wins.
+``eventValue``: a member, or a key of ``properties``) is one thing here; the member wins. Keys are
+compared without case and underscores, so ``item_id`` in ``properties`` is the item, too.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from personalens.control.dataset_rows import OF_THE_LOG
+from personalens.control.dataset_rows import logged_columns, subject_column
 from personalens.control.event_log import Event
 from personalens.control.recommendation_memory import Recommendation
 from personalens.datasets.avro_schemas import DatasetSchema
@@ -32,6 +34,7 @@ def read_event(
     event: Mapping[str, Any],
     where: str,
     *,
+    request: Mapping[str, Any],
     recommendation: Recommendation | None = None,
 ) -> Event:
     """Return one event of PutEvents.
@@ -44,6 +47,8 @@ def read_event(
         Members as boto3 names them.
     where
         The event's place in the request, for messages.
+    request
+        The members that the events of the request share, such as ``sessionId``.
     recommendation
         What its recommendationId names, if that is known: the list that was served is the event's
         impression, unless it brings one.
@@ -57,7 +62,8 @@ def read_event(
     if len(json.dumps(event, default=str, ensure_ascii=False).encode()) > MAX_EVENT_BYTES:
         raise InvalidInputException(f"{where} is larger than {MAX_EVENT_BYTES} bytes.")
     properties = _event_properties(event, f"{where}.properties")
-    attribution = event.get("metricAttribution") or {}
+    source = _text(properties.pop("eventattributionsource", None), where)
+    source = (event.get("metricAttribution") or {}).get("eventAttributionSource", source)
     item_id = event.get("itemId", _item_id(properties.pop("itemid", None), where))
     value = event.get("eventValue", _value(properties.pop("eventvalue", None), where))
     if value is not None and abs(value) > MAX_FLOAT:
@@ -69,11 +75,11 @@ def read_event(
         event_type=event["eventType"],
         event_value=value,
         event_id=event.get("eventId"),
-        properties=_further_columns(schema, properties, f"{where}.properties"),
+        properties=_further_columns(schema, properties, where, {**request, **event}),
         impression="|".join(impression) if impression else None,
         recommendation_id=event.get("recommendationId"),
         recommended_by=recommendation.source_arn if recommendation else None,
-        attribution_source=attribution.get("eventAttributionSource"),
+        attribution_source=source,
     )
 
 
@@ -99,7 +105,7 @@ def read_action_interaction(
         sent_at=_seconds(interaction["timestamp"], f"{where}.timestamp"),
         event_type=interaction["eventType"],
         event_id=interaction.get("eventId"),
-        properties=_further_columns(schema, properties, f"{where}.properties"),
+        properties=_further_columns(schema, properties, where, interaction),
         impression="|".join(impression) if impression else None,
         recommendation_id=interaction.get("recommendationId"),
     )
@@ -118,10 +124,26 @@ def _event_properties(event: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _further_columns(
-    schema: DatasetSchema, properties: Mapping[str, Any], where: str
+    schema: DatasetSchema, properties: Mapping[str, Any], where: str, members: Mapping[str, Any]
 ) -> dict[str, Any]:
-    elsewhere = (*OF_THE_LOG, "ITEM_ID", "ACTION_ID")
-    return read_columns(schema, properties, where, elsewhere=elsewhere, ignores_unknown=True)
+    """Return the columns that the log does not keep by themselves; those that a member of the
+    request names, such as SESSION_ID, from the member."""
+    named = {key: value for key, value in members.items() if isinstance(value, str | float)}
+    named.pop("properties", None)
+    for key in ("sentAt", "timestamp"):
+        if key in members:
+            named[key] = _seconds(members[key], f"{where}.{key}")
+    if "eventId" not in named:  # made up, as by the service, and the same if the call is repeated
+        told = repr(sorted((key, str(value)) for key, value in members.items()))
+        named["eventId"] = uuid.uuid5(uuid.NAMESPACE_OID, told)
+    return read_columns(
+        schema,
+        properties,
+        f"{where}.properties",
+        elsewhere={*logged_columns(schema), subject_column(schema)},
+        members={key: str(value) for key, value in named.items()},
+        ignores_unknown=True,
+    )
 
 
 def _item_id(value: Any, where: str) -> str | None:
@@ -132,6 +154,14 @@ def _item_id(value: Any, where: str) -> str | None:
     raise InvalidInputException(
         f"{where}.properties.itemId must be a string of 1 to {MAX_ID_CHARACTERS} characters, not "
         f"{json.dumps(value)[:80]}."
+    )
+
+
+def _text(value: Any, where: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise InvalidInputException(
+        f"{where}.properties.eventAttributionSource must be a string, not {json.dumps(value)[:80]}."
     )
 
 

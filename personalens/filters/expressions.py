@@ -5,9 +5,11 @@ Amazon Personalize: ``filterExpression`` of CreateFilter.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,6 +146,7 @@ class Filter:
         return tuple(dict.fromkeys(names))
 
 
+@lru_cache(maxsize=256)
 def parse_filter(text: str) -> Filter:
     """Return what a filter expression says.
 
@@ -308,5 +311,26 @@ def _explain(error: UnexpectedInput, text: str) -> str:
     pointer = " " * (column - 1) + "^"
     return (
         f"The filter expression cannot be read at column {column}:\n{line}\n{pointer}\n"
-        f"Expected there: {expected}."
+        f"Expected there: {expected}.{_advice(line, column - 1)}"
     )
+
+
+_COMPARED_STRING = re.compile(
+    r"""(?P<field>\w+\.\w+)\s*(?P<operator>!=|<>|==?|[<>]=?|\bnot\s+in\b|\bin\b)\s*\(?\s*
+    (?P<value>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[a-z_][\w-]*(?![\w.]))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _advice(line: str, place: int) -> str:
+    """Return how to compare the string at a place of the expression; nothing if there is none."""
+    for found in _COMPARED_STRING.finditer(line):
+        if found.start("operator") <= place <= found.end():
+            value = found["value"]
+            value = unquote(value) if value[0] in "\"'" else value
+            operator = "NOT IN" if found["operator"].lower()[0] in "!n" else "IN"
+            if found["operator"] == "<>":
+                operator = "NOT IN"
+            right = f"{found['field']} {operator} ({json.dumps(value, ensure_ascii=False)})"
+            return f" Strings take IN, with quotation marks and parentheses: {right}."
+    return ""

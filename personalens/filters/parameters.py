@@ -1,7 +1,9 @@
 r"""The values of placeholders, as they come with a request.
 
 Amazon Personalize: ``filterValues`` of GetRecommendations. A value is one string that holds quoted
-strings, joined by commas: ``"\"Comedy\",\"Drama\""``; or a number.
+strings, joined by commas: ``"\"Comedy\",\"Drama\""``; or a number. One word may come without
+quotation marks. ``Comedy,Drama`` is refused: it may be two values or one, and a list that is empty
+for that reason explains nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ def parse_values(text: str) -> tuple[str, ...]:
     Raises
     ------
     FilterError
-        If it begins with a quotation mark and then is not a list of quoted strings.
+        If it begins with a quotation mark and then is not a list of quoted strings, or has a comma
+        and no quotation marks.
 
     Examples
     --------
@@ -30,6 +33,12 @@ def parse_values(text: str) -> tuple[str, ...]:
     ('1990',)
     """
     if not text.lstrip().startswith(('"', "'")):
+        if "," in text:
+            parts = ",".join(f'"{part.strip()}"' for part in text.split(","))
+            raise FilterError(
+                f"The filter value {text!r} has a comma and no quotation marks. Write {parts} for "
+                f'several values, or "{text}" for one.'
+            )
         return (text.strip(),)
     values, place, more = [], 0, True
     while more:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from botocore.exceptions import ClientError
 
+from personalens.arns import recipe_arn
 from personalens.notebook.progress import wait
 from personalens.notebook.staging import stage
 
@@ -175,7 +176,7 @@ def train_recipes(lab: LabSession) -> None:
             lab.client.create_solution,
             name=lab.name(short),
             datasetGroupArn=lab.arns["dataset_group"],
-            recipeArn=f"arn:aws:personalize:::recipe/{recipe}",
+            recipeArn=recipe_arn(recipe, region=lab.client.meta.region_name),
             performAutoTraining=False,
             **({"solutionConfig": SETTINGS[short]} if short in SETTINGS else {}),
         )

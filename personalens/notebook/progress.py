@@ -16,7 +16,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from personalens import arns
-from personalens.notebook.status_line import StatusLine
+from personalens.notebook.status_line import StatusLine, missing_values
 
 Until = Literal["ready", "stopped", "deleted"]
 
@@ -111,7 +111,8 @@ def wait(
             description = _describe(client, arn)
             status = _settled(arn, description, until, pauses.count)
             if status is not None:
-                line.finish(f"{status} ({time.monotonic() - started:.1f} s)")
+                missing = missing_values(job_progress(arn) or {})
+                line.finish(f"{status} ({time.monotonic() - started:.1f} s){missing}")
                 return description
             line.update(_status(description), job_progress(arn) or {})
             elapsed = time.monotonic() - started

@@ -81,6 +81,17 @@ def _numbers(progress: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def missing_values(progress: Mapping[str, Any]) -> str:
+    """Return what an import took as missing, as the end of a line; empty if that is nothing.
+
+    >>> missing_values({"missing_values": {"YEAR": 12, "GENRES": 1}})
+    '; values taken as missing: YEAR 12, GENRES 1'
+    """
+    counts = progress.get("missing_values") or {}
+    columns = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"; values taken as missing: {columns}" if columns else ""
+
+
 def _in_notebook() -> bool:
     return "ipykernel" in sys.modules and hasattr(sys.stdout, "set_parent")
 

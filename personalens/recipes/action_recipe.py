@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from personalens.datasets.histories import History, histories_of
+from personalens.datasets.id_maps import id_list
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.action_metrics import action_metrics, area_under_curve
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.recipes.base import RANK, SCORE, Recipe
+from personalens.recipes.ranked_table import check_k
 from personalens.training.progress import Progress, ignore_progress, within
 
 ACTION_ID = "ACTION_ID"
@@ -110,10 +112,9 @@ class ActionRecipe(Recipe):
         Of actions with equal scores the one with the greater VALUE comes first.
         """
         self._check_fitted()
-        if k < 1:
-            raise ValueError(f"k is {k}; ask for at least 1")
+        check_k(k)
         parts = []
-        for user in map(str, users):
+        for user in id_list(users, "users"):
             history = self.history(user)
             scores = np.array(self.score([history])[0])
             if exclude_seen:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from personalens.datasets.histories import History, histories_by_id, histories_of
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
@@ -282,6 +282,7 @@ class Recipe(ABC):
         """Return a user's training history, with what is known of them; an unknown user has an
         empty one."""
         self._check_fitted()
+        user_id = one_id(user_id, "user_id")
         code = self.interactions_.users.code(user_id)
         past = History.empty() if code < 0 else histories_of(self.interactions_, [code])[0]
         return past if self.users_ is None else replace(past, user=self.users_.row(user_id))
@@ -308,7 +309,7 @@ class Recipe(ABC):
         Amazon Personalize: CreateDataDeletionJob.
         """
         self._check_fitted()
-        known = (self.interactions_.users.encode(user_ids) >= 0).any()
+        known = (self.interactions_.users.encode(id_list(user_ids, "user_ids")) >= 0).any()
         if known:
             self.interactions_ = without_users(self.interactions_, user_ids)
         if self.users_ is not None and (self.users_.ids.encode(user_ids) >= 0).any():
@@ -326,7 +327,7 @@ class Recipe(ABC):
         """Return the best ``k`` items for each user: USER_ID, ITEM_ID, SCORE, RANK (from 1).
 
         Items that the user has had are kept, as in the service, unless ``exclude_seen``. An unknown
-        user is a new user.
+        user is a new user. One user is asked for as a list of one: ``recommend(["42"])``.
         """
         self._check_fitted()
 
@@ -347,7 +348,7 @@ class Recipe(ABC):
         def scores_of(batch: list[str]) -> np.ndarray:
             return self.score_related(self.items_.encode(batch))
 
-        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k)
+        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k, argument="items")
 
     def rank(self, user: str, items: Sequence[str]) -> pd.DataFrame:
         """Return the given items in the order in which the user would want them.
@@ -356,7 +357,8 @@ class Recipe(ABC):
         know follow at the end in the given order, with SCORE NaN. Amazon Personalize:
         GetPersonalizedRanking.
         """
-        scores = self.score([self.history(str(user))])[0]
+        items = id_list(items, "items")
+        scores = self.score([self.history(user)])[0]
         return ranking_table(user, items, scores, self.items_)
 
     def save(self, folder: str | os.PathLike[str]) -> None:

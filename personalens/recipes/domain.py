@@ -22,6 +22,7 @@ from personalens.recipes.base import Recipe
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.ranked_table import ranked_table
 from personalens.recipes.similar_items import SimilarItems
+from personalens.recipes.training_tables import CannotLearn
 from personalens.recipes.trending_now import TrendingNow
 from personalens.recipes.user_personalization import UserPersonalization
 from personalens.training.progress import Progress
@@ -61,7 +62,7 @@ class DomainRecipe(Recipe):
             return interactions
         chosen = _is_type(interactions.event_types, cls.trains_on, len(interactions))
         if not chosen.any():
-            raise ValueError(
+            raise CannotLearn(
                 f"{cls.name} learns from {cls.trains_on} events, and of the {len(interactions)} "
                 f"interactions none has the EVENT_TYPE {cls.trains_on}"
             )
@@ -94,7 +95,7 @@ class DomainRecipe(Recipe):
             scores[:, hidden] = -np.inf
             return scores
 
-        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k)
+        return ranked_table("QUERY_ITEM_ID", items, scores_of, self.items_, k, argument="items")
 
 
 class BecauseYouWatchedX(DomainRecipe, SimilarItems):

@@ -13,6 +13,7 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.training_tables import CannotLearn
 from personalens.recipes.user_personalization import UserPersonalizationConfig
 
 FEWEST_COLD_ITEMS, MOST_COLD_ITEMS = 100, 80_000
@@ -73,7 +74,7 @@ class HRNNColdstart(ColdItemRecipe):
         self.cold_ = self._find_cold(interactions)
         count = int(self.cold_.sum())
         if not FEWEST_COLD_ITEMS <= count <= MOST_COLD_ITEMS:
-            raise ValueError(
+            raise CannotLearn(
                 f"{self.name} found {count:,} cold items; it needs {FEWEST_COLD_ITEMS} to "
                 f"{MOST_COLD_ITEMS:,}. Change cold_start_max_interactions or "
                 "cold_start_max_duration, or add new items to the items table."

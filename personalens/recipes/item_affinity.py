@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from scipy import sparse
 
+from personalens.datasets.id_maps import id_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.segment_metrics import WithinUserHoldout
@@ -101,7 +102,7 @@ class ItemAffinity(SegmentationRecipe):
         if code < 0:
             raise ValueError(
                 f"item {query!r} is not in the training data of this {self.name} model; ask for "
-                "one of model.items_.ids"
+                f"an item that is, such as {self.items_.ids[0]!r}"
             )
         return np.array([code])
 
@@ -117,6 +118,7 @@ class ItemAffinity(SegmentationRecipe):
 
     def forget_users(self, user_ids: Collection[str]) -> bool:
         """Forget the users' vectors too."""
+        user_ids = id_list(user_ids, "user_ids")
         codes = self.interactions_.users.encode(user_ids)
         self.user_vectors_ = np.array(self.user_vectors_)
         self.user_vectors_[codes[codes >= 0]] = 0.0

@@ -10,6 +10,7 @@ from personalens.evaluation.segment_metrics import WithinUserHoldout
 from personalens.recipes.attribute_expressions import items_with_attributes
 from personalens.recipes.item_affinity import ItemAffinity
 from personalens.recipes.segmentation import Question
+from personalens.recipes.training_tables import CannotLearn
 from personalens.training.progress import Progress
 
 
@@ -47,7 +48,7 @@ class ItemAttributeAffinity(ItemAffinity):
     ) -> None:
         fields = {} if items is None else items.fields
         if not any(field.kind != "text" for field in fields.values()):
-            raise ValueError(
+            raise CannotLearn(
                 f"{self.name} needs items with at least one field that is not running text: give "
                 "items="
             )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from personalens.datasets.histories import History
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
@@ -104,16 +104,17 @@ class NextBestAction(ActionRecipe):
     def history(self, user_id: str) -> History:
         """Return a user's action events; what they do with items is in ``user``."""
         past = super().history(user_id)
-        code = self._behaviour_of.code(user_id)
+        code = self._behaviour_of.code(one_id(user_id, "user_id"))
         return past if code < 0 else _with_behaviour(past, self._behaviours[code])
 
     def histories(self, user_ids: Sequence[str]) -> list[History]:
         """Return the :meth:`history` of each of several users."""
-        return [self.history(user_id) for user_id in user_ids]
+        return [self.history(user_id) for user_id in id_list(user_ids, "user_ids")]
 
     def forget_users(self, user_ids: Collection[str]) -> bool:
         """Forget what the users do with items too."""
-        kept = ~np.isin(self._behaviour_of.ids, list(user_ids))
+        user_ids = id_list(user_ids, "user_ids")
+        kept = ~np.isin(self._behaviour_of.ids, user_ids)
         known = not kept.all()
         self._behaviour_of = IdMap(self._behaviour_of.ids[kept])
         self._behaviours, self._watched = self._behaviours[kept], None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.id_maps import UNKNOWN, IdMap
+from personalens.datasets.id_maps import UNKNOWN, IdMap, id_list, one_id
 from personalens.datasets.interactions import ITEM_ID, USER_ID
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
 
@@ -22,6 +23,7 @@ def ranked_table(
     items: IdMap,
     k: int,
     *,
+    argument: str = "users",
     answer: str = ITEM_ID,
 ) -> pd.DataFrame:
     """Return the best ``k`` items of each query: ``key``, ``answer``, SCORE, RANK (from 1).
@@ -38,12 +40,13 @@ def ranked_table(
         Vocabulary of the columns of the scores.
     k
         Length of the lists, at least 1.
+    argument
+        What the caller calls the queries, for messages.
     answer
         Name of the column that holds what was found: items, or users.
     """
-    if k < 1:
-        raise ValueError(f"k is {k}; ask for at least 1")
-    queries = [str(query) for query in queries]
+    check_k(k)
+    queries = id_list(queries, argument)
     codes, values, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)], [0]
     for batch in _batches(queries, len(items)):
         scores = scores_of(batch)
@@ -72,19 +75,27 @@ def ranking_table(
     An item named twice comes once; items that the vocabulary lacks follow at the end in the given
     order, with SCORE NaN.
     """
-    distinct = np.array(list(dict.fromkeys(str(item) for item in wanted)), dtype=object)
+    distinct = np.array(list(dict.fromkeys(id_list(wanted, "items"))), dtype=object)
     codes = items.encode(distinct)
     values = np.where(codes == UNKNOWN, np.nan, scores[np.maximum(codes, 0)])
     # Known items by score, ties by code, as in every ranking; then the unknown.
     order = np.lexsort((codes, -np.nan_to_num(values), codes == UNKNOWN))
     return pd.DataFrame(
         {
-            USER_ID: [str(user)] * len(distinct),
+            USER_ID: [one_id(user, "user")] * len(distinct),
             ITEM_ID: distinct[order],
             SCORE: values[order],
             RANK: np.arange(1, len(distinct) + 1),
         }
     )
+
+
+def check_k(k: int) -> None:
+    """Raise unless ``k`` is the length of a list."""
+    if not isinstance(k, Integral):
+        raise TypeError(f"k must be a whole number of 1 or more, not {k!r}")
+    if k < 1:
+        raise ValueError(f"k is {k}; ask for at least 1")
 
 
 def _batches(queries: list[str], catalogue: int) -> Iterator[list[str]]:

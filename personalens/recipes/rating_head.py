@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import (
     EVENT_VALUE,
     ITEM_ID,
@@ -132,8 +132,8 @@ class RatingHRNN(RatingSequenceModel):
         now = int(known[TIMESTAMP].max()) + 1 if timestamp is None else timestamp
         asked = pd.DataFrame(
             {
-                USER_ID: str(user_id),
-                ITEM_ID: [str(item) for item in items],
+                USER_ID: one_id(user_id, "user_id"),
+                ITEM_ID: id_list(items, "items"),
                 TIMESTAMP: now,
                 EVENT_VALUE: np.nan,
             }

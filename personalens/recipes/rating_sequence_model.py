@@ -94,7 +94,7 @@ class RatingSequenceModel(ABC):
         ratings = _interactions(ratings)
         if ratings.event_values is None or np.isnan(ratings.event_values).all():
             raise ValueError("there are no ratings to learn from: EVENT_VALUE holds them")
-        if isinstance(items, pd.DataFrame):
+        if items is not None and not isinstance(items, Metadata):
             items = Metadata.from_frame(items, ITEM_ID)
         rated = ratings.items.ids[np.unique(ratings.item_codes)]
         self.network_ = None  # a fit that fails or is cancelled leaves no model

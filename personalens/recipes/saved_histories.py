@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from personalens.datasets import column_arrays
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import IdMap, id_list
 from personalens.datasets.interactions import Interactions
 
 FORGOTTEN = "\x00forgotten "
@@ -28,7 +28,7 @@ def newest_events(interactions: Interactions, limit: int) -> Interactions:
 def without_users(interactions: Interactions, user_ids: Collection[str]) -> Interactions:
     """Return the events without those of these users, whose places in the vocabulary have names
     that say nothing: a model's own arrays, which have a row for each user, keep their order."""
-    codes = interactions.users.encode(user_ids)
+    codes = interactions.users.encode(id_list(user_ids, "user_ids"))
     codes = codes[codes >= 0]
     names = interactions.users.ids.copy()
     names[codes] = [f"{FORGOTTEN}{code}" for code in codes.tolist()]

@@ -75,7 +75,7 @@ class SegmentationRecipe(Recipe):
             return self.score_users([self.matching_items(query) for query in batch])
 
         users = self.interactions_.users
-        return ranked_table(QUERY, queries, scores_of, users, k, answer=USER_ID)
+        return ranked_table(QUERY, queries, scores_of, users, k, argument="queries", answer=USER_ID)
 
     def score_users(self, item_sets: Sequence[np.ndarray]) -> np.ndarray:
         """Return (len(item_sets), users): how much each user is drawn to each set of items.

@@ -15,6 +15,7 @@ from personalens.recipes.exploration import ItemExposure
 from personalens.recipes.item_neighbours import best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
+from personalens.recipes.training_tables import CannotLearn
 from personalens.training.progress import Progress
 from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_vectors
 
@@ -152,7 +153,7 @@ def item_texts(items: Metadata | None, *, needed_by: str) -> list[str]:
     """
     texts = [] if items is None else [f for f in items.fields.values() if f.kind == "text"]
     if not texts:
-        raise ValueError(
+        raise CannotLearn(
             f"{needed_by} needs items with a text field: give "
             'items=Metadata.from_frame(frame, "ITEM_ID", text=["DESCRIPTION"])'
         )

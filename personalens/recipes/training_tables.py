@@ -12,6 +12,10 @@ from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 
 
+class CannotLearn(ValueError):
+    """The data do not suit a recipe; the message says why, and what to do."""
+
+
 class TrainingTables(NamedTuple):
     """Events whose vocabularies have no unused users and, unless cold items belong to it, no unused
     items; the metadata of all users of the table; None where none was given."""
@@ -49,18 +53,18 @@ def training_tables(
 
     Raises
     ------
-    ValueError
+    CannotLearn
         If there are no interactions, but must be.
     """
-    if isinstance(interactions, pd.DataFrame):
+    if not isinstance(interactions, Interactions):
         interactions = Interactions.from_frame(interactions)
     if needs_events and not len(interactions):
-        raise ValueError("there are no interactions to learn from")
+        raise CannotLearn("there are no interactions to learn from")
     if not _uses_all_ids(interactions):
         interactions = interactions.compact()
-    if isinstance(items, pd.DataFrame):
+    if items is not None and not isinstance(items, Metadata):
         items = Metadata.from_frame(items, ITEM_ID)
-    if isinstance(users, pd.DataFrame):
+    if users is not None and not isinstance(users, Metadata):
         users = Metadata.from_frame(users, USER_ID)
     if items is not None:
         if has_cold_items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -18,6 +19,8 @@ from personalens.training.progress import Progress, ProgressEvent
 
 SECONDS = {"30 minutes": 1800, "1 hour": 3600, "2 hours": 7200, "3 hours": 10800, "1 day": 86400}
 MEASURED_INTERVALS = 10
+CLOCKS_DIFFER = 300
+"""Seconds by which the clock of who sends an event may be ahead."""
 
 
 class TrendingNowConfig(RecipeConfig):
@@ -51,7 +54,9 @@ class TrendingNow(Recipe):
     The service counts by the clock: two hours after the last event it has nothing left but popular
     items. Here the intervals end with the newest event, so that data of the past, such as
     MovieLens, have a trend at all. Streamed events count like those of the training
-    (:meth:`with_events`).
+    (:meth:`with_events`). An event that is dated in the future is in no interval until its time has
+    come, as by the service's clock: one wrong date must not end everybody's trend. It counts for
+    popularity at once.
 
     Choose a frequency that gives an interval hundreds of events: with a few, the rise is chance.
 
@@ -99,7 +104,7 @@ class TrendingNow(Recipe):
         past = self.interactions_
         times = np.concatenate([past.timestamps, timestamps])
         codes = np.concatenate([past.item_codes, item_codes])
-        age = (times.max(initial=0) - times) // self.interval
+        age = (newest_time(times) - times) // self.interval
         return trend_scores(rises(codes, age, len(self.items_)), self.popularity_)
 
     def measure(
@@ -129,9 +134,10 @@ class TrendingNow(Recipe):
         return float(np.mean(accuracies)) if accuracies else 0.0
 
     def _age(self, interactions: Interactions) -> np.ndarray:
-        """Return for each event in which interval it lies, (n,): 0 is the newest."""
+        """Return for each event in which interval it lies, (n,): 0 is the newest, and what is still
+        to come is below."""
         times = interactions.timestamps
-        return (times.max(initial=0) - times) // self.interval
+        return (newest_time(times) - times) // self.interval
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
         scores = trend_scores(self.rise_, self.popularity_)
@@ -142,6 +148,11 @@ class TrendingNow(Recipe):
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         self.rise_, self.popularity_ = tensors["rise"], tensors["popularity"]
+
+
+def newest_time(timestamps: np.ndarray) -> int:
+    """Return the newest of (n,) seconds that is not in the future, 0 where none is."""
+    return int(timestamps[timestamps <= time.time() + CLOCKS_DIFFER].max(initial=0))
 
 
 def rises(item_codes: np.ndarray, age: np.ndarray, items: int, *, newest: int = 0) -> np.ndarray:

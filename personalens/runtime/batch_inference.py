@@ -326,7 +326,9 @@ def recommend_in_batch(context: ServiceContext, job: Job, report: Progress) -> N
         context.events if context.events.revision(deployment.stream) else None,
         theme_writer(context, asked),
     )
-    answer_files(context, asked, report, recommender.answer, block_size=recommender.block_size)
+    answer_files(
+        context, asked, report, recommender.answer, block_size=recommender.block_size, job=job
+    )
     with context.jobs.finishing(job) as tx:
         tx.update(job.arn, status=ACTIVE)
 

@@ -18,13 +18,14 @@ import orjson
 from threadpoolctl import threadpool_limits
 
 from personalens.control.job_handlers import JobFailed
-from personalens.control.object_storage import DataLocationError, find_sources
-from personalens.control.output_folders import OutputFolder
+from personalens.control.object_storage import KEPT_FOLDERS, DataLocationError, find_sources
+from personalens.control.output_folders import OutputFolder, claim_outputs
 from personalens.control.resource_store import Resource
 from personalens.datasets.csv_blocks import CsvSource
 from personalens.training.progress import Progress, ProgressEvent
 
 if TYPE_CHECKING:
+    from personalens.control.job_queue import Job
     from personalens.control.service_context import ServiceContext
 
 LONGEST_LINE = 1 << 20
@@ -50,9 +51,16 @@ called from several threads at once."""
 
 
 def answer_files(
-    context: ServiceContext, job: Resource, report: Progress, answer: Answer, *, block_size: int
+    context: ServiceContext,
+    asked: Resource,
+    report: Progress,
+    answer: Answer,
+    *,
+    block_size: int,
+    job: Job | None = None,
 ) -> None:
-    """Answer all lines of a job's input into its output folder.
+    """Answer all lines of a job's input into its output folder. ``job``: under whose lease; without
+    one, nothing is noted of the files.
 
     Raises
     ------
@@ -60,10 +68,12 @@ def answer_files(
         If the input cannot be read or the output not be written. What is wrong with a line does not
         fail the job.
     """
-    target = job.body["jobOutput"]["s3DataDestination"]["path"]
+    target = asked.body["jobOutput"]["s3DataDestination"]["path"]
+    folders = asked.body.get(KEPT_FOLDERS)
     try:
-        output = OutputFolder(target, region=context.region, home=context.home)
-        files = _input_files(context, job)
+        output = OutputFolder(target, region=context.region, home=context.home, folders=folders)
+        files = _input_files(context, asked)
+        claim_outputs(context, job, output, [*(f"{file.name}.out" for file in files), CHECK_FILE])
         total, done = max(1, sum(file.size for file in files)), 0
         for file in files:
             with output.writing(f"{file.name}.out") as written:
@@ -102,7 +112,7 @@ def check_length(context: ServiceContext, job: Resource, most: int) -> None:
 
 def _input_files(context: ServiceContext, job: Resource) -> list[CsvSource]:
     path = job.body["jobInput"]["s3DataSource"]["path"]
-    found = find_sources(path, region=context.region, suffix="")
+    found = find_sources(path, region=context.region, suffix="", folders=job.body.get(KEPT_FOLDERS))
     return [file for file in found if not file.name.startswith((".", "_"))]
 
 

@@ -77,7 +77,7 @@ def segment_in_batch(context: ServiceContext, job: Job, report: Progress) -> Non
         found = context.store.require(filter_arn, "filter")
         user_filter = UserFilter(found, deployment, GroupSnapshot(context))
     segmenter = BatchSegmenter(deployment, user_filter, asked.body["numResults"])
-    answer_files(context, asked, report, segmenter.answer, block_size=LINES_AT_ONCE)
+    answer_files(context, asked, report, segmenter.answer, block_size=LINES_AT_ONCE, job=job)
     with context.jobs.finishing(job) as tx:
         tx.update(job.arn, status=ACTIVE)
 

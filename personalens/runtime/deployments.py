@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from personalens.arns import dataset_arn, parse
+from personalens.arns import dataset_arn
 from personalens.control.automatic_training import begin_due_trainings, is_time_to_look
 from personalens.control.model_artifacts import (
     MODEL,
@@ -162,7 +162,4 @@ class Deployments:
         return load_model(folder, self._context.recipes())
 
 
-@lru_cache(maxsize=1024)  # asked for in every request
-def _dataset_of_group(group_arn: str, dataset_type: str) -> str:
-    group = parse(group_arn)
-    return dataset_arn(group.name, dataset_type, region=group.region, account=group.account)
+_dataset_of_group = lru_cache(maxsize=1024)(dataset_arn)  # asked for in every request

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from personalens.arns import dataset_arn, parse
+from personalens.arns import dataset_arn
 from personalens.control.dataset_rows import DatasetRows
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
@@ -170,10 +170,7 @@ class GroupTables:
         return self._kept_read(group_arn, "INTERACTIONS", read, put_counts=False)
 
     def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
-        group = parse(group_arn)
-        arn = dataset_arn(
-            group.name, dataset_type, region=self._context.region, account=self._context.account
-        )
+        arn = dataset_arn(group_arn, dataset_type)
         kept, key = self._context.store.catalogue.unchanged(), (self, "dataset", arn)
         if key not in kept:
             found = self._context.store.get(arn)

@@ -1,6 +1,7 @@
 """Columns of the Items dataset in an answer.
 
-Amazon Personalize: ``metadataColumns`` of GetRecommendations and GetPersonalizedRanking.
+Amazon Personalize: ``metadataColumns`` of GetRecommendations and GetPersonalizedRanking. A column
+may be asked for in whatever case; its key in the answer is in lower case, as the service's is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def add_metadata(
     *,
     asked_for: int,
 ) -> None:
-    """Add ``metadata`` to the items of an answer: column -> value, as strings.
+    """Add ``metadata`` to the items of an answer: column in lower case -> value, as strings.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ def add_metadata(
             f"{', '.join(known.values()) or 'nothing, for nothing has been imported'}."
         )
     for item in answer:
-        item["metadata"] = items.texts(item["itemId"], [known[name.upper()] for name in columns])
+        texts = items.texts(item["itemId"], [known[name.upper()] for name in columns])
+        item["metadata"] = {name.lower(): text for name, text in texts.items()}
 
 
 def _columns(asked: Mapping[str, Sequence[str]]) -> Sequence[str]:

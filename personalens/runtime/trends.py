@@ -17,7 +17,7 @@ import pyarrow as pa
 from personalens.control.solution_config import heeded_config
 from personalens.control.training_data import EVENTS_UNTIL, takes
 from personalens.datasets.histories import History
-from personalens.recipes.trending_now import TrendingNow
+from personalens.recipes.trending_now import TrendingNow, newest_time
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.score_vector import ScoreVector
 from personalens.runtime.waiting import about_to_wait
@@ -75,7 +75,7 @@ class Trends:
             found.append(_events_of(deployment, batch))
         codes, times = (np.concatenate(parts) for parts in zip(*found, strict=True))
         scores = ScoreVector(model.with_events(codes, times))
-        counts = times > times.max(initial=0) - 2 * model.interval  # the others never will again
+        counts = times > newest_time(times) - 2 * model.interval  # the others never will again
         codes, times = codes[counts], times[counts]
         return replace(
             known,

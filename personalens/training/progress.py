@@ -12,7 +12,8 @@ class ProgressEvent:
     """One report. ``stage`` is a short phrase ("training on the hold-out"); the rest where known.
 
     ``fraction`` is of the whole work, 0..1; ``loss`` is the mean training loss of the epoch so far;
-    ``metric`` is the validation figure (NDCG@10 unless the stage says otherwise).
+    ``metric`` is the validation figure (NDCG@10 unless the stage says otherwise);
+    ``missing_values`` are those that an import takes as missing, by column.
     """
 
     stage: str
@@ -23,6 +24,7 @@ class ProgressEvent:
     metric: float | None = None
     rows: int | None = None
     total_rows: int | None = None
+    missing_values: dict[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the known members only, ready for JSON."""

@@ -311,3 +311,44 @@ def test_other_services_are_left_alone(active, monkeypatch):
         boto3.client("sqs")
     with pytest.raises(NoCredentialsError):
         boto3.client("s3", region_name="us-east-1").list_buckets()
+
+
+STALE_MODEL = """
+    import json, os, pathlib, sys
+    import boto3
+    from botocore.loaders import Loader
+
+    def add_model(service, **changes):
+        folder = pathlib.Path(os.environ["AWS_DATA_PATH"], service, "2099-01-01")
+        folder.mkdir(parents=True, exist_ok=True)
+        model = Loader().load_service_model("personalize", "service-2")
+        model["operations"] = {"ListSchemas": model["operations"]["ListSchemas"]}
+        model["metadata"] |= {"targetPrefix": "AWSConciergeControlService"}
+        (folder / "service-2.json").write_text(json.dumps(model | changes))
+
+    os.environ["AWS_DATA_PATH"] = str(pathlib.Path.cwd() / "models")
+    add_model("personalize")
+    add_model("concierge")
+    old = boto3.client("personalize", region_name="us-east-1", aws_access_key_id="a",
+                       aws_secret_access_key="b")
+    assert not hasattr(old, "create_schema"), "the preview's model is what this client has"
+    import personalens
+    from personalens.aws.service_models import operations
+"""
+
+
+def test_a_stale_model_of_the_user_changes_nothing(run_python):
+    """What `aws configure add-model` of a workshop left behind, for every service or one."""
+    script = """
+    assert len(operations("personalize")) > 70
+    with personalens.activate("home", quiet=True):
+        client = boto3.client("personalize")
+        print(client.list_schemas()["schemas"])
+        print(len(list(client.get_paginator("list_recipes").paginate())))
+        print(old.list_schemas()["schemas"])
+        boto3.client("concierge", region_name="us-east-1")  # the user's own models are still theirs
+    off = boto3.client("personalize", region_name="us-east-1", aws_access_key_id="a",
+                       aws_secret_access_key="b")
+    print(hasattr(off, "create_schema"))
+    """
+    assert run_python(STALE_MODEL + script).splitlines() == ["[]", "2", "[]", "False"]

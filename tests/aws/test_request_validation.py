@@ -10,7 +10,7 @@ from personalens.aws.request_validation import validate_request
 from personalens.service_errors import InvalidInputException
 
 GROUP = arns.build("dataset-group", "films")
-DATASET = arns.dataset_arn("films", "INTERACTIONS")
+DATASET = arns.dataset_arn(arns.build("dataset-group", "films"), "INTERACTIONS")
 CAMPAIGN = arns.build("campaign", "films")
 IMPORT = {"jobName": "import", "datasetArn": DATASET, "dataSource": {"dataLocation": "s3://b/k"}}
 SOLUTION = {"name": "films", "datasetGroupArn": GROUP}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,7 +17,9 @@ import pytest
 from botocore.config import Config
 
 import personalens
+from personalens.aws import server_launch
 from personalens.aws.server_launch import ServerSettings, make_application, serve
+from personalens.control.object_storage import FOLDERS_VARIABLE
 from personalens.home import Home
 
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
@@ -49,6 +52,29 @@ def test_a_bad_credentials_file_is_told_before_anything_starts(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         serve(settings)
     assert not (tmp_path / "home").exists()
+
+
+def test_jobs_are_confined_where_requests_must_be_signed(tmp_path, monkeypatch):
+    monkeypatch.delenv(FOLDERS_VARIABLE, raising=False)
+    keys = tmp_path / "keys"
+    keys.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    seen = []
+    monkeypatch.setattr(
+        server_launch, "_run", lambda *_: seen.append(os.environ.get(FOLDERS_VARIABLE))
+    )
+    (tmp_path / "link").symlink_to(tmp_path)
+    home = Home(tmp_path / "home")
+    for settings in (
+        ServerSettings(home),
+        ServerSettings(home, credentials=keys),
+        ServerSettings(home, credentials=keys, allow_folders=(tmp_path / "link",)),
+        ServerSettings(home, allow_folders=(tmp_path,)),
+    ):
+        serve(settings, announce=lambda _: None)
+    assert seen == [None, "[]", json.dumps([str(tmp_path)]), json.dumps([str(tmp_path)])]
+    assert FOLDERS_VARIABLE not in os.environ
+    with pytest.raises(ValueError, match="there is no such folder"):
+        serve(ServerSettings(home, allow_folders=(tmp_path / "none",)))
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path):
@@ -92,11 +118,12 @@ def test_several_processes_on_one_home_lose_nothing(command, tmp_path, allow_loo
     """Clients create schemas while the server is told to end: what was acknowledged is there."""
     endpoints = dict(
         re.findall(
-            r"AWS_ENDPOINT_URL_(\w+)=(\S+)", "".join(command.stdout.readline() for _ in range(6))
+            r"AWS_ENDPOINT_URL_(\w+)=(\S+)", "".join(command.stdout.readline() for _ in range(8))
         )
     )
     assert set(endpoints) == {
         "PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS", "S3", "IAM", "STS",
+        "KMS", "SSM",
     }  # fmt: skip
     boto3.client("s3", endpoint_url=endpoints["S3"], **KEYS).create_bucket(Bucket="films")
     boto3.client("iam", endpoint_url=endpoints["IAM"], **KEYS).list_roles()

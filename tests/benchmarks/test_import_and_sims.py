@@ -82,3 +82,9 @@ def test_the_fastest_run_counts_and_the_most_memory(bulk, monkeypatch, tmp_path)
 def test_a_step_prints_what_it_took(bulk, tmp_path, capsys):
     bulk.do_step("simulate", tmp_path, ROWS)
     assert set(json.loads(capsys.readouterr().out)) == {"seconds", "cpu_seconds", "peak_mb"}
+
+
+def test_files_of_every_shape_are_imported(bulk, tmp_path):
+    measured = bulk.measure_shapes(tmp_path, 400_000)
+    assert [each["shape"] for each in measured] == list(bulk.draw_shapes(400_000))
+    assert all(each["rows"] >= 2 for each in measured)

@@ -186,7 +186,7 @@ def test_a_filter_of_another_group_or_of_events_for_attributes_is_refused(servic
 
 
 def test_a_filter_is_kept_while_a_job_uses_it_and_five_may_wait(
-    service, films, train, ask, waiting, monkeypatch
+    service, films, train, ask, waiting, monkeypatch, tmp_path
 ):
     version = train()
     waiting.run_jobs()
@@ -197,7 +197,8 @@ def test_a_filter_is_kept_while_a_job_uses_it_and_five_may_wait(
     )["filterArn"]
     monkeypatch.setenv("PERSONALENS_QUOTAS", "aws")
     for number in range(5):
-        assert ask(version, jobName=f"j{number}", filterArn=arn)["status"] == "CREATE PENDING"
+        asked = ask(version, target=f"{tmp_path}/{number}/", jobName=f"j{number}", filterArn=arn)
+        assert asked["status"] == "CREATE PENDING"
     with pytest.raises(LimitExceededException):
         ask(version, jobName="sixth")
     with pytest.raises(ResourceInUseException):

@@ -77,6 +77,11 @@ def test_lists_are_by_solution_and_in_order(service, films, train, version):
     assert [one["campaignArn"] for one in service.list_campaigns()["campaigns"]] == arns
     listed = service.list_campaigns(solutionArn=other)["campaigns"]
     assert [(one["name"], one["status"]) for one in listed] == [("b", "ACTIVE")]
+    second = deploy(service, train(), "c")
+    assert [
+        each["campaignArn"] for each in service.list_campaigns(solutionArn=version)["campaigns"]
+    ] == arns[:1]
+    service.delete_campaign(campaignArn=second)
     page = service.list_campaigns(maxResults=1)
     rest = service.list_campaigns(maxResults=1, nextToken=page["nextToken"])
     assert [one["name"] for one in rest["campaigns"]] == ["b"]

@@ -75,7 +75,7 @@ def test_a_registered_recipe_goes_all_the_way(
     recipe = example(learner, source, attribute)
     arn = register(recipe, home=service.home)
     assert arn == ARN + recipe.name
-    assert recipe.name in [each["name"] for each in service.list_recipes()["recipes"]]
+    assert recipe.name in [each["name"] for each in service.list_recipes(maxResults=100)["recipes"]]
     described = service.describe_recipe(recipeArn=arn)["recipe"]
     assert described["recipeType"] == "USER_PERSONALIZATION"
     assert described["description"] == recipe.__doc__
@@ -95,17 +95,17 @@ def test_a_registered_recipe_goes_all_the_way(
 
 def test_it_is_listed_by_the_only_provider_and_in_no_domain(service, ease):
     register(ease, home=service.home)
-    listed = service.list_recipes(recipeProvider="SERVICE")["recipes"]
+    listed = service.list_recipes(recipeProvider="SERVICE", maxResults=100)["recipes"]
     assert "my-ease" in [each["name"] for each in listed]
-    in_domain = service.list_recipes(domain="ECOMMERCE")["recipes"]
+    in_domain = service.list_recipes(domain="ECOMMERCE", maxResults=100)["recipes"]
     assert "my-ease" not in [each["name"] for each in in_domain]
 
 
 def test_registering_again_replaces_and_other_homes_know_nothing(service, ease, tmp_path):
-    before = len(service.list_recipes()["recipes"])
+    before = len(service.list_recipes(maxResults=100)["recipes"])
     for _ in range(2):
         register(ease, home=service.home)
-    assert len(service.list_recipes()["recipes"]) == before + 1
+    assert len(service.list_recipes(maxResults=100)["recipes"]) == before + 1
     with activate(tmp_path / "other", quiet=True) as other:
         assert "my-ease" not in ServiceContext.open(other.home).recipes()
         register(ease)  # where the service is on

@@ -247,7 +247,10 @@ def test_a_deletion_that_fails_half_way_says_that_it_removes_piece_by_piece(
         ("ITEM_ID\nfilm-1\n", "missing the following columns: [USER_ID]"),
         ("USER_ID,AGE\nviewer-1,3\n", "only USER_ID may be"),
         ("USER_ID\n", "names no user"),
-        ("", "missing the following columns"),
+        ("", "deletion.csv is empty; the first line must be the header"),
+        ("USER_ID\nviewer-1,3\n", "line 2: the record has 2 values, the header 1"),
+        ('USER_ID\nviewer-2\n"viewer-1\n', "line 3: a quote is not closed"),
+        ("hunter2,hunter3\n", "columns: [USER_ID]."),
     ],
 )
 def test_a_file_that_is_no_list_of_users_fails_the_job(service, films, delete, text, reason):
@@ -260,7 +263,8 @@ def test_a_file_that_is_no_list_of_users_fails_the_job(service, films, delete, t
 
 
 def test_ids_are_read_as_an_import_reads_them(service, delete):
-    job = delete(text='\ufeffUSER_ID\r\n"viewer-3"\r\n\r\nviewer-7\r\nviewer-3\r\n')
+    text = '\ufeffuser_id\r\n"viewer-3"\r\n\r\nviewer-7\r\nviewer-3\r\n"two\r\nlines"\r\n'
+    job = delete(text=text)
     assert (job["status"], job["numDeleted"]) == ("COMPLETED", 50)
 
 

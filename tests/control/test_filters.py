@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from personalens.filters import expressions
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
@@ -91,6 +92,29 @@ def test_the_filters_of_a_group_name_twenty_fields_together(service):
             datasetGroupArn=group,
             filterExpression=f"INCLUDE ItemID WHERE Items.{names[20]} = 1",
         )
+
+
+def test_nobody_waits_while_other_filters_are_read(service, group, monkeypatch):
+    """Expressions are parsed outside of the write transaction, an older home's filters too, which
+    have not kept what fields they name."""
+    service.create_filter(name="old", datasetGroupArn=group, filterExpression=WESTERNS)
+    old = ARN.replace("westerns", "old")
+    with service.context.store.transaction() as tx:
+        tx.update(old, _fields=None)
+    expressions.parse_filter.cache_clear()
+    in_transaction, parser = [], expressions._parser
+
+    def noted():
+        with service.context.store.catalogue.reading() as connection:
+            in_transaction.append(connection.in_transaction)
+        return parser()
+
+    monkeypatch.setattr(expressions, "_parser", noted)
+    comedies = WESTERNS.replace("Western", "Comedy")
+    service.create_filter(name="new", datasetGroupArn=group, filterExpression=comedies)
+    assert in_transaction == [False, False]
+    service.create_filter(name="again", datasetGroupArn=group, filterExpression=comedies)
+    assert in_transaction == [False, False]
 
 
 @pytest.mark.usefixtures("quick_deletions")

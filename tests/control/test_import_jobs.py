@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -242,3 +243,64 @@ def test_the_quota_of_imports_in_progress(service, dataset, write_events, monkey
         waiting(service, dataset, write_events(), "a", "b", "c", "d", "e", "f")
     assert str(caught.value) == "More than 5 resources with PENDING or IN_PROGRESS status."
     assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 5
+
+
+def test_values_taken_as_missing_are_told_by_the_progress_and_live_on(
+    service, run_import, tmp_path, avro
+):
+    required = {"name": "YEAR", "type": "int"}
+    record = json.loads(avro("Items"))
+    schema = json.dumps({**record, "fields": [*record["fields"], required]})
+    group = service.create_dataset_group(name="gaps")["datasetGroupArn"]
+    dataset = service.create_dataset(
+        name="gaps",
+        schemaArn=service.create_schema(name="gaps", schema=schema)["schemaArn"],
+        datasetGroupArn=group,
+        datasetType="Items",
+    )["datasetArn"]
+    path = tmp_path / "gaps.csv"
+    path.write_text("ITEM_ID,GENRES,YEAR\na,War,1990\nb,,\nc,War,soon\n")
+    job = run_import(dataset, path)
+    assert job["status"] == "ACTIVE"
+    assert "missing_values" not in job
+    progress = service.context.jobs.progress(job["datasetImportJobArn"])
+    assert progress["missing_values"] == {"YEAR": 2}
+    run_import(dataset, path, "again", importMode="INCREMENTAL")
+    rows = files_of(service, dataset).read().to_pylist()
+    assert [(row["ITEM_ID"], row["YEAR"]) for row in rows] == [
+        ("a", 1990),
+        ("b", None),
+        ("c", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hunter2-first-line,x\nsecond\n",
+        "PATH=/hunter2\0HOME=/root\0",
+        "hunter2,hunter2\n1,2\n",
+        '"hunter2\n',
+        "hunter2;USER_ID;ITEM_ID\n",
+        "USER_ID,hunter2,ITEM_ID\n",
+        "-----BEGIN PRIVATE KEY-----\nhunter2\n",
+        "hunter2" * 30_000,
+        '"' + "hunter2" * 30_000 + '"',
+    ],
+)
+def test_the_reason_repeats_nothing_of_a_file_that_is_no_csv_of_the_schema(
+    service, make_dataset, tmp_path, secret
+):
+    file = tmp_path / "key.pem"
+    file.write_text(secret)
+    job = service.create_dataset_import_job(
+        jobName="any",
+        datasetArn=make_dataset("Interactions"),
+        dataSource={"dataLocation": str(file)},
+        roleArn="arn:aws:iam::123456789012:role/personalize",
+    )["datasetImportJobArn"]
+    described = service.describe_dataset_import_job(datasetImportJobArn=job)["datasetImportJob"]
+    assert described["status"] == "CREATE FAILED"
+    reason = described["failureReason"]
+    assert not any(word in reason for word in ("hunter2", "PATH", "BEGIN", "Internal"))
+    assert "key.pem" in reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 
@@ -9,7 +10,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from personalens.control.object_storage import DataLocationError, find_sources
+from personalens.control.object_storage import (
+    FOLDERS_VARIABLE,
+    DataLocationError,
+    check_location,
+    find_sources,
+)
 from personalens.control.s3_objects import ResumingStream
 
 
@@ -102,6 +108,72 @@ def test_other_forms_are_refused_with_the_right_ones(location):
 
 def test_a_file_uri_with_a_host_is_refused():
     assert "names the host 'server'" in fault("file://server/a.csv")
+
+
+@pytest.fixture
+def confined(folder, monkeypatch):
+    """Locations must lie below the folder; beside it lies a secret, and links lead to it."""
+    secret = folder.parent / "secret"
+    secret.mkdir()
+    (secret / "key.csv").write_bytes(b"hunter2")
+    (folder / "link.csv").symlink_to(secret / "key.csv")
+    (folder / "down").symlink_to(secret)
+    (folder.parent / f"{folder.name}-twin").symlink_to(secret)
+    monkeypatch.setenv(FOLDERS_VARIABLE, json.dumps([str(folder)]))
+    return folder
+
+
+OUTSIDE = [
+    "{parent}/secret/key.csv",
+    "{parent}/secret/",
+    "{parent}/",
+    "/",
+    "//etc/passwd",
+    "/proc/self/environ",
+    "{folder}-twin/key.csv",
+    "{folder}/link.csv",
+    "{folder}/down/key.csv",
+    "{folder}/down/",
+    "{folder}/",  # one of its files is the link
+    "{folder}/../secret/key.csv",
+    "{uri}/%2e%2e/secret/key.csv",
+    "{uri}%2F..%2Fsecret/key.csv",
+    "file://localhost{parent}/secret/key.csv",
+]
+
+
+@pytest.mark.parametrize("location", OUTSIDE)
+@pytest.mark.parametrize("kept", [False, True])
+def test_nothing_outside_of_the_allowed_folders_is_read(confined, location, kept, monkeypatch):
+    """By the environment, or by what the resource has kept where a worker's has no rule."""
+    names = {"folder": confined, "parent": confined.parent, "uri": confined.as_uri()}
+    if kept:
+        monkeypatch.delenv(FOLDERS_VARIABLE)
+    with pytest.raises(DataLocationError) as caught:
+        find_sources(
+            location.format(**names),
+            region="us-east-1",
+            folders=[str(confined)] if kept else None,
+        )
+    message = str(caught.value)
+    assert "--allow-folder FOLDER" in message or "climbs with" in message
+    assert "hunter2" not in message
+
+
+def test_what_lies_in_an_allowed_folder_is_read_by_every_spelling(confined, monkeypatch):
+    (confined / "link.csv").unlink()
+    for location in (f"{confined}/b.csv", f"{confined.as_uri()}/b.csv", f"/{confined}/b.csv"):
+        assert contents(location) == {"b.csv": b"B"}
+    assert list(contents(f"{confined}/")) == ["a.CSV", "b.csv"]
+    other = confined.parent / "secret"
+    monkeypatch.setenv(FOLDERS_VARIABLE, json.dumps([str(confined), str(other)]))
+    assert contents(f"{other}/key.csv") == contents(f"{confined}/down/key.csv")
+
+
+def test_without_a_folder_only_s3_is_left(folder, monkeypatch):
+    monkeypatch.setenv(FOLDERS_VARIABLE, "[]")
+    assert "at s3:// only" in fault(f"{folder}/b.csv")
+    check_location("s3://films/a.csv")
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,14 @@ def test_the_recipes_are_listed(service):
     assert "nextToken" not in answer
 
 
+def test_a_page_holds_twenty_unless_the_request_says_otherwise(service):
+    first = service.list_recipes()
+    assert len(first["recipes"]) == 20
+    second = service.list_recipes(nextToken=first["nextToken"])
+    assert names(first) + names(second) == RECIPES
+    assert "nextToken" not in second
+
+
 def test_pages_follow_one_another(service):
     first = service.list_recipes(maxResults=2, recipeProvider="SERVICE")
     rest = service.list_recipes(maxResults=100, nextToken=first["nextToken"])
@@ -43,9 +51,20 @@ def test_pages_follow_one_another(service):
     ("domain", "prefix"), [("ECOMMERCE", "aws-ecomm-"), ("VIDEO_ON_DEMAND", "aws-vod-")]
 )
 def test_a_domain_lists_its_own_recipes(service, domain, prefix):
-    listed = names(service.list_recipes(domain=domain))
-    assert len(listed) == 5
-    assert all(name.startswith(prefix) for name in listed)
+    first = service.list_recipes(domain=domain)
+    second = service.list_recipes(domain=domain, nextToken=first["nextToken"])
+    assert names(first) + names(second) == [name for name in RECIPES if name.startswith(prefix)]
+    assert "nextToken" not in second
+
+
+def test_a_domain_is_kept_of_each_page_and_not_of_the_whole(service):
+    pages, token = [], {}
+    for _ in RECIPES:
+        page = service.list_recipes(domain="ECOMMERCE", maxResults=1, **token)
+        pages.append(names(page))
+        token = {"nextToken": page.get("nextToken")}
+    assert token == {"nextToken": None}
+    assert pages == [[name] if name.startswith("aws-ecomm-") else [] for name in RECIPES]
 
 
 def test_a_token_of_another_listing_is_refused(service):
@@ -94,7 +113,7 @@ def test_a_recipe_that_does_not_exist_is_not_found(service, arn):
 def test_arns_of_the_preview_lead_to_the_recipes_of_today(service, old, name):
     recipe = service.describe_recipe(recipeArn=f"arn:aws:personalize:::recipe/{old}")["recipe"]
     assert recipe["recipeArn"] == f"arn:aws:personalize:::recipe/{name}"
-    assert old not in names(service.list_recipes())
+    assert old not in names(service.list_recipes(maxResults=100))
 
 
 def test_something_that_is_no_arn_is_invalid(service):

@@ -12,6 +12,7 @@ from personalens.control import worker_launch
 from personalens.control.provider import PersonalizeProvider
 from personalens.control.resource_store import Resource
 from personalens.control.service_context import ServiceContext
+from personalens.service_errors import ResourceNotFoundException
 
 SCHEMA = "arn:aws:personalize:eu-west-1:999999999999:schema/films"
 
@@ -122,3 +123,35 @@ def test_describe_wakes_a_worker_for_what_nobody_does(home, monkeypatch):
     assert spawned == []
     assert context.describe(arn, "campaign").status == "CREATE PENDING"
     assert len(spawned) == 1
+
+
+def test_a_region_of_another_partition_works_from_group_to_answer(service, request):
+    service.use(ServiceContext.open(service.home, region="cn-north-1", inline_jobs=True))
+    films = request.getfixturevalue("films")
+    recipe = service.describe_recipe(recipeArn="arn:aws:personalize:::recipe/aws-popularity-count")
+    told = recipe["recipe"]
+    solution = service.create_solution(
+        name="s", datasetGroupArn=films.group, recipeArn=told["recipeArn"]
+    )["solutionArn"]
+    version = service.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    campaign = service.create_campaign(name="c", solutionVersionArn=version)["campaignArn"]
+    tracker = service.create_event_tracker(name="t", datasetGroupArn=films.group)
+    event = {"eventType": "watch", "sentAt": 1_700_000_000, "itemId": "film-1"}
+    service.put_events(
+        trackingId=tracker["trackingId"], userId="u", sessionId="s", eventList=[event]
+    )
+    answer = service.get_recommendations(campaignArn=campaign, userId="u", numResults=3)
+    assert len(answer["itemList"]) == 3
+    described = service.describe_solution(solutionArn=solution)["solution"]
+    here = "arn:aws-cn:personalize:cn-north-1:123456789012:"
+    made = (films.schema, films.group, films.dataset, solution, version, campaign)
+    assert all(arn.startswith(here) for arn in (*made, tracker["eventTrackerArn"]))
+    assert service.context.events.newest(f"{here}dataset/films/INTERACTIONS") > 0
+    provided = "arn:aws-cn:personalize:::"
+    assert described["recipeArn"] == f"{provided}recipe/aws-popularity-count"
+    assert told["algorithmArn"].startswith(f"{provided}algorithm/")
+    assert told["featureTransformationArn"].startswith(f"{provided}feature-transformation/")
+    for recipe in service.list_recipes()["recipes"]:
+        assert recipe["recipeArn"] == f"{provided}recipe/{recipe['name']}"
+    with pytest.raises(ResourceNotFoundException):
+        service.describe_recipe(recipeArn="arn:aws-us-gov:personalize:::recipe/aws-hrnn")

@@ -17,6 +17,7 @@ from personalens.evaluation.holdouts import service_holdout
 from personalens.evaluation.offline_report import solution_metrics
 from personalens.notebook.training_log import training_log
 from personalens.recipes.popularity_count import PopularityCount
+from personalens.recipes.training_tables import CannotLearn
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 from personalens.training.progress import Cancelled, ignore_progress
 
@@ -311,3 +312,23 @@ def test_an_error_in_a_recipe_fails_the_version_with_a_reason(service, films, mo
     assert version["status"] == "CREATE FAILED"
     assert "the matrix is singular" in version["failureReason"]
     assert list(service.home.models.iterdir()) == []
+
+
+def test_what_a_recipe_cannot_learn_from_is_the_reason_itself(service, films, monkeypatch):
+
+    def refuse(self, *tables):
+        raise CannotLearn("too few films are new")
+
+    monkeypatch.setattr(PopularityCount, "_fit", refuse)
+    solution = service.create_solution(
+        name="popular",
+        datasetGroupArn=films.group,
+        recipeArn="arn:aws:personalize:::recipe/aws-popularity-count",
+        performAutoTraining=False,
+    )["solutionArn"]
+    version = service.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    described = service.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
+    assert (described["status"], described["failureReason"]) == (
+        "CREATE FAILED",
+        "too few films are new",
+    )

@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from personalens import durable_files
@@ -128,6 +130,17 @@ def test_a_column_added_later_is_null_in_earlier_parts(files, staged):
         {"ITEM_ID": "1", "YEAR": None},
         {"ITEM_ID": "2", "YEAR": 1979},
     ]
+
+
+def test_parts_of_versions_that_took_no_missing_values_are_read_beside_new_ones(files, staged):
+    earlier = staged(ITEMS, "1,Heat", "2,Alien")
+    table = pq.read_table(earlier)
+    strict = [field.with_nullable(False) for field in table.schema]
+    pq.write_table(table.cast(pa.schema(strict, table.schema.metadata)), earlier)
+    files.replace(earlier)
+    files.append(staged(ITEMS, "2,Up", "3,"))
+    assert titles(files) == {"1": "Heat", "2": "Up", "3": None}
+    assert files.row_count == 3
 
 
 def test_a_crash_before_the_manifest_leaves_the_earlier_data(files, staged, monkeypatch):

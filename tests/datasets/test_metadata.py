@@ -71,5 +71,5 @@ def test_selected_fields_remain(films):
 
 
 def test_a_table_without_ids_is_refused():
-    with pytest.raises(ValueError, match="needs the column ITEM_ID"):
+    with pytest.raises(ValueError, match="the metadata lack the column ITEM_ID"):
         Metadata.from_frame(FILMS.drop(columns="ITEM_ID"), "ITEM_ID")

@@ -30,7 +30,7 @@ KEYS = {
 class Alphabetical:
     """Knows a..f and recommends them in that order, whoever asks."""
 
-    items_ = IdMap("abcdef")
+    items_ = IdMap(list("abcdef"))
 
     def score(self, histories):
         return np.tile(-np.arange(6, dtype=np.float32), (len(histories), 1))

@@ -100,6 +100,8 @@ BAD_RECORDS = [
     click("film-1", properties={"userId": "u"}),
     click("film-1", trackingId="unheard of"),
     {key: value for key, value in click("film-1").items() if key != "sessionId"},
+    {"sessionId": "s", "eventList": "click"},
+    {"sessionId": "s", "eventList": ["click"]},
 ]
 
 
@@ -112,6 +114,21 @@ def test_lambda_is_told_where_to_begin_again(tracking, logged, bad, caplog):
     # Lambda delivers from that record on; once it has been mended nothing is there twice.
     assert handle(record(click("film-3"), 1), *records[2:]) == []
     assert [row["ITEM_ID"] for row in logged()] == ["film-1", "film-3", "film-2"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"sessionId": "s"}, "an event has no eventType: {"),
+        (
+            {"sessionId": "s", "eventList": "click"},
+            'eventList must be a list of events, not "click"',
+        ),
+    ],
+)
+def test_the_log_says_what_is_wrong_with_a_record(tracking, bad, reason, caplog):
+    handle(record(bad))
+    assert reason in caplog.text
 
 
 def test_data_that_is_no_base64_is_reported(tracking):

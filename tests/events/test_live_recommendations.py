@@ -129,7 +129,7 @@ def test_filters_and_metadata_see_put_items(service, films, deploy, items):
         filterArn=arn,
         metadataColumns={"ITEMS": ["NUM_RATINGS"]},
     )
-    assert answer["itemList"][0]["metadata"] == {"NUM_RATINGS": "1"}
+    assert answer["itemList"][0]["metadata"] == {"num_ratings": "1"}
     put_item(service, items, "film-3", '{"genres": "Drama", "numRatings": 1}')
     assert shown() == []
 

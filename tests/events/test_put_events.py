@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from personalens.control.dataset_rows import DatasetRows
 from personalens.service_errors import InvalidInputException
+from tests.dataset_tables import schema_of
 
 LIST = ["film-1", "film-2"]
 RESERVED = ("userId", "SESSION_ID", "eventtype", "timestamp", "recommendationId", "IMPRESSION")
@@ -133,6 +135,98 @@ def test_a_bad_event_is_refused_and_the_good_ones_beside_it_too(
     with pytest.raises(InvalidInputException, match=message):
         service.put_events(trackingId=tracking, sessionId="s", userId="u", eventList=[bad, good])
     assert logged() == []
+
+
+SESSIONS = [
+    ("SESSION_ID", "string", "s-1"),
+    ("session_id", ["null", "string"], "s-1"),
+    ("SESSION_ID", "long", 17),
+    ("EVENT_ID", "string", "e-1"),
+    ("SENT_AT", "long", 1_700_000_000),
+]
+
+
+def tracked(service, *fields):
+    """Make a group whose events have these columns beside the three; return tracking id and ARN."""
+    group = service.create_dataset_group(name="sessions")["datasetGroupArn"]
+    columns = [("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"), *fields]
+    schema = schema_of("Interactions", [{"name": name, "type": kind} for name, kind in columns])
+    arn = service.create_schema(name="sessions", schema=json.dumps(schema))["schemaArn"]
+    dataset = service.create_dataset(
+        name="sessions", schemaArn=arn, datasetGroupArn=group, datasetType="Interactions"
+    )["datasetArn"]
+    tracker = service.create_event_tracker(name="sessions", datasetGroupArn=group)
+    return tracker["trackingId"], dataset
+
+
+def rows_of(service, dataset):
+    """Return what an export and a training see of the events."""
+    resource = service.context.store.require(dataset, "dataset")
+    return DatasetRows(service.context, resource).read().to_pylist()
+
+
+@pytest.mark.parametrize(("column", "kind", "value"), SESSIONS)
+def test_a_column_that_a_member_of_the_request_names_is_filled_from_it(
+    service, put, column, kind, value
+):
+    tracking, dataset = tracked(service, (column, kind))
+    session = "17" if kind == "long" else "s-1"
+    put(tracking=tracking, userId="u", sessionId=session, itemId="film-1", eventId="e-1")
+    [row] = rows_of(service, dataset)
+    assert row[column] == value
+
+
+def test_the_member_wins_over_a_property_of_its_name(service, put):
+    tracking, dataset = tracked(service, ("EVENT_ID", "string"), ("EVENT_TYPE", "string"))
+    put(
+        tracking=tracking,
+        userId="u",
+        itemId="film-1",
+        eventType="watch",
+        eventId="told",
+        properties={"eventId": "in the properties"},
+    )
+    [row] = rows_of(service, dataset)
+    assert (row["EVENT_ID"], row["EVENT_TYPE"]) == ("told", "watch")
+
+
+def test_an_event_id_is_made_up_where_the_schema_wants_one_and_the_same_for_a_repeat(service, put):
+    tracking, dataset = tracked(service, ("EVENT_ID", "string"))
+    for item in ("film-1", "film-1", "film-2"):
+        put(tracking=tracking, userId="u", itemId=item)
+    rows = rows_of(service, dataset)
+    assert [row["ITEM_ID"] for row in rows] == ["film-1", "film-2"]
+    assert len({row["EVENT_ID"] for row in rows}) == 2
+
+
+def test_a_member_that_does_not_fit_its_column_is_named_by_its_own_place(service, put):
+    tracking, _ = tracked(service, ("SESSION_ID", "int"))
+    with pytest.raises(
+        InvalidInputException, match=r'member\.sessionId is "session": it is not an'
+    ):
+        put(tracking=tracking, userId="u", itemId="film-1")
+
+
+@pytest.mark.parametrize("key", ["item_id", "ITEM_ID", "itemid", "ItemId"])
+def test_the_item_may_be_spelled_in_any_way_in_properties(put, logged, key):
+    put(userId="u", properties={key: "film-1"})
+    assert [row["ITEM_ID"] for row in logged()] == ["film-1"]
+
+
+def test_two_keys_of_one_name_must_say_the_same(put, logged):
+    with pytest.raises(InvalidInputException, match=r"'itemId' and 'item_id'.*different values"):
+        put(userId="u", properties={"itemId": "film-1", "item_id": "film-2"})
+    put(userId="u", properties={"device": "tv", "DEVICE": "tv", "itemId": "film-1"})
+    assert [row["PROPERTIES"] for row in logged()] == ['{"DEVICE": "tv"}']
+
+
+def test_a_source_may_stand_in_properties_and_the_member_wins(put, logged):
+    key = "eventAttributionSource"
+    put(userId="u", itemId="film-1", properties={key: "a shelf"})
+    put(userId="u", itemId="film-2", properties={key: "a shelf"}, metricAttribution={key: "a mail"})
+    assert [row["EVENT_ATTRIBUTION_SOURCE"] for row in logged()] == ["a shelf", "a mail"]
+    with pytest.raises(InvalidInputException, match="must be a string, not 7"):
+        put(userId="u", itemId="film-1", properties={key: 7})
 
 
 def test_ten_events_a_call(service, tracking, logged):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from personalens.control.dataset_rows import DatasetRows
 from personalens.service_errors import (
     InvalidInputException,
     ResourceInUseException,
@@ -89,6 +90,13 @@ def test_an_item_without_what_the_schema_requires_is_refused(service, items):
         service.put_items(datasetArn=items, items=[{"itemId": "1"}])
 
 
+def test_a_record_may_repeat_its_id_and_not_contradict_it(service, items):
+    service.put_items(datasetArn=items, items=[item("1", itemId="1"), item("2", ITEM_ID=2)])
+    assert records(service, items) == {"1": {"NUM_RATINGS": 1}, "2": {"NUM_RATINGS": 1}}
+    with pytest.raises(InvalidInputException, match=r"'Item_Id'.*3.*but the record's itemId"):
+        service.put_items(datasetArn=items, items=[item("1", Item_Id="3")])
+
+
 def test_users_and_actions_are_put_likewise(service, make_dataset):
     users, actions = make_dataset(USERS, "Users"), make_dataset(ACTIONS, "Actions")
     service.put_users(datasetArn=users, users=[{"userId": "u", "properties": '{"AGE": 31}'}])
@@ -145,3 +153,21 @@ def test_action_interactions_go_to_the_dataset_of_their_tracking_id(service, mak
     with pytest.raises(ResourceInUseException):
         put(event("join"))
     assert len(logged(arn)) == 3
+
+
+def test_a_column_of_action_interactions_comes_from_its_member_or_its_property(
+    service, make_dataset
+):
+    further = [
+        {"name": "SESSION_ID", "type": "string"},
+        {"name": "EVENT_VALUE", "type": ["null", "int"]},
+    ]
+    schema = ACTION_INTERACTIONS | {"fields": ACTION_INTERACTIONS["fields"] + further}
+    arn = make_dataset(schema, "Action_Interactions")
+    tracking = service.describe_dataset(datasetArn=arn)["dataset"]["trackingId"]
+    taken = {"actionId": "join", "userId": "u", "sessionId": "s", "timestamp": 1_700_000_000}
+    taken |= {"eventType": "Taken", "properties": '{"eventValue": 3}'}
+    service.put_action_interactions(trackingId=tracking, actionInteractions=[taken])
+    rows = DatasetRows(service.context, service.context.store.require(arn, "dataset"))
+    [row] = rows.read().to_pylist()
+    assert (row["ACTION_ID"], row["SESSION_ID"], row["EVENT_VALUE"]) == ("join", "s", 3)

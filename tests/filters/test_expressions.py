@@ -124,3 +124,30 @@ def test_an_unknown_dataset_is_named_with_those_there_are():
 def test_too_long_an_expression_is_refused():
     with pytest.raises(FilterError, match="2501 characters; 2500 at most"):
         parse_filter("x" * 2501)
+
+
+@pytest.mark.parametrize(
+    ("condition", "right"),
+    [
+        ('Items.GENRE = "Drama"', 'Items.GENRE IN ("Drama")'),
+        ("Items.GENRE == 'Drama'", 'Items.GENRE IN ("Drama")'),
+        ('Items.YEAR > 1 AND Items.GENRE != "Drama"', 'Items.GENRE NOT IN ("Drama")'),
+        ('Items.GENRE = ("Drama")', 'Items.GENRE IN ("Drama")'),
+        ("Items.GENRE = Drama", 'Items.GENRE IN ("Drama")'),
+        ('Items.GENRE IN "Drama"', 'Items.GENRE IN ("Drama")'),
+        ("Items.GENRE IN (Drama)", 'Items.GENRE IN ("Drama")'),
+        ('Items.YEAR > 1 IF CurrentUser.PLAN = "family"', 'CurrentUser.PLAN IN ("family")'),
+    ],
+)
+def test_an_error_says_how_a_string_is_compared(condition, right):
+    with pytest.raises(FilterError) as caught:
+        parse_filter(f"INCLUDE ItemID WHERE {condition}")
+    assert str(caught.value).endswith(
+        f"Strings take IN, with quotation marks and parentheses: {right}."
+    )
+
+
+def test_an_error_of_another_kind_gives_no_such_advice():
+    with pytest.raises(FilterError) as caught:
+        parse_filter('INCLUDE ItemID WHERE Items.GENRE IN ("Drama") Items.YEAR > 3')
+    assert "Strings take IN" not in str(caught.value)

@@ -110,6 +110,14 @@ class TestPlaceholders:
         with pytest.raises(FilterError, match="not a list of quoted strings"):
             parse_values('"a" "b"')
 
+    def test_a_comma_without_quotation_marks_is_refused_with_both_ways_to_write_it(self):
+        with pytest.raises(FilterError) as caught:
+            parse_values("Comedy, Drama")
+        assert '"Comedy","Drama" for several values, or "Comedy, Drama" for one' in str(
+            caught.value
+        )
+        assert parse_values(" Comedy ") == ("Comedy",)
+
     def test_quotation_marks_inside(self):
         assert parse_values(r'"a \"b\"", "c,d"') == ('a "b"', "c,d")
 

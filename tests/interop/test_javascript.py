@@ -131,6 +131,7 @@ def until(condition, what: str):
     raise AssertionError(f"not {what} within {SECONDS} s")
 
 
+@pytest.mark.browser
 @needs_chromium
 def test_a_page_sends_clicks_and_shows_the_changed_list(
     page_url: str, server: LocalServer, account: Account

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from personalens.aws.server_launch import aws_stand_ins
+from personalens.aws.stand_ins import aws_stand_ins
 from tests.contract.account import ROLE, Account
 
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}

@@ -31,7 +31,7 @@ def test_ties_go_to_more_events_then_to_the_newer_then_to_the_first_name():
             ("1", "c-twice", 2),
             ("1", "b-newer", 6),
             ("2", "a-twin", 5),
-            ("2", "e-old", -5),
+            ("2", "e-old", 0),
         ]
     )
     assert table.ITEM_ID.tolist() == ["c-twice", "b-newer", "a-twin", "d-once", "e-old"]

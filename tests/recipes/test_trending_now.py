@@ -67,6 +67,14 @@ def test_where_nothing_rose_the_list_is_the_popular_items():
     assert order == ["b", "a"]
 
 
+def test_an_event_dated_in_the_future_ends_nobody_s_trend(news):
+    order, rise = trending(news)
+    future = pd.DataFrame([("wrong", "vote", 4_000_000_000)], columns=news.columns)
+    dated, dated_rise = trending(pd.concat([news, future]))
+    assert (dated, dated_rise) == (order, rise)
+    assert trending(future) == (["vote"], {"vote": 0})
+
+
 def test_foresight_by_hand():
     # Thirty items, so that a list of 25 leaves some out. Seen from two hours ago, the five "x" had
     # risen; the rest of that list are the popular "p", and no "q" is in it.

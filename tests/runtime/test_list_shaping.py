@@ -198,8 +198,8 @@ class TestMetadata:
             campaignArn=campaign, filterArn=some, metadataColumns=COLUMNS
         )
         metadata = {item["itemId"]: item["metadata"] for item in answer["itemList"]}
-        assert metadata["film-0"] == {"GENRE": "war|drama", "YEAR": "1980"}
-        assert metadata["film-3"] == {"YEAR": "1983"}
+        assert metadata["film-0"] == {"genre": "war|drama", "year": "1980"}
+        assert metadata["film-3"] == {"year": "1983"}
 
     def test_fifty_items_at_most(self, service, campaign):
         with pytest.raises(InvalidInputException, match="51 items are asked for with metadata"):

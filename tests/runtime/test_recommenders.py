@@ -111,7 +111,7 @@ def test_lists_have_metadata_and_no_scores(service, for_you):
     )
     for item in answer["itemList"]:
         number = int(item["itemId"].removeprefix("film-"))
-        assert item["metadata"] == {"PRICE": f"{number}.0", "CATEGORY_L1": f"genre-{number % 4}"}
+        assert item["metadata"] == {"price": f"{number}.0", "category_l1": f"genre-{number % 4}"}
         assert set(item) == {"itemId", "metadata"}
 
 

@@ -44,7 +44,8 @@ def _check_similar(lab: LabSession, similar: Any) -> str:
 
 @check("0c", hint="run the Setup cell: it calls personalens.activate().")
 def _service_answers(lab: LabSession) -> str:
-    names = {recipe["name"] for recipe in lab.client.list_recipes()["recipes"]}
+    pages = lab.client.get_paginator("list_recipes").paginate()
+    names = {recipe["name"] for page in pages for recipe in page["recipes"]}
     if missing := set(RECIPES.values()) - names:
         raise NotYet(f"the service does not list {', '.join(sorted(missing))}.")
     return "the service answers, and it knows HRNN, SIMS and popularity."

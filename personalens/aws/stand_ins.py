@@ -1,0 +1,158 @@
+"""The other AWS services that Personalize code calls: moto's server, behind our own checks.
+
+AWS's sample notebooks call S3 for their data, IAM, STS and KMS for a role and a key, and SSM for
+what a stack has noted. These answer here, from memory. What runs code or models inside AWS (Lambda,
+Step Functions, CloudFormation, Bedrock) is left out: moto would accept a definition and run
+nothing. So is CloudWatch: the metrics that a notebook would ask it for are not written there.
+
+moto's server lets every web page in (``Access-Control-Allow-Origin: *``), and has pages of its own
+that show, record and erase everything. So no request reaches it that a foreign page may have sent,
+known by its origin or by a foreign name of this machine, and nobody reaches those pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from personalens.aws.cross_origin import OriginNotAllowed, OriginRule
+
+SERVICES = ("S3", "IAM", "STS", "KMS", "SSM")
+_SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "personalens",
+    "AWS_SECRET_ACCESS_KEY": "personalens",
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",  # AmazonPersonalizeFullAccess and its like
+}
+_LOOPBACK_NAME = re.compile(r"(127\.0\.0\.1|\[::1\]|([\w-]+\.)*localhost)(:\d+)?", re.IGNORECASE)
+_OWN_PAGES = re.compile(r"/*moto-api", re.IGNORECASE)
+_METHODS = "GET, HEAD, PUT, POST, DELETE"
+
+WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@contextlib.contextmanager
+def aws_stand_ins(origins: Iterable[str] = ()) -> Iterator[str]:
+    """Run moto's server on the loopback address; yield where.
+
+    This process and those that it starts are pointed there, so that imports find what was uploaded.
+
+    Parameters
+    ----------
+    origins
+        Web pages that may use it, beside those of this machine.
+
+    Raises
+    ------
+    ImportError
+        If moto's server is not installed.
+    """
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
+
+    guarded = GuardedApplication(
+        DomainDispatcherApplication(create_backend_app), OriginRule(origins)
+    )
+    server = make_server("127.0.0.1", 0, guarded, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    endpoints = {f"AWS_ENDPOINT_URL_{service}": url for service in SERVICES}
+    before = dict(os.environ)
+    os.environ.update(_SETTINGS | before | endpoints)
+    try:
+        yield url
+    finally:
+        for name in {*_SETTINGS, *endpoints}:
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class GuardedApplication:
+    """Lets no request of a foreign web page through to a WSGI application.
+
+    Parameters
+    ----------
+    application
+        Answers the others. What it says about origins (CORS) is not passed on.
+    origins
+        Which pages are not foreign.
+    """
+
+    def __init__(self, application: WsgiApplication, origins: OriginRule) -> None:
+        self._application, self._origins = application, origins
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        origin = environ.get("HTTP_ORIGIN")
+        try:
+            self._check(environ, origin)
+        except OriginNotAllowed as error:
+            return _refusal(start_response, str(error))
+        allowed = {}
+        if origin is not None:
+            allowed = self._origins.response_headers(origin)
+            allowed["Access-Control-Expose-Headers"] = "*"
+        asks = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        if asks and environ["REQUEST_METHOD"] == "OPTIONS":
+            return self._preflight(environ, start_response, allowed)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            kept = [
+                (name, value)
+                for name, value in headers
+                if not name.lower().startswith("access-control-")
+            ]
+            return start_response(status, [*kept, *allowed.items()], *more)
+
+        return self._application(environ, start)
+
+    def _check(self, environ: Mapping[str, Any], origin: str | None) -> None:
+        """Refuse what comes by a foreign name, from a foreign page, or for moto's own pages."""
+        if not _LOOPBACK_NAME.fullmatch(environ.get("HTTP_HOST", "")):
+            raise OriginNotAllowed("This server answers as 127.0.0.1 and localhost only.")
+        if _OWN_PAGES.match(environ.get("PATH_INFO", "")):
+            raise OriginNotAllowed("The pages of moto that show, record and erase are turned off.")
+        if origin is None and environ.get("HTTP_SEC_FETCH_SITE") in ("cross-site", "same-site"):
+            # A picture, a script, a link: browsers name no origin then, but mostly the page.
+            page = urlsplit(environ.get("HTTP_REFERER", ""))
+            origin = f"{page.scheme}://{page.netloc}" if page.netloc else "null"
+        if origin is not None:
+            self._origins.check(origin)
+
+    def _preflight(
+        self,
+        environ: Mapping[str, Any],
+        start_response: Callable[..., Any],
+        allowed: Mapping[str, str],
+    ) -> Iterable[bytes]:
+        names = {
+            key.removeprefix("HTTP_").lower().replace("_", "-"): value
+            for key, value in environ.items()
+            if key.startswith("HTTP_ACCESS_CONTROL_")
+        }
+        answer = {**allowed, **self._origins.preflight_headers(names)}
+        answer["Access-Control-Allow-Methods"] = _METHODS
+        start_response("204 No Content", list(answer.items()))
+        return []
+
+
+def _refusal(start_response: Callable[..., Any], message: str) -> Iterable[bytes]:
+    text = f"<Error><Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>".encode()
+    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(text)))]
+    start_response("403 Forbidden", headers)
+    return [text]
