@@ -57,10 +57,7 @@ def arn_of(kind: str, name: str) -> str:
 
 
 GROUP = arn_of("dataset-group", "films")
-EVENTS, ITEMS = (
-    dataset_arn("films", kind, region="us-east-1", account="123456789012")
-    for kind in ("INTERACTIONS", "ITEMS")
-)
+EVENTS, ITEMS = dataset_arn(GROUP, "Interactions"), dataset_arn(GROUP, "Items")
 
 
 def open_service(home: Home) -> Service:

@@ -60,7 +60,7 @@ def arn_of(kind: str, name: str) -> str:
 
 
 def dataset_of(group: str, kind: str) -> str:
-    return dataset_arn(group, kind, region="us-east-1", account="123456789012")
+    return dataset_arn(arn_of("dataset-group", group), kind)
 
 
 def names_of(kind: str) -> tuple[str, str]:
