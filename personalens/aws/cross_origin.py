@@ -56,6 +56,10 @@ server. To allow them: personalens serve --allow-origin https://shop.example
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(origin.rstrip("/") for origin in allowed)
 
+    def admits(self, origin: str) -> bool:
+        """Whether pages of ``origin`` may use the server."""
+        return bool({origin, "*"} & self._allowed or _LOOPBACK_ORIGIN.fullmatch(origin))
+
     def check(self, origin: str) -> None:
         """Return if pages of ``origin`` may use the server.
 
@@ -64,7 +68,7 @@ server. To allow them: personalens serve --allow-origin https://shop.example
         OriginNotAllowed
             If not.
         """
-        if not ({origin, "*"} & self._allowed or _LOOPBACK_ORIGIN.fullmatch(origin)):
+        if not self.admits(origin):
             raise OriginNotAllowed(
                 f"Pages of {origin} may not use this server. To allow them: personalens serve "
                 f"--allow-origin {origin}"

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import socket
 import threading
@@ -33,7 +34,8 @@ import personalens
 from personalens.arns import DEFAULT_REGION
 from personalens.aws import access_log
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.gateway import WireRequest, answer
+from personalens.aws.gateway import WireRequest, answer, unforeseen
+from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import RUNTIME, SERVICES, operations
 from personalens.aws.signatures import SignatureVerifier
@@ -41,6 +43,8 @@ from personalens.aws.wire_json import WireResponse, render_error
 from personalens.home import Home
 from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
+
+log = logging.getLogger(__name__)
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -59,12 +63,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class RefusedRequest(ServiceError):
-    """A request that is refused before anybody looks for its operation."""
-
-    def __init__(self, http_status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.http_status, self.code = http_status, code
+class _ClientGone(Exception):
+    """Whoever asked has hung up before the request was whole: nothing of it is done."""
 
 
 class ServiceApplication:
@@ -104,17 +104,20 @@ class ServiceApplication:
         """Answer one request. Every response has a request id, and every request a log line."""
         began = time.perf_counter()
         request_id = str(uuid.uuid4())
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = _read_headers(scope["headers"])
         try:
             response = await self._respond(scope, headers, receive, request_id)
+        except _ClientGone:
+            return
         except ServiceError as error:
             response = render_error(error, request_id, is_control="x-amz-target" in headers)
             if isinstance(error, RefusedRequest):  # HTTP's own status, in either protocol
                 response.status = error.http_status
+        except Exception as error:
+            log.exception("%s %s failed, request %s", scope["method"], scope["path"], request_id)
+            response = render_error(unforeseen(error, request_id), request_id, is_control=False)
         response.headers.setdefault("x-amzn-RequestId", request_id)
-        if origin := headers.get("origin"):
+        if (origin := headers.get("origin")) and self._origins.admits(origin):
             response.headers.update(self._origins.response_headers(origin))
         await send(
             {
@@ -138,6 +141,7 @@ class ServiceApplication:
             return WireResponse(204, self._origins.preflight_headers(headers), b"")
         if path == HEALTH_PATH and method == "GET":
             return self._health()
+        admission = self._verifier.admit(headers) if self._verifier is not None else None
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and media_type not in _JSON_TYPES:
             raise RefusedRequest(
@@ -147,7 +151,7 @@ class ServiceApplication:
         if self._verifier is not None:
             raw_path = scope.get("raw_path", path.encode()).decode("latin-1")
             query = scope["query_string"].decode("latin-1")
-            self._verifier.verify(method, raw_path, query, headers, body)
+            self._verifier.verify(method, raw_path, query, headers, body, admission)
         request = WireRequest(method, path, headers, body, _region(headers))
         return await self._answer(request, request_id)
 
@@ -180,10 +184,10 @@ class ServiceApplication:
         limit, body = self._max_body_bytes, bytearray()
         announced = headers.get("content-length", "")
         is_more = True
-        while (
-            is_more and len(body) <= limit and not (announced.isdigit() and int(announced) > limit)
-        ):
+        while is_more and len(body) <= limit and not _is_above(announced, limit):
             message = await receive()
+            if message.get("type") == "http.disconnect":
+                raise _ClientGone
             body += message.get("body", b"")
             is_more = message.get("more_body", False)
         if is_more:
@@ -195,14 +199,30 @@ class ServiceApplication:
         return bytes(body)
 
     def _health(self) -> WireResponse:
-        report = {
-            "status": "ok",
-            "version": personalens.__version__,
-            "home": str(self._router.home.path),
-            "services": list(SERVICES),
-        }
+        report = {"status": "ok"}
+        if self._verifier is None:  # else strangers ask: they learn that somebody is there
+            report |= {
+                "version": personalens.__version__,
+                "home": str(self._router.home.path),
+                "services": list(SERVICES),
+            }
         headers = {"Content-Type": "application/json"}
         return WireResponse(200, headers, json.dumps(report).encode())
+
+
+def _read_headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by name; the values of several by one name joined by commas, as HTTP
+    reads and SigV4 signs them, so that none is overlooked."""
+    headers: dict[str, str] = {}
+    for name, value in sent:
+        text, earlier = value.decode("latin-1"), headers.get(key := name.decode("latin-1"))
+        headers[key] = text if earlier is None else f"{earlier},{text}"
+    return headers
+
+
+def _is_above(announced: str, limit: int) -> bool:
+    """Whether a Content-Length is a larger number, however many digits it has."""
+    return announced.isascii() and announced.isdigit() and float(announced) > limit
 
 
 def _region(headers: Mapping[str, str]) -> str:
@@ -217,6 +237,7 @@ def server_config(app: Any, **options: Any) -> uvicorn.Config:
         app,
         log_level="warning",
         access_log=False,
+        http=LimitedProtocol,
         lifespan="off",
         ws="none",
         date_header=False,

@@ -94,7 +94,7 @@ BAD_EVENTS = [
     ({"properties": '{"eventValue": NaN}'}, "not valid JSON"),
     ({"properties": {"eventValue": "much"}}, "eventValue must be a number"),
     ({"properties": {"eventValue": True}}, "eventValue must be a number"),
-    ({"properties": {"eventValue": 10**400}}, "eventValue must be a number"),
+    ({"properties": {"eventValue": 10**400}}, "larger than 64-bit floats"),
     ({"properties": {"itemId": ""}}, "itemId must be a string of 1 to 256"),
     ({"properties": {"itemId": ["film-1"]}}, "itemId must be a string of 1 to 256"),
     ({"properties": {"itemId": "x" * 257}}, "itemId must be a string of 1 to 256"),
