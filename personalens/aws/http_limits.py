@@ -15,12 +15,9 @@ of connections.
 from __future__ import annotations
 
 import asyncio
-import re
-import string
 import uuid
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -34,7 +31,7 @@ MAX_HEADER_BYTES = 64 * 1024
 ARRIVAL_SECONDS = 30.0
 """For a request to arrive whole, and for a client to take its answer."""
 MAX_CONNECTIONS = 512
-"""Of one worker process. Half of the files that a process may usually have open."""
+"""Of one worker process: half of the files that a process usually may have open."""
 MAX_PIPELINED = 32
 """Requests of one connection that wait for the answer to an earlier one."""
 
@@ -53,12 +50,6 @@ _HEADERS_TOO_LARGE = (
     f"The headers of a request may have {MAX_HEADER_BYTES} bytes.",
 )
 _MALFORMED = (400, "MalformedHttpRequestException", "What was sent is not an HTTP/1.1 request.")
-_TOO_MANY_PIPELINED = (
-    429,
-    "TooManyRequestsException",
-    f"At most {MAX_PIPELINED} requests may wait on one connection for the answer to another.",
-)
-_ASCII = string.printable
 IDLE, HEAD, BODY = range(3)
 """Which part of a request is arriving."""
 
@@ -166,23 +157,17 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._part, self._raw_url = HEAD, b""
+        self._part = HEAD
         if self._asked_since is None:  # it came in one piece with the end of another
             self._asked_since = self.loop.time()
 
-    def on_url(self, url: bytes) -> None:
-        self._raw_url += url
-        super().on_url(url if url.isascii() else quote(url, safe=_ASCII).encode())
-
     def on_headers_complete(self) -> None:
-        size = len(self._raw_url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEADER_BYTES:
             raise RefusedRequest(*_HEADERS_TOO_LARGE)
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise RefusedRequest(*_TOO_MANY_PIPELINED)
+            raise RefusedRequest(429, "TooManyRequestsException", "Not heard: an answer is owed.")
         super().on_headers_complete()
-        if not self._raw_url.isascii():
-            self.scope["raw_path"] = re.split(rb"[?#]", self._raw_url)[0]  # as it was signed
         self._part = BODY
 
     def on_body(self, body: bytes) -> None:

@@ -104,7 +104,7 @@ class ServiceApplication:
         """Answer one request. Every response has a request id, and every request a log line."""
         began = time.perf_counter()
         request_id = str(uuid.uuid4())
-        headers = _read_headers(scope["headers"])
+        headers = read_headers(scope["headers"])
         try:
             response = await self._respond(scope, headers, receive, request_id)
         except _ClientGone:
@@ -210,7 +210,7 @@ class ServiceApplication:
         return WireResponse(200, headers, json.dumps(report).encode())
 
 
-def _read_headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+def read_headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return the headers by name; the values of several by one name joined by commas, as HTTP
     reads and SigV4 signs them, so that none is overlooked."""
     headers: dict[str, str] = {}
