@@ -36,9 +36,10 @@ from personalens.aws import access_log
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.gateway import WireRequest, answer, unforeseen
 from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
+from personalens.aws.metrics import CONTENT_TYPE, ServerMetrics
 from personalens.aws.operation_router import OperationRouter
-from personalens.aws.service_models import RUNTIME, SERVICES, operations
-from personalens.aws.signatures import SignatureVerifier
+from personalens.aws.service_models import RUNTIME, SERVICES, find_by_request, operations
+from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.home import Home
 from personalens.runtime.waiting import WouldWait, without_waiting
@@ -51,6 +52,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 """Above the largest valid request, ten items with every character of their properties escaped."""
 
 HEALTH_PATH = "/_personalens/health"
+METRICS_PATH = "/_personalens/metrics"
+"""With credentials it has to be signed like everything else."""
 _JSON_TYPES = ("application/json", "application/x-amz-json-1.1", "application/x-amz-json-1.0")
 _RUNTIME_PATHS = {each.model.http["requestUri"] for each in operations(RUNTIME).values()}
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[a-z0-9-]+)/")
@@ -99,6 +102,7 @@ class ServiceApplication:
         self._verifier = verifier
         self._max_body_bytes = max_body_bytes
         self._threads = ThreadPoolExecutor(_THREADS, "personalens-request")
+        self._metrics = ServerMetrics(router.home)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Every response has a request id, and every request a log line."""
@@ -130,7 +134,23 @@ class ServiceApplication:
             }
         )
         await send({"type": "http.response.body", "body": response.body})
-        access_log.write(scope, headers, request_id, response.status, time.perf_counter() - began)
+        self._note(scope, headers, request_id, response.status, time.perf_counter() - began)
+
+    def _note(
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        request_id: str,
+        status: int,
+        seconds: float,
+    ) -> None:
+        try:
+            target = headers.get("x-amz-target")
+            operation = find_by_request(scope["method"], scope["path"], target)
+        except ServiceError:
+            operation = None
+        self._metrics.note("" if operation is None else operation.name, status, seconds)
+        access_log.write(scope, operation, request_id, status, seconds)
 
     async def _respond(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str
@@ -142,18 +162,29 @@ class ServiceApplication:
         if path == HEALTH_PATH and method == "GET":
             return self._health()
         admission = self._verifier.admit(headers) if self._verifier is not None else None
+        if path == METRICS_PATH and method == "GET":
+            self._verify(scope, headers, b"", admission)
+            self._metrics.note_process()
+            loop = asyncio.get_running_loop()
+            text = await loop.run_in_executor(self._threads, self._metrics.text)
+            return WireResponse(200, {"Content-Type": CONTENT_TYPE}, text)
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and media_type not in _JSON_TYPES:
             raise RefusedRequest(
                 415, "UnsupportedMediaType", "Send application/json or application/x-amz-json-1.1."
             )
         body = await self._read_body(headers, receive)
-        if self._verifier is not None:
-            raw_path = scope.get("raw_path", path.encode()).decode("latin-1")
-            query = scope["query_string"].decode("latin-1")
-            self._verifier.verify(method, raw_path, query, headers, body, admission)
+        self._verify(scope, headers, body, admission)
         request = WireRequest(method, path, headers, body, _region(headers))
         return await self._answer(request, request_id)
+
+    def _verify(
+        self, scope: Scope, headers: Mapping[str, str], body: bytes, admission: Admission | None
+    ) -> None:
+        if self._verifier is not None:
+            path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+            query = scope["query_string"].decode("latin-1")
+            self._verifier.verify(scope["method"], path, query, headers, body, admission)
 
     async def _answer(self, request: WireRequest, request_id: str) -> WireResponse:
         """Answer at once what the runtime has in memory, and in a thread what has to wait.
