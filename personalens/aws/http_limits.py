@@ -50,6 +50,11 @@ _HEADERS_TOO_LARGE = (
     f"The headers of a request may have {MAX_HEADER_BYTES} bytes.",
 )
 _MALFORMED = (400, "MalformedHttpRequestException", "What was sent is not an HTTP/1.1 request.")
+_OTHER_PROTOCOL = (
+    400,
+    "MalformedHttpRequestException",
+    "This server speaks HTTP/1.1 only. Leave out the Upgrade header.",
+)
 IDLE, HEAD, BODY = range(3)
 """Which part of a request is arriving."""
 
@@ -121,6 +126,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         # One timer for a connection, not one for each request: it goes off and looks who waits.
         now = self.loop.time()
+        if self._asked_since is not None and self.is_answering:
+            self._asked_since = now  # what comes behind a request is not read before its answer
         waiting = [t for t in (self._asked_since, self._told_since) if t is not None]
         left = self.arrival_seconds - (now - min(waiting, default=now))
         if self.transport.is_closing() or (left <= 0 and self._told_since is not None):
@@ -149,8 +156,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
             if self._surplus > MAX_HEADER_BYTES:
                 raise RefusedRequest(*_HEADERS_TOO_LARGE)
-        except httptools.HttpParserUpgrade:
-            pass  # whoever offers another protocol is answered in this one
         except (httptools.HttpParserError, RefusedRequest) as error:
             refusals = [e for e in (error, error.__context__) if isinstance(e, RefusedRequest)]
             self._refuse(refusals[0] if refusals else RefusedRequest(*_MALFORMED))
@@ -165,6 +170,8 @@ class LimitedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEADER_BYTES:
             raise RefusedRequest(*_HEADERS_TOO_LARGE)
+        if self.parser.should_upgrade():  # the parser would leave the body out
+            raise RefusedRequest(*_OTHER_PROTOCOL)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise RefusedRequest(429, "TooManyRequestsException", "Not heard: an answer is owed.")
         super().on_headers_complete()

@@ -197,7 +197,10 @@ def test_a_request_that_is_cut_is_not_carried_out(router, allow_loopback):
     assert len(provider.received) == 1
 
 
-def test_an_answer_may_take_longer_than_a_request_may(make_router, allow_loopback, monkeypatch):
+@pytest.mark.parametrize("behind", [b"", b"\r\n", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{"])
+def test_an_answer_may_take_longer_than_a_request_may(
+    make_router, allow_loopback, monkeypatch, behind
+):
     monkeypatch.setattr(LimitedProtocol, "arrival_seconds", 0.2)
 
     class SlowRouter:
@@ -208,8 +211,17 @@ def test_an_answer_may_take_longer_than_a_request_may(make_router, allow_loopbac
             return {"recommendationId": "RID-late"}
 
     with LocalServer(router=SlowRouter()) as server, connect(server) as connection:
-        connection.sendall(WHOLE)
-        assert b"RID-late" in connection.recv(1000) + connection.recv(1000)
+        connection.sendall(WHOLE + behind)
+        answers = all_that_comes(connection)
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"RID-late" in answers
+
+
+def test_an_offer_of_another_protocol_is_refused_for_its_body_would_be_lost(server):
+    offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    with connect(server) as connection:
+        connection.sendall(WHOLE.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n"))
+        assert_refused(all_that_comes(connection), 400, "MalformedHttpRequestException")
 
 
 def test_a_client_that_rested_for_long_goes_on(impatient):
