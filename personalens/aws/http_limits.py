@@ -151,7 +151,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._asked_since is None:
             self._asked_since = self.loop.time()
-        self._surplus += len(data)
+        self._received = len(data)
+        self._surplus += self._received
         try:
             self.parser.feed_data(data)
             if self._surplus > MAX_HEADER_BYTES:
@@ -167,9 +168,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._asked_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > MAX_HEADER_BYTES:
-            raise RefusedRequest(*_HEADERS_TOO_LARGE)
+        if self._surplus + self._received > MAX_HEADER_BYTES:  # it could be, so it is counted
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > MAX_HEADER_BYTES:
+                raise RefusedRequest(*_HEADERS_TOO_LARGE)
         if self.parser.should_upgrade():  # the parser would leave the body out
             raise RefusedRequest(*_OTHER_PROTOCOL)
         if len(self.pipeline) >= MAX_PIPELINED:

@@ -244,10 +244,13 @@ class ServiceApplication:
 def read_headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return the headers by name; the values of several by one name joined by commas, as HTTP
     reads and SigV4 signs them, so that none is overlooked."""
-    headers: dict[str, str] = {}
-    for name, value in sent:
-        text, earlier = value.decode("latin-1"), headers.get(key := name.decode("latin-1"))
-        headers[key] = text if earlier is None else f"{earlier},{text}"
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            values.setdefault(name, []).append(value)
+        headers = {name: ",".join(several) for name, several in values.items()}
     return headers
 
 
