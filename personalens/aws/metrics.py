@@ -29,7 +29,8 @@ from personalens.home import Home
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-_MEMORY_EVERY_SECONDS = 5.0
+_LOOK_EVERY_SECONDS = 1.0
+"""Memory and group commits of a process are as of its last request, or up to so long before it."""
 
 
 class ServerMetrics:
@@ -68,7 +69,7 @@ class ServerMetrics:
             registry=registry,
         )
         self._counted = (0, 0, 0)
-        self._next_memory = 0.0
+        self._next_look = 0.0
         self._children: dict[tuple[str, int], Histogram] = {}
 
     def note(self, operation: str, status: int, seconds: float) -> None:
@@ -78,8 +79,7 @@ class ServerMetrics:
             child = self._seconds.labels(operation, status)
             self._children[operation, status] = child
         child.observe(seconds)
-        now = (TALLY.commits, TALLY.writes, TALLY.failures)
-        if now != self._counted or time.monotonic() > self._next_memory:
+        if time.monotonic() > self._next_look:
             self.note_process()
 
     def note_process(self) -> None:
@@ -89,7 +89,7 @@ class ServerMetrics:
         for counter, new, old in zip(counters, now, self._counted, strict=True):
             counter.inc(new - old)
         self._counted = now
-        self._next_memory = time.monotonic() + _MEMORY_EVERY_SECONDS
+        self._next_look = time.monotonic() + _LOOK_EVERY_SECONDS
         if memory := _resident_bytes():
             self._memory.labels(os.getpid()).set(memory)
 
