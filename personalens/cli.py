@@ -142,8 +142,9 @@ def serve(
     """Answer the three services over HTTP for the AWS CLI, other SDKs and other processes.
 
     Prints the variables that point an unmodified client here, and logs requests to the standard
-    error stream. Ctrl-C or SIGTERM ends it when the requests at hand are answered; jobs that it has
-    started go on.
+    error stream. GET /_personalens/health says whether it is up, /_personalens/metrics tells
+    Prometheus the rest (with --credentials: signed). Ctrl-C or SIGTERM ends it when the requests at
+    hand are answered; jobs that it has started go on.
     """
     try:
         from personalens.aws import server_launch
