@@ -125,7 +125,7 @@ class _Jobs(Collector):
 @contextlib.contextmanager
 def counting_together() -> Iterator[None]:
     """Let the processes that are started in the block count into one folder."""
-    # In memory: on a disk, each flush of the event log would have the counters written, too.
+    # In memory where the system has such a folder: nobody needs these counters after a crash.
     place = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="personalens-metrics-", dir=place) as folder:
         before = os.environ.get(_FOLDER)
