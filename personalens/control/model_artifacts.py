@@ -328,6 +328,6 @@ def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
     if durable_files.read_seal(folder) is None:  # of an earlier version: nothing vouches for it
         if model.recipe_type == "RELATED_ITEMS":
             model.score_related(np.array([-1, 0]))
-        elif model.recipe_type != "POPULAR_ITEMS":
+        else:
             model.score([History.empty()])
     return model

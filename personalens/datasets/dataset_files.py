@@ -326,7 +326,11 @@ class DatasetFiles:
     def _sweep(self, manifest: Manifest) -> None:
         named = {part.file for part in manifest.parts}
         for path in (self.folder / "parts").iterdir():
-            if path.name not in named:
+            if path.name in named:
+                continue
+            if path.is_dir():  # not ours: somebody put it in the place of a part
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
 
