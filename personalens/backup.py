@@ -9,6 +9,7 @@ are all in it.
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import secrets
@@ -19,6 +20,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 from personalens import durable_files
 from personalens.control.catalogue import Catalogue
@@ -86,24 +88,32 @@ def restore(home: Home, source: Path) -> None:
             f"{home.path} is not empty. Give another --home, or run personalens reset first"
         )
     try:
-        with tarfile.open(source, "r:*") as tar, durable_files.replacing(home.path) as partial:
-            _check_mark(source, tar)
-            tar.extractall(partial, filter="data")
-            (partial / MARK).unlink()
+        with gzip.open(source) as packed, durable_files.replacing(home.path) as partial:
+            _unpack(source, packed, partial)
             for folder in (home.datasets, home.models, home.logs):
                 (partial / folder.name).mkdir(exist_ok=True)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except NoBackup:
+        raise
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, *_OF_A_MARK) as error:
         raise NoBackup(f"{source} is no backup of PersonaLens, or is cut or damaged") from error
 
 
-def _check_mark(source: Path, tar: tarfile.TarFile) -> None:
-    first = tar.next()
-    file = None if first is None or first.name != MARK else tar.extractfile(first)
-    if file is None:
-        raise NoBackup(f"{source} is no backup of PersonaLens")
-    mark = json.load(file)
-    if mark["format"] > FORMAT or mark["home"] > len(MIGRATIONS):
-        raise NoBackup(f"A newer PersonaLens wrote {source}. Update PersonaLens to restore it")
+_OF_A_MARK = (ValueError, KeyError, TypeError)
+
+
+def _unpack(source: Path, packed: IO[bytes], folder: Path) -> None:
+    with tarfile.open(fileobj=packed, mode="r|") as tar:
+        first = tar.next()
+        file = None if first is None or first.name != MARK else tar.extractfile(first)
+        if file is None:
+            raise NoBackup(f"{source} is no backup of PersonaLens")
+        mark = json.load(file)
+        if mark["format"] > FORMAT or mark["home"] > len(MIGRATIONS):
+            raise NoBackup(f"A newer PersonaLens wrote {source}. Update PersonaLens to restore it")
+        for entry in iter(tar.next, None):
+            tar.extract(entry, folder, filter="data")
+    while packed.read(2**20):  # to the end: only there stands the checksum of it all
+        pass
 
 
 @contextmanager
