@@ -230,6 +230,7 @@ def _check_events(context: ServiceContext) -> Iterator[Problem]:
     """Each stream's dataset is there, each text is JSON, no number is above the last one given."""
     if not context.home.events.exists():
         return
+    context.events.newest()  # refuses what a later version wrote
     known = {dataset.arn for dataset in context.jobs.store.list("dataset")}
     connection = sqlite3.connect(context.home.events)
     try:
