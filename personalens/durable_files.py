@@ -12,14 +12,23 @@ Crash-Consistent Applications" (OSDI 2014).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+CHECKSUMS_FILE = "checksums.json"
+
+
+class DamagedFiles(ValueError):
+    """Files are not what was written: cut, changed, foreign, or gone. The message is for the user:
+    what is damaged, and how to come by it again."""
 
 
 def make_folders(folder: Path) -> None:
@@ -81,4 +90,92 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file of JSON, or replace one; NaN and infinity are refused."""
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False))
+    write_text(path, as_json(content))
+
+
+def as_json(content: Any) -> str:
+    """Return the one text that stands for a content, so that another text is a damaged one."""
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def as_os_error(error: Exception, path: Path) -> OSError | None:
+    """Return what the system said to a library that keeps its number in a text only, as safetensors
+    does; None if it said nothing."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is None:
+        return None
+    code = int(number[1])
+    return OSError(code, os.strerror(code), str(path))
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, some gigabytes of which take a second or two."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal(folder: Path) -> None:
+    """Write down the checksums of a folder's files, for :func:`find_damage`."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != CHECKSUMS_FILE)
+    write_seal(folder, {name: [checksum(folder / name)] for name in names})
+
+
+def write_seal(folder: Path, allowed: Mapping[str, Sequence[str]]) -> None:
+    """Write down which checksums each of a folder's files may have: of one that is about to be
+    replaced, those of the old and of the new one."""
+    write_json(folder / CHECKSUMS_FILE, allowed)
+
+
+def read_seal(folder: Path) -> dict[str, list[str]] | None:
+    """Return the checksums; None where there are none, as in folders of earlier versions.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read.
+    """
+    try:
+        text = (folder / CHECKSUMS_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"{CHECKSUMS_FILE} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ValueError(f"{CHECKSUMS_FILE} is not what was written") from error
+    try:
+        allowed = json.loads(text)
+        is_whole = as_json(allowed) == text and all(
+            isinstance(each, list) for each in allowed.values()
+        )
+    except (ValueError, AttributeError, RecursionError):
+        is_whole = False
+    if not is_whole:
+        raise ValueError(f"{CHECKSUMS_FILE} is not what was written")
+    return allowed
+
+
+def find_damage(folder: Path, names: Collection[str] | None = None) -> str | None:
+    """Return what is wrong with the files of a sealed folder, or with those of some names; None
+    where nothing is, or where there is no seal to compare with."""
+    while True:
+        try:
+            allowed = read_seal(folder)
+        except ValueError as error:
+            return str(error)
+        problem = None
+        for name in sorted(allowed or () if names is None else {*names} & {*(allowed or ())}):
+            problem = problem or difference(folder / name, allowed[name])
+        # A process that replaces files one by one allows both before it begins.
+        if problem is None or read_seal(folder) == allowed:
+            return problem
+
+
+def difference(path: Path, allowed: Sequence[str]) -> str | None:
+    """Return what is wrong with a file that should have one of these checksums."""
+    try:
+        found = checksum(path)
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
+    return None if found in allowed else f"{path.name} is not what was written"

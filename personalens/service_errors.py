@@ -77,3 +77,10 @@ class UnknownOperationException(ServiceError):
 
     code = "UnknownOperationException"
     http_status = 404
+
+
+class DamagedHome(ServiceError):
+    """Files of the home are not what was written; as for a full disk, 507 is not tried again."""
+
+    code = "StorageError"
+    http_status = 507

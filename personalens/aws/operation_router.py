@@ -17,8 +17,9 @@ from typing import Any
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.request_validation import validate_request
 from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
+from personalens.durable_files import DamagedFiles
 from personalens.home import Home, default_home
-from personalens.service_errors import OperationNotImplemented, ServiceError
+from personalens.service_errors import DamagedHome, OperationNotImplemented, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ class OperationRouter:
             return method(**arguments) or {}
         except ServiceError:
             raise
+        except DamagedFiles as error:
+            raise DamagedHome(str(error)) from error
         except Exception as error:
             request_id = request_id or str(uuid.uuid4())
             log.exception("%s.%s failed, request %s", service, operation, request_id)

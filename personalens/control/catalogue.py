@@ -29,6 +29,8 @@ from personalens.service_errors import ServiceError
 
 BUSY_SECONDS = 30.0
 """How long a write waits for the other processes' writes before it gives up."""
+FORK_WAITS_SECONDS = 10.0
+"""How long a fork waits for the transaction of another thread."""
 MOST_KEPT = 20_000
 """Answers that a thread keeps until somebody writes."""
 
@@ -42,6 +44,14 @@ class StorageError(ServiceError):
 
     code = "StorageError"
     http_status = 507
+
+
+class NewerFile(StorageError):
+    """A file of the home was written by a later version of PersonaLens."""
+
+
+class DamagedFile(StorageError):
+    """A file of the home is no database of ours, or a broken one."""
 
 
 class Catalogue:
@@ -154,8 +164,12 @@ class Catalogue:
             handle = self._local.handle = self._open()
         with handle.lock:
             if handle.connection is None:  # another thread forked in between and closed it
-                handle.connection = self._connect()
-            yield handle.connection
+                handle.hold(self._connect())
+            handle.users += 1
+            try:
+                yield handle.connection
+            finally:
+                handle.users -= 1
 
     def _open(self) -> _Handle:
         if self._create:
@@ -206,10 +220,10 @@ class Catalogue:
         try:
             version = _version(connection)  # again: another process may have been quicker
             if version > len(self._migrations):
-                raise StorageError(
-                    f"the catalogue {self.path} has schema version {version}, and this PersonaLens "
-                    f"knows versions up to {len(self._migrations)}. Update PersonaLens, or set "
-                    f"{HOME_VARIABLE} to another folder."
+                raise NewerFile(
+                    f"A newer PersonaLens wrote {self.path}: it has schema version {version}, and "
+                    f"this one knows versions up to {len(self._migrations)}. Update PersonaLens, "
+                    f"or set {HOME_VARIABLE} to another folder."
                 )
             for statements in self._migrations[version:]:
                 for statement in statements:
@@ -245,13 +259,23 @@ class _Connection(sqlite3.Connection):
 class _Handle:
     """One thread's connection, and what is needed to know that it may still be used."""
 
+    connection: sqlite3.Connection | None
+
     def __init__(self, connection: sqlite3.Connection, path: Path):
-        self.connection: sqlite3.Connection | None = connection
         self.lock = threading.RLock()
+        self.users = 0  # blocks of this thread that use the connection now
+        self.hold(connection)
         self.pid = os.getpid()
         self._path = str(path)
         self._identity = _file_identity(self._path)
         _handles.add(self)
+
+    def hold(self, connection: sqlite3.Connection) -> None:
+        """Take a connection, which is closed when the thread ends or the catalogue is dropped."""
+        self.connection = connection
+        # Not __del__: the collector of cycles, which a context is, finalizes the connection in any
+        # order with its handle, and so unclosed. What a finalizer holds is no part of the garbage.
+        self._end = weakref.finalize(self, _close, connection, os.getpid())
 
     def is_usable(self) -> bool:
         """False after a fork and after the file was deleted or replaced: a write would be lost."""
@@ -260,39 +284,55 @@ class _Handle:
     def close(self) -> None:
         with self.lock:
             if self.connection is not None:
+                self._end.detach()
                 self.connection.close()
                 self.connection = None
 
-    def __del__(self) -> None:  # a thread has ended
-        if self.connection is not None and self.pid == os.getpid():
-            self.connection.close()
+
+def _close(connection: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        connection.close()
+    else:  # a forked process that meets an inherited one: closing it would drop the parent's locks
+        _inherited.append(connection)
 
 
 _handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
 _inherited: list[sqlite3.Connection] = []
 
 
+_held_over_a_fork: list[_Handle] = []
+
+
 def _before_fork() -> None:
-    """Close idle connections: SQLite's locks do not survive a fork, and a child that inherits none
-    cannot confuse them."""
+    """Close connections until the fork is over: SQLite's locks do not survive one, and a child that
+    inherits none cannot confuse them. A transaction of another thread ends first, else SQLite would
+    think in the child for ever that this process is writing. Who reads goes on reading."""
     for handle in list(_handles):
-        if handle.lock.acquire(blocking=False):
-            try:
-                if handle.connection is not None and not handle.connection.in_transaction:
-                    handle.close()
-            finally:
-                handle.lock.release()
+        connection = handle.connection
+        writes = connection is not None and connection.in_transaction
+        if handle.lock.acquire(timeout=FORK_WAITS_SECONDS if writes else 0):
+            _held_over_a_fork.append(handle)
+            if not handle.users:
+                handle.close()
+
+
+def _after_fork() -> None:
+    while _held_over_a_fork:
+        _held_over_a_fork.pop().lock.release()
 
 
 def _after_fork_in_child() -> None:
     """Keep connections that were busy at the fork for ever: closing one would drop locks."""
+    _after_fork()
     for handle in list(_handles):
         if handle.connection is not None:
             _inherited.append(handle.connection)
             handle.connection = None
 
 
-os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -329,7 +369,11 @@ def _storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         what, elsewhere = "another process keeps it locked. Try again, or end that process.", ""
     elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        what = f"it is damaged ({error}). Move the home away or delete it to start afresh, "
+        return DamagedFile(
+            f"PersonaLens cannot use its catalogue {path}: it is damaged ({error}). Restore a "
+            "backup of the home, or move the home away to start afresh, "
+            f"{elsewhere}"
+        )
     else:
         what, elsewhere = f"{error}.", ""
     return StorageError(f"PersonaLens cannot use its catalogue {path}: {what}{elsewhere}")

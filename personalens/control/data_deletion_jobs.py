@@ -164,9 +164,9 @@ def _forget_in_model(context: ServiceContext, folder: Path, users: Sequence[str]
         model = load_model(folder, context.recipes())
     except FileNotFoundError:
         return  # its solution was deleted meanwhile
-    except (ImportError, KeyError) as error:
+    except (ImportError, ValueError) as error:
         raise JobFailed(
-            f"The model in {folder} cannot be opened to remove the users: {error}"
+            f"The users cannot be removed from a model. {error} Or delete its solution."
         ) from error
     if model.forget_users(users):
         replace_memory(folder, model)

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -57,6 +58,10 @@ class GroupCommit:
 
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
         self._waiting: list[_Entry] = []
         self._is_led = False
         self._lock = threading.Lock()
@@ -113,6 +118,8 @@ class GroupCommit:
                     time.sleep(LOOK_AGAIN_SECONDS)
             yield
         finally:
+            # To close is not enough: a process that was forked meanwhile has the descriptor, too.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def _commit_waiting(self) -> None:
@@ -150,3 +157,16 @@ class GroupCommit:
             if self._waiting:
                 self._waiting[0].leads = True
                 self._waiting[0].woken.set()
+
+
+_all: weakref.WeakSet[GroupCommit] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """The thread that led, or held the lock, is the parent's: here nobody would ever wake those who
+    wait. What others had begun is the parent's to write."""
+    for each in list(_all):
+        each._begin()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from personalens.control.catalogue import StorageError
 from personalens.control.job_handlers import JobFailed, JobHandler, handler_of
 from personalens.control.job_queue import FAILED, MAX_ATTEMPTS, STOPPED, Job, JobQueue, LeaseLost
+from personalens.durable_files import DamagedFiles
 from personalens.training.progress import Cancelled, ProgressEvent
 
 if TYPE_CHECKING:
@@ -138,17 +141,51 @@ def _reason(context: ServiceContext, error: Exception) -> str:
     if isinstance(error, JobFailed):
         return str(error)
     logger.error("job failed", exc_info=error)
-    if isinstance(error, MemoryError):
-        return "There was not enough memory. Close other programs, or use fewer data."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f"There is no room left to write below {context.home.path} ({error.strerror}). Nothing"
-            " was changed. Free some space, or set PERSONALENS_HOME to a folder on another disk."
-        )
+    chain = list(_causes(error))
+    for each in chain:
+        if isinstance(each, DamagedFiles):
+            return str(each)
+        if isinstance(each, MemoryError):
+            return "There was not enough memory. Close other programs, or use fewer data."
+    # A library may wrap what the system said, or SQLite, in which a search keeps its trials.
+    for each in chain:
+        if isinstance(each, OSError) and each.errno is not None:
+            return _of_the_system(context, each)
+        name = getattr(each, "sqlite_errorname", None) or ""
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            return _of_the_system(context, OSError(errno.ENOSPC, str(each)))
     return (
         f"Internal error: {type(error).__name__}: {error}. The log in {context.home.logs} has the"
         " details."
     )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _of_the_system(context: ServiceContext, error: OSError) -> str:
+    """Say what the system refused, where, and what to do."""
+    said, where = error.strerror or str(error), error.filename or f"below {context.home.path}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        is_inside = str(where).startswith(f"{context.home.path}{os.sep}")
+        place = f"below {context.home.path}" if is_inside else where
+        return (
+            f"There is no room left to write {place} ({said}). Nothing was"
+            " changed. Free some space, or set PERSONALENS_HOME to a folder on another disk."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"PersonaLens may not read or write {where} ({said}). Allow it, and try again."
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"Too many files are open ({said}). Close other programs, and try again."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return (
+            f"{where} is missing, or a folder is where a file should be ({said}). Import or train"
+            " again, or restore the home from a backup: personalens restore."
+        )
+    return f"The disk could not be read or written: {where} ({said}). Check it, and try again."
 
 
 def _fail(context: ServiceContext, job: Job, handler: JobHandler, reason: str) -> None:

@@ -3,10 +3,10 @@
 ``home.models/<solution>/<version's eight hex digits>/``, for a recommender
 ``home.models/recommender.<name>/<eight hex digits>/``, holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
-and ``trials.json``. The folder appears in one rename, so whoever sees it sees all of it. An
-artifact never changes, but for users that it has to forget. While it is being trained, its
-checkpoints lie beside its place. A version that was updated by itself has a second folder,
-``<its digits>-<eight more>``, with the model that serves.
+and ``trials.json``, and the checksums of them all, ``checksums.json``. The folder appears in one
+rename, so whoever sees it sees all of it. An artifact never changes, but for users that it has to
+forget. While it is being trained, its checkpoints lie beside its place. A version that was updated
+by itself has a second folder, ``<its digits>-<eight more>``, with the model that serves.
 """
 
 from __future__ import annotations
@@ -20,13 +20,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from personalens import durable_files
 from personalens.arns import parse
 from personalens.control.resource_states import ACTIVE, UNFINISHED
 from personalens.control.resource_store import Resource, ResourceReader
+from personalens.datasets.histories import History
+from personalens.durable_files import DamagedFiles
 from personalens.home import Home
 from personalens.recipes import catalog
-from personalens.recipes.artifact_files import IDS_FILE, WEIGHTS_FILE
+from personalens.recipes.artifact_files import (
+    CONFIG_FILE,
+    IDS_FILE,
+    WEIGHTS_FILE,
+    OtherFormat,
+    damaged,
+)
 from personalens.recipes.base import Recipe
 from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
@@ -141,13 +151,21 @@ def replace_memory(folder: Path, model: Recipe) -> None:
 
     The arrays go first. With the old identifiers they are right, too: users without events are as
     good as unknown. A process that serves the model sees by the identifiers' file, which goes last,
-    that it has to read it again (:class:`~personalens.runtime.model_cache.ModelCache`).
+    that it has to read it again (:class:`~personalens.runtime.model_cache.ModelCache`). Until both
+    are there, the checksums allow the old and the new of either.
     """
     staged = folder.with_name(f".{folder.name}-forgetting")
     shutil.rmtree(staged, ignore_errors=True)
     model.save(staged)
-    for name in (WEIGHTS_FILE, IDS_FILE):
+    replaced, sealed = (WEIGHTS_FILE, IDS_FILE), durable_files.read_seal(folder)
+    if sealed is not None:
+        new = {name: durable_files.checksum(staged / name) for name in replaced}
+        both = {name: [*sealed.get(name, ()), new[name]] for name in replaced}
+        durable_files.write_seal(folder, {**sealed, **both})
+    for name in replaced:
         durable_files.move(staged / name, folder / name)
+    if sealed is not None:
+        durable_files.write_seal(folder, {**sealed, **{name: [new[name]] for name in replaced}})
     shutil.rmtree(staged)
 
 
@@ -178,6 +196,7 @@ def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
         durable_files.write_json(staged / METRICS_FILE, measured)
         durable_files.write_json(staged / TRAINING_LOG_FILE, outcome.training_log)
         durable_files.write_json(staged / TRIALS_FILE, outcome.trials)
+        durable_files.seal(staged)
 
 
 def remove_partials(folder: Path) -> None:
@@ -223,8 +242,9 @@ def sweep_artifacts(home: Home, store: ResourceReader) -> None:
         Of all regions: they share the folder. It is read after the folders are listed: a version's
         row is there before its folder, so a listed folder without a row has lost it.
     """
-    folders = [path for path in home.models.glob("*/*") if not path.name.startswith(".")]
-    checkpoints = list(home.models.glob(f"*/.*{_CHECKPOINTS}"))
+    found = list(home.model_folders())  # by their names: a learner's own files stay
+    folders = [path for path in found if not path.name.startswith(".")]
+    checkpoints = [path for path in found if path.name.endswith(_CHECKPOINTS)]
     owned = owned_folders(home, store)
     for folder in folders:
         if folder not in owned:
@@ -236,18 +256,34 @@ def sweep_artifacts(home: Home, store: ResourceReader) -> None:
 
 
 def read_outcome(folder: Path) -> TrainingOutcome:
-    """Return what a training found, from its artifact."""
-    measured = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-    log = json.loads((folder / TRAINING_LOG_FILE).read_text(encoding="utf-8"))
-    trials = folder / TRIALS_FILE  # artifacts of the first release have none, and no recipeArn
-    return TrainingOutcome(
-        metrics=measured["metrics"],
-        training_log=log,
-        training_hours=measured["trainingHours"],
-        recipe_arn=measured.get("recipeArn"),
-        tuned=measured.get("tuned"),
-        trials=json.loads(trials.read_text(encoding="utf-8")) if trials.exists() else [],
-    )
+    """Return what a training found, from its artifact.
+
+    Raises
+    ------
+    DamagedFiles
+        If it is not there as it was written.
+    """
+    names = (METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE)
+    if problem := durable_files.find_damage(folder, names):
+        raise damaged(folder, problem)
+    try:
+        measured, log = (
+            json.loads((folder / name).read_text(encoding="utf-8")) for name in names[:2]
+        )
+        trials = folder / TRIALS_FILE  # artifacts of the first release have none, and no recipeArn
+        return TrainingOutcome(
+            metrics={name: float(value) for name, value in measured["metrics"].items()},
+            training_log=[dict(epoch) for epoch in log],
+            training_hours=float(measured["trainingHours"]),
+            recipe_arn=measured.get("recipeArn"),
+            tuned=measured.get("tuned"),
+            trials=json.loads(trials.read_text(encoding="utf-8")) if trials.exists() else [],
+        )
+    except OSError as error:
+        name = Path(str(error.filename)).name
+        raise damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(folder, "its figures are not what was written") from error
 
 
 def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -> Recipe:
@@ -260,16 +296,38 @@ def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -
     ------
     FileNotFoundError
         If there is no artifact, naming the folder.
+    OtherFormat
+        If another version has written it.
     ImportError
         If its recipe came from outside the package and cannot be imported any more.
-    KeyError
-        If its recipe is not known.
+    DamagedFiles
+        If its files are not those that were written, or do not fit its recipe.
     """
     try:
-        name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["recipe"]
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"there is no trained model in {folder}: it was deleted. Create a new solution version."
-        ) from None
-    entry = (recipes or {}).get(name) or catalog.get(name)
-    return entry.recipe.load(folder)
+        return _load(folder, recipes or {})
+    except (OtherFormat, ImportError, MemoryError):
+        raise
+    except Exception as error:  # whatever a recipe makes of arrays that it did not write
+        if not folder.exists():
+            raise FileNotFoundError(
+                f"there is no trained model in {folder}: it was deleted. Create a new solution "
+                "version."
+            ) from None
+        if isinstance(error, DamagedFiles):
+            raise
+        logger.warning("cannot load %s", folder, exc_info=error)
+        if isinstance(error, OSError):
+            name = Path(str(error.filename or folder)).name
+            raise damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+        raise damaged(folder, "its files do not fit its recipe") from error
+
+
+def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
+    name = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["recipe"]
+    model = (recipes.get(name) or catalog.get(name)).recipe.load(folder)
+    if durable_files.read_seal(folder) is None:  # of an earlier version: nothing vouches for it
+        if model.recipe_type == "RELATED_ITEMS":
+            model.score_related(np.array([-1, 0]))
+        else:
+            model.score([History.empty()])
+    return model

@@ -13,22 +13,23 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from personalens import durable_files
 from personalens.datasets.csv_import import METADATA_KEY
+from personalens.datasets.duplicates import is_last
 from personalens.datasets.id_maps import require_list
 from personalens.datasets.interactions import Interactions
+from personalens.datasets.manifest import EMPTY, MANIFEST_FILE, Manifest, Part
 from personalens.datasets.schema_rules import (
     ACTION_INTERACTIONS,
     ACTIONS,
@@ -37,6 +38,7 @@ from personalens.datasets.schema_rules import (
     USERS,
 )
 from personalens.datasets.user_rows import count_rows, write_without
+from personalens.durable_files import DamagedFiles
 
 _ID_COLUMNS = {ITEMS: "ITEM_ID", USERS: "USER_ID", ACTIONS: "ACTION_ID"}
 _DUPLICATE_KEYS = {
@@ -49,36 +51,6 @@ _CODED = ["USER_ID", "ITEM_ID", "ACTION_ID", "EVENT_TYPE"]
 
 class NoBulkData(ValueError):
     """An INCREMENTAL import before the first FULL one."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One immutable Parquet file. ``name`` is the import's: a repeated import replaces its part."""
-
-    name: str
-    file: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Which parts count, oldest first. ``rows`` are distinct ids where a data set has ids."""
-
-    generation: int
-    dataset_type: str | None
-    parts: tuple[Part, ...]
-    rows: int
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        loaded = json.loads(text)
-        return cls(**{**loaded, "parts": tuple(Part(**part) for part in loaded["parts"])})
-
-
-EMPTY = Manifest(0, None, (), 0)
 
 
 class PutRows(NamedTuple):
@@ -111,11 +83,24 @@ class DatasetFiles:
 
     @property
     def manifest(self) -> Manifest:
-        """The present manifest; ``EMPTY`` before the first import."""
+        """The present manifest; ``EMPTY`` before the first import.
+
+        Raises
+        ------
+        DamagedFiles
+            If it cannot be read.
+        """
         try:
-            return Manifest.from_json((self.folder / "current.json").read_text("utf-8"))
+            return Manifest.from_json((self.folder / MANIFEST_FILE).read_text("utf-8"))
         except FileNotFoundError:
             return EMPTY
+        except DamagedFiles:
+            raise
+        except OSError as error:
+            what = f"{MANIFEST_FILE} cannot be read ({error.strerror})"
+            raise self._damaged(what) from error
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(f"{MANIFEST_FILE} is not what was written") from error
 
     @property
     def row_count(self) -> int:
@@ -183,27 +168,29 @@ class DatasetFiles:
                 return pa.table({})
             table = pa.concat_tables([_plain(t) for t in tables], promote_options="default")
             coded = [pc.dictionary_encode(column).unify_dictionaries() for column in table.columns]
-            return table.filter(pa.array(_is_last(pa.table(coded, table.column_names))))
+            return table.filter(pa.array(is_last(pa.table(coded, table.column_names))))
 
         return self._on_current(load)
 
     def count_rows_of(self, users: Sequence[str]) -> int:
         """Return how many delivered records belong to these users."""
         require_list(users, "users")
-        return sum(count_rows(self._path(part), users) for part in self.manifest.parts)
+        return self._on_current(
+            lambda manifest: sum(self._count_rows(part, users) for part in manifest.parts)
+        )
 
     def remove_rows_of(self, users: Sequence[str]) -> None:
         """Leave these users' records out of all parts, in one step."""
         require_list(users, "users")
-        with self._locked():
-            before = self.manifest
+        with self._locked(), self._undoing(self.manifest) as before:
             parts, generation = [], before.generation + 1
             for part in before.parts:
-                if count_rows(self._path(part), users):
+                if self._count_rows(part, users):
                     file = f"{generation:06d}-{uuid.uuid4().hex[:12]}.parquet"
                     changed = replace(part, file=file)
                     rows = write_without(self._path(part), self._path(changed), users)
-                    part = replace(changed, rows=rows)
+                    checksum = durable_files.checksum(self._path(changed))
+                    part = replace(changed, rows=rows, sha256=checksum)
                 parts.append(part)
             if tuple(parts) != before.parts:
                 durable_files.flush(self.folder / "parts")
@@ -212,14 +199,17 @@ class DatasetFiles:
 
     def delete(self) -> None:
         """Remove everything. The manifest goes first, so that no reader sees half a data set."""
-        (self.folder / "current.json").unlink(missing_ok=True)
+        (self.folder / MANIFEST_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _commit(self, staged: Path, name: str | None, *, keep_parts: bool) -> Manifest:
         found = pq.read_metadata(staged)
         dataset_type = json.loads(found.metadata[METADATA_KEY])["dataset_type"]
-        with self._locked():
-            before = self.manifest
+        checksum = durable_files.checksum(staged)
+        with (
+            self._locked(),
+            self._undoing(self.manifest if keep_parts else self._replaceable()) as before,
+        ):
             if keep_parts and not before.parts:
                 raise NoBulkData(
                     "An INCREMENTAL import adds to bulk data, and there are none yet: "
@@ -227,7 +217,8 @@ class DatasetFiles:
                 )
             generation = before.generation + 1
             token = uuid.uuid4().hex[:12]
-            part = Part(name or token, f"{generation:06d}-{token}.parquet", found.num_rows)
+            file = f"{generation:06d}-{token}.parquet"
+            part = Part(name or token, file, found.num_rows, checksum)
             durable_files.make_folders(self.folder / "parts")
             durable_files.move(staged, self._path(part))
             kept = [old for old in before.parts if keep_parts and old.name != part.name]
@@ -236,8 +227,21 @@ class DatasetFiles:
             self._publish(manifest)
         return manifest
 
+    def _replaceable(self) -> Manifest:
+        """Return the manifest whose parts a FULL import replaces, whatever state it is in."""
+        try:
+            return self.manifest
+        except DamagedFiles:
+            path = self.folder / MANIFEST_FILE
+            if path.is_dir():
+                shutil.rmtree(path)
+            parts = self.folder / "parts"
+            # Numbers go on: what a process has kept of generation 1 is not what will be 1 now.
+            numbers = [each.name[:6] for each in (parts.iterdir() if parts.is_dir() else ())]
+            return replace(EMPTY, generation=max([0, *map(int, filter(str.isdigit, numbers))]))
+
     def _publish(self, manifest: Manifest) -> None:
-        durable_files.write_text(self.folder / "current.json", manifest.to_json())
+        durable_files.write_text(self.folder / MANIFEST_FILE, manifest.to_json())
         self._sweep(manifest)
 
     def _count(self, dataset_type: str, parts: tuple[Part, ...]) -> int:
@@ -263,7 +267,7 @@ class DatasetFiles:
             tables = _interleave(tables, times, put, wanted)
         table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
         if keys:
-            keep = _is_last(table.select([key for key in keys if key in table.column_names]))
+            keep = is_last(table.select([key for key in keys if key in table.column_names]))
             table = table if keep.all() else table.filter(pa.array(keep))
         for name in columns or ():
             if name not in table.column_names:  # in no part: added to the schema since
@@ -271,34 +275,79 @@ class DatasetFiles:
         return table if columns is None else table.select(list(columns))
 
     def _read_part(self, part: Part, columns: Sequence[str] | None) -> pa.Table:
-        path = self._path(part)
-        names = pq.read_schema(path).names
-        wanted = names if columns is None else [name for name in columns if name in names]
-        coded = [name for name in wanted if name in _CODED]
-        with pq.ParquetFile(path, read_dictionary=coded) as file:
-            return file.read(wanted).replace_schema_metadata(None)
+        with self._readable(part) as path:
+            names = pq.read_schema(path).names
+            wanted = names if columns is None else [name for name in columns if name in names]
+            coded = [name for name in wanted if name in _CODED]
+            with pq.ParquetFile(path, read_dictionary=coded) as file:
+                return file.read(wanted).replace_schema_metadata(None)
 
-    def _on_current(self, load: Callable[[Manifest], pa.Table]) -> pa.Table:
+    def _count_rows(self, part: Part, users: Sequence[str]) -> int:
+        with self._readable(part) as path:
+            return count_rows(path, users)
+
+    @contextmanager
+    def _readable(self, part: Part) -> Iterator[Path]:
+        """The path of a part that is what was imported."""
+        path = self._path(part)
+        try:
+            if part.sha256 not in (None, durable_files.checksum(path)):
+                raise self._damaged(f"{part.file} is not what was imported")
+            yield path
+        except (FileNotFoundError, DamagedFiles, MemoryError):
+            raise
+        except OSError as error:
+            reason = error.strerror or "it is cut or foreign"
+            raise self._damaged(f"{part.file} cannot be read ({reason})") from error
+        except (pa.ArrowException, ValueError, KeyError) as error:
+            raise self._damaged(f"{part.file} is not what was imported") from error
+
+    def _damaged(self, problem: str) -> DamagedFiles:
+        return DamagedFiles(
+            f"The imported rows in {self.folder} are damaged: {problem}. Import the data again "
+            "with importMode FULL, or restore the files from a backup."
+        )
+
+    def _on_current(self, load: Callable[[Manifest], Any]) -> Any:
         """Run ``load`` on the manifest; again if an import has swept its parts meanwhile."""
         while True:
             manifest = self.manifest
             try:
                 return load(manifest)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 if self.manifest == manifest:
-                    raise
+                    name = Path(str(error.filename)).name
+                    raise self._damaged(f"{name} is missing") from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         durable_files.make_folders(self.folder)
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # to close is not enough: a process that was forked meanwhile has it, too
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
-    def _sweep(self, manifest: Manifest) -> None:
-        named = {part.file for part in manifest.parts}
+    @contextmanager
+    def _undoing(self, before: Manifest) -> Iterator[Manifest]:
+        """Remove parts that were made in vain where the block fails. Those from before stay in any
+        case: a new manifest may be seen, and yet not be on the disk."""
+        try:
+            yield before
+        except BaseException:
+            with suppress(OSError, DamagedFiles):
+                self._sweep(before, self.manifest)
+            raise
+
+    def _sweep(self, *manifests: Manifest) -> None:
+        named = {part.file for manifest in manifests for part in manifest.parts}
         for path in (self.folder / "parts").iterdir():
-            if path.name not in named:
+            if path.name in named:
+                continue
+            if path.is_dir():  # not ours: somebody put it in the place of a part
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
 
@@ -327,38 +376,3 @@ def _plain(table: pa.Table) -> pa.Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(plain))
-
-
-def _is_last(keys: pa.Table) -> np.ndarray:
-    """Return (n,) bool: whether a row is the last of those with its values.
-
-    Rows are compared by a 64-bit mixture of the columns' codes; only the few that share one with
-    another row are then compared exactly.
-    """
-    codes = [_codes(column) for column in keys.columns]
-    keep = np.ones(keys.num_rows, bool)
-    mixed = pd.Series(_mix(codes, keys.num_rows))
-    suspects = np.flatnonzero(mixed.duplicated(keep=False).to_numpy())
-    if len(suspects):
-        rows = pd.DataFrame({number: column[suspects] for number, column in enumerate(codes)})
-        keep[suspects[rows.duplicated(keep="last").to_numpy()]] = False
-    return keep
-
-
-def _mix(codes: list[np.ndarray], rows: int) -> np.ndarray:
-    """Return one (n,) uint64 from several columns of codes."""
-    mixed = np.zeros(rows, np.uint64)
-    for column in codes:
-        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return mixed
-
-
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column as (n,) int64 that are equal where the values are."""
-    if pa.types.is_dictionary(column.type):
-        chunks = [
-            chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
-        ]
-        return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
-    return column.to_numpy().astype(np.int64)

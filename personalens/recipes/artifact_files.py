@@ -1,20 +1,24 @@
 """A trained model on disk: config.json, ids.json and weights.safetensors; nothing pickled.
 
-Writing is all or nothing. Reading maps the weights into memory instead of copying them, so opening
-a large model takes no time, and processes that serve the same model share its pages.
+Writing is all or nothing, and leaves checksums beside the files. Reading compares them, which takes
+a second for a gigabyte or two, and then maps the weights into memory instead of copying them, so
+that processes that serve the same model share its pages.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from personalens import durable_files
+from personalens.durable_files import DamagedFiles
 
 CONFIG_FILE, IDS_FILE, WEIGHTS_FILE = "config.json", "ids.json", "weights.safetensors"
 FORMAT_VERSION = 2
@@ -70,7 +74,15 @@ def write_artifact(folder: Path, artifact: Artifact) -> None:
         for name, content in ((CONFIG_FILE, config), (IDS_FILE, artifact.ids)):
             with (partial / name).open("w", encoding="utf-8") as file:
                 json.dump(content, file, ensure_ascii=False, indent=1)
-        save_file(arrays, partial / WEIGHTS_FILE)
+        _save(arrays, partial / WEIGHTS_FILE)
+        durable_files.seal(partial)
+
+
+def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
+    try:
+        save_file(arrays, path)
+    except SafetensorError as error:
+        raise durable_files.as_os_error(error, path) or error from error
 
 
 def read_artifact(folder: Path) -> Artifact:
@@ -82,21 +94,45 @@ def read_artifact(folder: Path) -> Artifact:
         If there is no model in ``folder``.
     OtherFormat
         If it was written in a format that this version does not read.
+    DamagedFiles
+        If its files are not those that were written.
     """
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        ids = json.loads((folder / IDS_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"there is no model in {folder}: {Path(str(error.filename)).name} is missing. Train "
-            "one and save it there."
-        ) from None
-    if config.get("format_version") != FORMAT_VERSION:
+    config = _read_json(folder, CONFIG_FILE)
+    version = config.get("format_version")
+    if version != FORMAT_VERSION:
+        is_newer = isinstance(version, int) and version > FORMAT_VERSION
         raise OtherFormat(
-            f"{folder} has the format {config.get('format_version')!r}; this PersonaLens reads "
-            f"{FORMAT_VERSION}. Train the model again."
+            f"{folder} has the format {version!r}; this PersonaLens reads {FORMAT_VERSION}. "
+            + ("Update PersonaLens, or train" if is_newer else "Train")
+            + " the model again."
         )
-    return Artifact(config, ids, map_safetensors(folder / WEIGHTS_FILE))
+    if problem := durable_files.find_damage(folder):
+        raise damaged(folder, problem)
+    return Artifact(config, _read_json(folder, IDS_FILE), map_safetensors(folder / WEIGHTS_FILE))
+
+
+def damaged(folder: Path, problem: str) -> DamagedFiles:
+    """Return the error that says what is wrong with a model's files, and what to do."""
+    return DamagedFiles(
+        f"The model in {folder} is damaged: {problem}. Train it again, or restore the files from "
+        "a backup."
+    )
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no model in {folder}: {name} is missing. Train one and save it there."
+        ) from None
+    except OSError as error:
+        raise damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(folder, f"{name} is not what was written") from error
+    if not isinstance(content, dict):
+        raise damaged(folder, f"{name} is not what was written")
+    return content
 
 
 def map_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -110,16 +146,28 @@ def map_safetensors(path: Path) -> dict[str, np.ndarray]:
     The format: eight bytes with the length of a JSON header, the header (name -> dtype, shape,
     offsets), then the bytes. ``safetensors.numpy.load_file`` reads the same but copies.
     """
-    with path.open("rb") as file:
-        header_length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(header_length))
-    content = np.memmap(path, dtype=np.uint8, mode="c", offset=0).view(np.ndarray)
-    arrays = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        if entry["dtype"] not in _DTYPES:
-            raise ValueError(f"{path}: {name} has the type {entry['dtype']}, which NumPy lacks")
-        begin, end = (8 + header_length + offset for offset in entry["data_offsets"])
-        arrays[name] = content[begin:end].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return arrays
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            header_length = int.from_bytes(file.read(8), "little")
+            if not 0 < header_length <= size - 8:
+                raise damaged(path.parent, f"{path.name} is cut or foreign")
+            header = json.loads(file.read(header_length))
+        content = np.memmap(path, dtype=np.uint8, mode="c", offset=0).view(np.ndarray)
+        header.pop("__metadata__", None)
+        return {name: _view(content[8 + header_length :], entry) for name, entry in header.items()}
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        what = "is missing" if missing else f"cannot be read ({error.strerror})"
+        raise damaged(path.parent, f"{path.name} {what}") from error
+    except DamagedFiles:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(path.parent, f"{path.name} is cut or foreign") from error
+
+
+def _view(content: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
+    begin, end = entry["data_offsets"]
+    if not 0 <= begin <= end <= len(content):
+        raise ValueError("an array ends beyond its file")
+    return content[begin:end].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])

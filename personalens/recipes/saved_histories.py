@@ -66,8 +66,19 @@ def event_type_names(interactions: Interactions) -> list[str]:
 def restore_histories(
     users: IdMap, items: IdMap, type_names: list[str], arrays: dict[str, np.ndarray]
 ) -> Interactions:
-    """Return the events that :func:`history_arrays` took apart."""
+    """Return the events that :func:`history_arrays` took apart.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not of these users, items and types.
+    """
     types = arrays.get("types")
+    sizes, codes = np.diff(arrays["offsets"]), arrays["items"]
+    if len(sizes) != len(users) or (sizes < 0).any() or sizes.sum() != len(codes):
+        raise ValueError("the histories are not of these users")
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(items):
+        raise ValueError("the histories are not of these items")
     context = {
         name.removeprefix("context."): array
         for name, array in arrays.items()

@@ -18,6 +18,7 @@ from personalens.control.model_artifacts import (
     serving_folder,
 )
 from personalens.control.solution_versions import solution_of
+from personalens.durable_files import DamagedFiles
 from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
 from personalens.runtime.model_cache import ModelCache
@@ -108,7 +109,7 @@ class Deployments:
         Raises
         ------
         ResourceNotFoundException
-            If there is none, it is not ACTIVE, or its model is gone from the disk.
+            If there is none, it is not ACTIVE, or its model is gone from the disk or damaged.
         """
         if is_time_to_look(self._context):
             about_to_wait()
@@ -121,7 +122,7 @@ class Deployments:
             return Deployment(arn, version_arn, group_arn, model, config, trained)
         try:
             model = self._models.get(folder, self._load)
-        except (FileNotFoundError, ImportError, OtherFormat) as error:
+        except (FileNotFoundError, ImportError, OtherFormat, DamagedFiles) as error:
             if self._serving(arn, kind).folder != folder:
                 return self.require(arn, kind)  # it was trained anew in this moment
             raise ResourceNotFoundException(

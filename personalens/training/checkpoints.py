@@ -80,7 +80,7 @@ class Checkpoint:
             with safe_open(self._path, "pt") as file:
                 state = json.loads(file.metadata()[_STATE])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("cannot read %s, so the training begins anew: %s", self._path, error)
             return Course()
         for place, trainer in enumerate(self._trainers):
@@ -183,7 +183,10 @@ def _digest(trainers: Sequence[Trainer], epochs: int) -> str:
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write the file beside its place, flushed to disk, then put it there."""
     with durable_files.replacing(path) as partial:
-        save_file(tensors, partial, metadata)
+        try:
+            save_file(tensors, partial, metadata)
+        except SafetensorError as error:
+            raise durable_files.as_os_error(error, partial) or error from error
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

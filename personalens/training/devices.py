@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+
+_gpu_in_use = _gpu_is_the_parents = False
+
+
+def _before_fork() -> None:
+    global _gpu_in_use
+    _gpu_in_use = torch.cuda.is_initialized()
+
+
+def _after_fork_in_child() -> None:
+    """OpenMP keeps a pool of threads for the thread that computes, and a fork copies the pool's
+    books without its threads: the first operation on several would wait for them for ever. With
+    one thread the pool is not asked. That is what PyTorch's own data loaders do, and where several
+    processes compute, it is what each should have."""
+    global _gpu_is_the_parents
+    _gpu_is_the_parents = _gpu_is_the_parents or _gpu_in_use
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
 def choose_device(name: str) -> torch.device:
@@ -15,7 +36,8 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     ValueError
-        For another name, or for "cuda" where there is none.
+        For another name, or for "cuda" where there is none, or in a process that was forked when
+        its parent computed on it already: CUDA cannot be shared in this way.
 
     Examples
     --------
@@ -26,8 +48,13 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f'device is {name!r}; choose "auto", "cpu" or "cuda"')
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError('device is "cuda", but this machine has no CUDA device; use "auto"')
+    if name == "cuda" and _gpu_is_the_parents:
+        raise ValueError(
+            'device is "cuda", but this process was forked from one that uses the GPU; start it by '
+            'the "spawn" method, or use "auto"'
+        )
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if not _gpu_is_the_parents and torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
