@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -142,8 +141,9 @@ def serve(
     """Answer the three services over HTTP for the AWS CLI, other SDKs and other processes.
 
     Prints the variables that point an unmodified client here, and logs requests to the standard
-    error stream. Ctrl-C or SIGTERM ends it when the requests at hand are answered; jobs that it has
-    started go on.
+    error stream. GET /_personalens/health says whether it is up, /_personalens/metrics tells
+    Prometheus the rest (with --credentials: signed). Ctrl-C or SIGTERM ends it when the requests at
+    hand are answered; jobs that it has started go on.
     """
     try:
         from personalens.aws import server_launch
@@ -173,17 +173,66 @@ def reset(
     home: HomeOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete the home: every dataset group, model, campaign and job. Downloaded data stay."""
+    """Delete the home: every dataset group, model, campaign and job. Downloaded data stay.
+
+    Only what PersonaLens made goes; what else lies in the folder stays, and is named.
+    """
+    from personalens import home_reset
+
     chosen = Home(home.resolve()) if home else default_home()
     if not chosen.path.exists():
         typer.echo(f"There is nothing at {chosen.path}.")
         return
-    if not chosen.catalogue.exists() and any(chosen.path.iterdir()):
-        _fail(f"{chosen.path} is not a PersonaLens home: it has no {chosen.catalogue.name}")
-    if not yes:
-        typer.confirm(f"Delete {chosen.path} with everything in it?", abort=True)
-    shutil.rmtree(chosen.path)
-    typer.echo(f"Deleted {chosen.path}.")
+    try:
+        home_reset.check_is_home(chosen)
+        if users := home_reset.users_of(chosen):
+            typer.echo(f"In use by process {', '.join(users)}, which will find it empty.")
+        if not yes:
+            typer.confirm(f"Delete {chosen.path} with all that PersonaLens made?", abort=True)
+        left = home_reset.remove_home(chosen)
+    except (home_reset.NoHome, OSError) as error:
+        _fail(error)
+    if left:
+        names = ", ".join(path.name for path in left)
+        typer.echo(f"Deleted what PersonaLens made in {chosen.path}. This stays: {names}.")
+    else:
+        typer.echo(f"Deleted {chosen.path}.")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write, such as home.tar.gz.")],
+    home: HomeOption = None,
+) -> None:
+    """Copy all that the home holds into one file, while servers and jobs go on.
+
+    What was acknowledged before it began is in it. Not in it: logs, and the files of recipes that
+    you registered. personalens restore puts it back.
+    """
+    from personalens.backup import back_up
+    from personalens.control.catalogue import StorageError
+
+    try:
+        back_up(Home(home.resolve()) if home else default_home(), file)
+    except (ValueError, OSError, StorageError) as error:
+        _fail(error)
+    typer.echo(f"Wrote {file}, {file.stat().st_size / 2**20:.1f} MB.")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that personalens backup wrote.")],
+    home: HomeOption = None,
+) -> None:
+    """Put a backup back, as a home that is not there yet or is empty; nothing is overwritten."""
+    from personalens import backup
+
+    chosen = Home(home.resolve()) if home else default_home()
+    try:
+        backup.restore(chosen, file)
+    except (ValueError, OSError) as error:
+        _fail(error)
+    typer.echo(f"Restored {chosen.path}. To examine it: personalens doctor --deep")
 
 
 @data.command("list")

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+from personalens import durable_files
+from personalens.control.catalogue import NewerFile, StorageError
 from personalens.control.job_rows import QUEUED, RUNNING
 from personalens.control.model_artifacts import (
     MODEL,
@@ -22,7 +26,8 @@ from personalens.control.model_artifacts import (
 )
 from personalens.control.resource_states import ACTIVE, is_in_transition, unfinished_update
 from personalens.control.service_context import ServiceContext
-from personalens.doctor import Finding
+from personalens.doctor import REPORT, Finding, finding_of
+from personalens.durable_files import DamagedFiles
 from personalens.home import Home
 
 _REFERENCES = (
@@ -34,13 +39,14 @@ _REFERENCES = (
 )
 """Members that hold the ARN of something that must be there as long as the resource is."""
 _BELONGS_IN_A_DATASET = {"current.json", "parts", ".lock"}
-_START_AFRESH = "restore the home from a copy, or start afresh: personalens reset"
+_START_AFRESH = "restore a backup of the home, or start afresh: personalens reset"
 _NEXT_JOB = "the next worker removes it; if it stays, delete it"
 _NEXT_TRAINING = "the next training removes it; or delete it"
-_ASK_AGAIN = "import or train again, or delete the resource"
+_ASK_AGAIN = "import or train again, restore a backup, or delete the resource"
+_NO_CHECKSUM = "an earlier version wrote it, without checksums, so its bytes cannot be compared"
 
 Problem = tuple[str, str]
-"""What is wrong, and what to do."""
+"""What is wrong, and what to do; "" where nothing is wrong."""
 
 
 def examine_home(home: Home) -> Iterator[Finding]:
@@ -53,6 +59,13 @@ def examine_home(home: Home) -> Iterator[Finding]:
         yield Finding("home", "it is empty: there is nothing to examine")
         return
     context = ServiceContext.open(home, inline_jobs=False, create=False)
+    try:
+        context.store.catalogue.version()
+    except NewerFile as error:  # whose files may mean what this version does not know
+        yield finding_of("home", error)
+        return
+    except StorageError:
+        pass  # the checks tell
     checks: dict[str, Callable[[ServiceContext], Iterator[Problem]]] = {
         "files": _check_databases,
         "resources": _check_resources,
@@ -65,25 +78,24 @@ def examine_home(home: Home) -> Iterator[Finding]:
         is_ok = True
         try:
             for text, remedy in check(context):
-                is_ok = False
+                is_ok = is_ok and not remedy
                 yield Finding(subject, text, remedy)
         except Exception as error:  # a damaged file may break any of them
             is_ok = False
-            yield Finding(subject, f"{type(error).__name__}: {error}", _START_AFRESH)
+            finding = finding_of(subject, error)
+            yield replace(finding, remedy=finding.remedy.replace(REPORT, _START_AFRESH))
         if is_ok:
             yield Finding(subject, "in order")
 
 
 def _check_databases(context: ServiceContext) -> Iterator[Problem]:
     for path in sorted(context.home.path.glob("*.sqlite")):
-        connection = sqlite3.connect(path)
         try:
-            found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-            loose = connection.execute("PRAGMA foreign_key_check").fetchall()
+            with closing(sqlite3.connect(path)) as connection:
+                found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+                loose = connection.execute("PRAGMA foreign_key_check").fetchall()
         except sqlite3.DatabaseError as error:
             found, loose = [str(error)], []
-        finally:
-            connection.close()
         if found != ["ok"]:
             yield f"{path.name}: {found[0]}", _START_AFRESH
         if loose:
@@ -95,6 +107,8 @@ def _check_databases(context: ServiceContext) -> Iterator[Problem]:
 
 def _check_resources(context: ServiceContext) -> Iterator[Problem]:
     store = context.jobs.store
+    for arn in _column(context, "SELECT arn FROM resources WHERE NOT json_valid(body)"):
+        yield f"what is known of {arn} cannot be read", _START_AFRESH
     kinds = _column(context, "SELECT DISTINCT kind FROM resources")
     resources = [each for kind in kinds for each in store.list(kind)]
     known = {each.arn for each in resources}
@@ -128,7 +142,7 @@ def _check_datasets(context: ServiceContext) -> Iterator[Problem]:
 
     store = context.jobs.store
     datasets = {dataset_folder(context, each): each for each in store.list("dataset")}
-    for path in context.home.datasets.iterdir():
+    for path in context.home.dataset_folders():
         if path not in datasets:
             yield f"datasets/{path.name} belongs to no dataset", _NEXT_JOB
     for folder, dataset in datasets.items():
@@ -143,17 +157,26 @@ def _check_dataset(folder: Path, arn: str, has_rows: bool) -> Iterator[Problem]:
 
     from personalens.datasets.dataset_files import DatasetFiles
 
-    manifest = DatasetFiles(folder).manifest
+    try:
+        manifest = DatasetFiles(folder).manifest
+    except DamagedFiles as error:
+        yield f"{arn}: {error}", _ASK_AGAIN
+        return
     if has_rows and not manifest.parts:
         yield f"{arn}: it has been imported into, and its rows are gone", _ASK_AGAIN
     for part in manifest.parts:
+        path = folder / "parts" / part.file
         try:
-            rows = pq.read_metadata(folder / "parts" / part.file).num_rows
+            rows = pq.read_metadata(path).num_rows
         except (OSError, ValueError) as error:
             yield f"{arn}: part {part.file} cannot be read: {error}", _ASK_AGAIN
             continue
         if rows != part.rows:
             yield f"{arn}: part {part.file} has {rows} rows, not {part.rows}", _ASK_AGAIN
+        elif part.sha256 is None:
+            yield f"{arn}: part {part.file}: {_NO_CHECKSUM}", ""
+        elif problem := durable_files.difference(path, [part.sha256]):
+            yield f"{arn}: {problem}", _ASK_AGAIN
     named = {part.file for part in manifest.parts}
     parts = folder / "parts"
     found = [*(parts.iterdir() if parts.is_dir() else ())]
@@ -175,9 +198,9 @@ def _check_models(context: ServiceContext) -> Iterator[Problem]:
             yield from _check_model(folder, recommender.arn)
     in_training = owned_folders(home, store, in_training=True)
     expected = owned_folders(home, store) | {checkpoint_folder(each) for each in in_training}
-    staged = {f".{folder.name}-" for folder in in_training}
-    for path in home.models.glob("*/*"):
-        is_staged = any(path.name.startswith(prefix) for prefix in staged)
+    for path in home.model_folders():
+        is_hidden = path.name.startswith(".")
+        is_staged = is_hidden and any(folder.name in path.name for folder in in_training)
         if path not in expected and not is_staged:
             yield f"models/{path.parent.name}/{path.name} belongs to nothing", _NEXT_TRAINING
 
@@ -185,6 +208,9 @@ def _check_models(context: ServiceContext) -> Iterator[Problem]:
 def _check_model(folder: Path, arn: str) -> Iterator[Problem]:
     from safetensors import SafetensorError, safe_open
 
+    if problem := durable_files.find_damage(folder):
+        yield f"{arn}: its model cannot be read: {problem}", _ASK_AGAIN
+        return
     try:
         for name in ("config.json", "ids.json", "metrics.json", "training_log.json"):
             json.loads((folder / name).read_text(encoding="utf-8"))
@@ -192,12 +218,20 @@ def _check_model(folder: Path, arn: str) -> Iterator[Problem]:
             file.keys()
     except (OSError, ValueError, SafetensorError) as error:
         yield f"{arn}: its model cannot be read: {error}", _ASK_AGAIN
+        return
+    if (sealed := durable_files.read_seal(folder)) is None:
+        yield f"{arn}: its model: {_NO_CHECKSUM}", ""
+    else:
+        for path in folder.iterdir():
+            if path.name not in {*sealed, durable_files.CHECKSUMS_FILE}:
+                yield f"{arn}: {path.name} is left over in its model", "delete it"
 
 
 def _check_events(context: ServiceContext) -> Iterator[Problem]:
     """Each stream's dataset is there, each text is JSON, no number is above the last one given."""
     if not context.home.events.exists():
         return
+    context.events.newest()  # refuses what a later version wrote
     known = {dataset.arn for dataset in context.jobs.store.list("dataset")}
     connection = sqlite3.connect(context.home.events)
     try:

@@ -14,12 +14,14 @@ from importlib import metadata
 from pathlib import Path
 
 from personalens.datasets.registry import DATA_VARIABLE, RELEASES, SAMPLE, find_data
+from personalens.durable_files import DamagedFiles
 from personalens.home import HOME_VARIABLE, Home, default_home
 
 DEFAULT_PORT = 8765
 _LEAST_PYTHON = (3, 11)
 _LEAST_FREE_MEMORY, _LEAST_FREE_DISK = 1.0, 0.5
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)")
+REPORT = "run make to install afresh; if it stays, report it"
 _GIGABYTE = 2**30
 
 
@@ -68,8 +70,23 @@ def examine(home: Home | None = None, *, port: int = DEFAULT_PORT) -> Iterator[F
         try:
             yield check()
         except Exception as error:  # whatever is broken is what the learner wants to know
-            text = f"{type(error).__name__}: {error}"
-            yield Finding(subject, text, "run make to install afresh; if it stays, report it")
+            yield finding_of(subject, error)
+
+
+def finding_of(subject: str, error: Exception) -> Finding:
+    """Return the finding that a check could not be made, with advice that fits."""
+    from personalens.control.catalogue import DamagedFile, NewerFile, StorageError
+
+    if isinstance(error, NewerFile):
+        remedy = f"update PersonaLens, or set {HOME_VARIABLE} to another folder: nothing is lost"
+    elif isinstance(error, DamagedFile | DamagedFiles):
+        remedy = "restore a backup of the home, or start afresh: personalens reset"
+    elif isinstance(error, StorageError | OSError):
+        remedy = "put right what it says, and look again"
+    else:
+        text = f"{type(error).__name__}: {error}"
+        return Finding(subject, text, REPORT)
+    return Finding(subject, str(error), remedy)
 
 
 def check_python() -> Finding:

@@ -164,13 +164,14 @@ def find_damage(folder: Path, names: Collection[str] | None = None) -> str | Non
             return str(error)
         problem = None
         for name in sorted(allowed or () if names is None else {*names} & {*(allowed or ())}):
-            problem = problem or _difference(folder / name, allowed[name])
+            problem = problem or difference(folder / name, allowed[name])
         # A process that replaces files one by one allows both before it begins.
         if problem is None or read_seal(folder) == allowed:
             return problem
 
 
-def _difference(path: Path, allowed: Sequence[str]) -> str | None:
+def difference(path: Path, allowed: Sequence[str]) -> str | None:
+    """Return what is wrong with a file that should have one of these checksums."""
     try:
         found = checksum(path)
     except FileNotFoundError:

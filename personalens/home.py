@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,15 @@ from personalens import durable_files
 
 HOME_VARIABLE = "PERSONALENS_HOME"
 _ROOT_MARKERS = (".git", "pyproject.toml")
+
+# A learner may name a folder as home that holds other things, even folders called datasets or
+# models. What PersonaLens made there is known by its name, and nothing else is ever removed.
+_DATABASE = re.compile(r"(catalogue|events|recommendations)\.(sqlite(-wal|-shm|-journal)?|turn)")
+_DATASET = re.compile(r"[\w-]+-[a-z_]+-[0-9a-f]{8}|\.deleted-[0-9a-f]+")
+_MODEL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8})?|\.+[0-9a-f]{8}[-.].*")
+_LOG = re.compile(r"worker\.log(\.1)?")
+_LABS = re.compile(r"sample|ml-[\w-]+")
+_BACKUP = re.compile(r"\.backup-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,26 @@ class Home:
         """Worker logs."""
         return self.path / "logs"
 
+    def dataset_folders(self) -> Iterator[Path]:
+        """Yield the folders in ``datasets`` that PersonaLens has made."""
+        return _named(self.datasets, _DATASET)
+
+    def model_folders(self) -> Iterator[Path]:
+        """Yield the folders of single models that PersonaLens has made, checkpoints among them."""
+        for solution in _named(self.models, re.compile(".+")):
+            yield from _named(solution, _MODEL)
+
+    def contents(self) -> Iterator[Path]:
+        """Yield all that PersonaLens has made here but the folders that hold it; last the
+        catalogue, which tells that this is a home."""
+        yield from self.dataset_folders()
+        yield from self.model_folders()
+        for folder, pattern in ((self.logs, _LOG), (self.labs, _LABS), (self.path, _BACKUP)):
+            yield from _named(folder, pattern)
+        databases = set(_named(self.path, _DATABASE))
+        yield from sorted(databases - {self.catalogue})
+        yield from databases & {self.catalogue}
+
     def create(self) -> Home:
         """Make the folders that are missing and return self.
 
@@ -71,6 +102,15 @@ class Home:
                 f"Make it writable or set {HOME_VARIABLE} to a folder that is."
             ) from error
         return self
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
+    """Yield what is in a folder under such a name; no links, which lead to what is not ours."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if pattern.fullmatch(path.name) and not path.is_symlink():
+            yield path
 
 
 def default_home(start: Path | None = None) -> Home:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -126,6 +127,86 @@ class TestReset:
         done = cli("reset", "--home", str(tmp_path / "none"))
         assert done.exit_code == 0
         assert "There is nothing at" in done.output
+
+    def test_what_somebody_else_made_stays_and_is_named(self, cli, home):
+        mine = ("thesis/thesis.txt", "datasets/own/rows.csv", "models/net/best/weights.bin",
+                "logs/app.log", "labs/00.ipynb", "catalogue.txt")  # fmt: skip
+        for name in mine:
+            (home.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (home.path / name).write_text("precious")
+        (home.path / "models" / "net" / "link").symlink_to(home.path / "thesis")
+        done = cli("reset", "--home", str(home.path), "--yes")
+        assert done.exit_code == 0
+        assert all((home.path / name).read_text() == "precious" for name in mine)
+        assert not list(home.path.glob("*.sqlite*"))
+        shown = "catalogue.txt, datasets, labs, logs, models, thesis"
+        assert f"This stays: {shown}." in done.output
+
+    def test_removes_all_that_is_ours(self, cli, account):
+        (account.home.labs / "sample").mkdir(parents=True)
+        (account.home.logs / "worker.log").touch()
+        assert cli("reset", "--home", str(account.home.path), "--yes").exit_code == 0
+        assert not account.home.path.exists()
+
+    def test_a_link_is_not_followed(self, cli, home, tmp_path):
+        elsewhere = tmp_path / "elsewhere"
+        (elsewhere / "own-interactions-0a1b2c3d").mkdir(parents=True)
+        home.datasets.rmdir()
+        home.datasets.symlink_to(elsewhere)
+        done = cli("reset", "--home", str(home.path), "--yes")
+        assert (elsewhere / "own-interactions-0a1b2c3d").is_dir()
+        assert "This stays: datasets." in done.output
+
+    @pytest.mark.parametrize("content", [b"not a database", b"", b"SQLite format 3\0of another"])
+    def test_a_catalogue_that_is_none_makes_no_home(self, cli, tmp_path, content):
+        (tmp_path / "catalogue.sqlite").write_bytes(content)
+        (tmp_path / "mine.txt").touch()
+        refused = cli("reset", "--home", str(tmp_path), "--yes")
+        assert refused.exit_code == 1
+        assert "is not a PersonaLens home" in refused.stderr
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_another_programs_database_makes_no_home(self, cli, tmp_path):
+        connection = sqlite3.connect(tmp_path / "catalogue.sqlite")
+        connection.execute("CREATE TABLE books (title)")
+        connection.close()
+        refused = cli("reset", "--home", str(tmp_path), "--yes")
+        assert refused.exit_code == 1
+        assert (tmp_path / "catalogue.sqlite").exists()
+
+    def test_a_file_in_the_place_of_the_folder_is_a_message(self, cli, tmp_path):
+        (tmp_path / "file").touch()
+        refused = cli("reset", "--home", str(tmp_path / "file"), "--yes")
+        assert refused.exit_code == 1
+        assert "is a file, not a folder" in refused.stderr
+
+    def test_a_crash_on_the_way_leaves_a_home_that_can_be_reset(self, cli, home, monkeypatch):
+        unlink = Path.unlink
+
+        def die(path, **options):
+            if path == home.catalogue:
+                raise KeyboardInterrupt
+            unlink(path, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", die)
+            cli("reset", "--home", str(home.path), "--yes")
+        assert home.catalogue.exists()
+        assert cli("reset", "--home", str(home.path), "--yes").exit_code == 0
+        assert not home.path.exists()
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells who uses it")
+    def test_says_who_uses_it(self, cli, home):
+        script = "import sys; file = open(sys.argv[1]); print(flush=True); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-c", script, str(home.catalogue)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as user:
+            user.stdout.readline()
+            done = cli("reset", "--home", str(home.path), input="n\n")
+            user.stdin.close()
+        assert f"In use by process {user.pid} (" in done.output
 
     def test_never_deletes_a_folder_that_is_no_home(self, cli, tmp_path):
         (tmp_path / "thesis.docx").touch()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sqlite3
 import sys
 
 import boto3
@@ -163,3 +164,39 @@ def test_a_stale_model_of_the_service_is_named(tmp_path, monkeypatch):
     folder = tmp_path / "models/personalize-runtime"
     assert found.text.startswith(f"{folder}: PersonaLens ignores it")
     assert f"mv {folder} {folder}.old" in found.remedy
+
+
+class TestAdvice:
+    """What to do fits what was found."""
+
+    @pytest.fixture
+    def home(self, tmp_path):
+        home = Home(tmp_path / "home")
+        with personalens.activate(home, quiet=True):
+            boto3.client("personalize").create_dataset_group(name="films")
+        return home
+
+    def remedy(self, home):
+        [found] = [f for f in doctor.examine(home, port=0) if f.subject == "worker"]
+        assert "Error" not in found.text
+        return found.remedy
+
+    def test_a_newer_home_is_no_reason_to_reset(self, home):
+        connection = sqlite3.connect(home.catalogue)
+        connection.execute("PRAGMA user_version = 99")
+        connection.close()
+        assert "update PersonaLens" in self.remedy(home)
+        assert "nothing is lost" in self.remedy(home)
+
+    @pytest.mark.parametrize("content", [b"noise" * 1000, b"SQLite format 3\0" + b"noise" * 1000])
+    def test_a_damaged_catalogue(self, home, content):
+        for path in home.path.glob("catalogue.sqlite*"):
+            path.unlink()
+        home.catalogue.write_bytes(content)
+        assert "restore a backup of the home" in self.remedy(home)
+
+    def test_a_folder_in_its_place(self, home):
+        for path in home.path.glob("catalogue.sqlite*"):
+            path.unlink()
+        home.catalogue.mkdir()
+        assert "install afresh" not in self.remedy(home)

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from personalens.aws.service_models import find_by_request
-from personalens.service_errors import ServiceError
+from personalens.aws.service_models import Operation
 
 _log = logging.getLogger("personalens.access")
 
@@ -26,7 +25,7 @@ def turn_on() -> None:
 
 def write(
     scope: Mapping[str, Any],
-    headers: Mapping[str, str],
+    operation: Operation | None,
     request_id: str,
     status: int,
     seconds: float,
@@ -38,12 +37,10 @@ def write(
     """
     if not _log.isEnabledFor(logging.INFO):
         return
-    method, path = scope["method"], scope["path"]
-    try:
-        operation = find_by_request(method, path, headers.get("x-amz-target"))
+    if operation is not None:
         asked = {"service": operation.service, "operation": operation.name}
-    except ServiceError:
-        asked = {"method": method, "path": path}
+    else:
+        asked = {"method": scope["method"], "path": scope["path"]}
     line = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "requestId": request_id,

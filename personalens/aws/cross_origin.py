@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from personalens.service_errors import ServiceError
 
 _LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-_HEADER_NAMES = re.compile(r"[\w\s,-]*", re.ASCII)
+_HEADER_NAMES = re.compile(r"[\w ,-]*", re.ASCII)
 _READABLE = "x-amzn-RequestId, x-amzn-ErrorType, Date"
 _PREFLIGHT_SECONDS = 600
 
@@ -56,6 +56,11 @@ server. To allow them: personalens serve --allow-origin https://shop.example
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(origin.rstrip("/") for origin in allowed)
 
+    def admits(self, origin: str) -> bool:
+        """Whether pages of ``origin`` may use the server."""
+        is_named = {origin, "*"} & self._allowed or _LOOPBACK_ORIGIN.fullmatch(origin)
+        return bool(is_named) and origin.isascii() and origin.isprintable()
+
     def check(self, origin: str) -> None:
         """Return if pages of ``origin`` may use the server.
 
@@ -64,7 +69,7 @@ server. To allow them: personalens serve --allow-origin https://shop.example
         OriginNotAllowed
             If not.
         """
-        if not ({origin, "*"} & self._allowed or _LOOPBACK_ORIGIN.fullmatch(origin)):
+        if not self.admits(origin):
             raise OriginNotAllowed(
                 f"Pages of {origin} may not use this server. To allow them: personalens serve "
                 f"--allow-origin {origin}"

@@ -64,8 +64,13 @@ def answer(
         failure = error
     except Exception as error:
         log.exception("%s %s failed, request %s", request.method, request.path, request_id)
-        failure = ServiceError(
-            f"PersonaLens could not answer ({type(error).__name__}: {error}). "
-            f"The log holds the details under request {request_id}."
-        )
+        failure = unforeseen(error, request_id)
     return render_error(failure, request_id, is_control=target is not None)
+
+
+def unforeseen(error: Exception, request_id: str) -> ServiceError:
+    """Return what a client is told of a defect of ours."""
+    return ServiceError(
+        f"PersonaLens could not answer ({type(error).__name__}: {error}). "
+        f"The log holds the details under request {request_id}."
+    )

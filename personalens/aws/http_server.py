@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import socket
 import threading
@@ -33,20 +34,26 @@ import personalens
 from personalens.arns import DEFAULT_REGION
 from personalens.aws import access_log
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.gateway import WireRequest, answer
+from personalens.aws.gateway import WireRequest, answer, unforeseen
+from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
+from personalens.aws.metrics import CONTENT_TYPE, ServerMetrics
 from personalens.aws.operation_router import OperationRouter
-from personalens.aws.service_models import RUNTIME, SERVICES, operations
-from personalens.aws.signatures import SignatureVerifier
+from personalens.aws.service_models import RUNTIME, SERVICES, find_by_request, operations
+from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.home import Home
 from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
+
+log = logging.getLogger(__name__)
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """Above the largest valid request, ten items with every character of their properties escaped."""
 
 HEALTH_PATH = "/_personalens/health"
+METRICS_PATH = "/_personalens/metrics"
+"""With credentials it has to be signed like everything else."""
 _JSON_TYPES = ("application/json", "application/x-amz-json-1.1", "application/x-amz-json-1.0")
 _RUNTIME_PATHS = {each.model.http["requestUri"] for each in operations(RUNTIME).values()}
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[a-z0-9-]+)/")
@@ -59,12 +66,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class RefusedRequest(ServiceError):
-    """A request that is refused before anybody looks for its operation."""
-
-    def __init__(self, http_status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.http_status, self.code = http_status, code
+class _ClientGone(Exception):
+    """Whoever asked has hung up before the request was whole: nothing of it is done."""
 
 
 class ServiceApplication:
@@ -99,22 +102,26 @@ class ServiceApplication:
         self._verifier = verifier
         self._max_body_bytes = max_body_bytes
         self._threads = ThreadPoolExecutor(_THREADS, "personalens-request")
+        self._metrics = ServerMetrics(router.home)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Every response has a request id, and every request a log line."""
         began = time.perf_counter()
         request_id = str(uuid.uuid4())
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = read_headers(scope["headers"])
         try:
             response = await self._respond(scope, headers, receive, request_id)
+        except _ClientGone:
+            return
         except ServiceError as error:
             response = render_error(error, request_id, is_control="x-amz-target" in headers)
             if isinstance(error, RefusedRequest):  # HTTP's own status, in either protocol
                 response.status = error.http_status
+        except Exception as error:
+            log.exception("%s %s failed, request %s", scope["method"], scope["path"], request_id)
+            response = render_error(unforeseen(error, request_id), request_id, is_control=False)
         response.headers.setdefault("x-amzn-RequestId", request_id)
-        if origin := headers.get("origin"):
+        if (origin := headers.get("origin")) and self._origins.admits(origin):
             response.headers.update(self._origins.response_headers(origin))
         await send(
             {
@@ -127,7 +134,23 @@ class ServiceApplication:
             }
         )
         await send({"type": "http.response.body", "body": response.body})
-        access_log.write(scope, headers, request_id, response.status, time.perf_counter() - began)
+        self._note(scope, headers, request_id, response.status, time.perf_counter() - began)
+
+    def _note(
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        request_id: str,
+        status: int,
+        seconds: float,
+    ) -> None:
+        try:
+            target = headers.get("x-amz-target")
+            operation = find_by_request(scope["method"], scope["path"], target)
+        except ServiceError:
+            operation = None
+        self._metrics.note("" if operation is None else operation.name, status, seconds)
+        access_log.write(scope, operation, request_id, status, seconds)
 
     async def _respond(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str
@@ -138,18 +161,30 @@ class ServiceApplication:
             return WireResponse(204, self._origins.preflight_headers(headers), b"")
         if path == HEALTH_PATH and method == "GET":
             return self._health()
+        admission = self._verifier.admit(headers) if self._verifier is not None else None
+        if path == METRICS_PATH and method == "GET":
+            self._verify(scope, headers, b"", admission)
+            self._metrics.note_process()
+            loop = asyncio.get_running_loop()
+            text = await loop.run_in_executor(self._threads, self._metrics.text)
+            return WireResponse(200, {"Content-Type": CONTENT_TYPE}, text)
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and media_type not in _JSON_TYPES:
             raise RefusedRequest(
                 415, "UnsupportedMediaType", "Send application/json or application/x-amz-json-1.1."
             )
         body = await self._read_body(headers, receive)
-        if self._verifier is not None:
-            raw_path = scope.get("raw_path", path.encode()).decode("latin-1")
-            query = scope["query_string"].decode("latin-1")
-            self._verifier.verify(method, raw_path, query, headers, body)
+        self._verify(scope, headers, body, admission)
         request = WireRequest(method, path, headers, body, _region(headers))
         return await self._answer(request, request_id)
+
+    def _verify(
+        self, scope: Scope, headers: Mapping[str, str], body: bytes, admission: Admission | None
+    ) -> None:
+        if self._verifier is not None:
+            path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+            query = scope["query_string"].decode("latin-1")
+            self._verifier.verify(scope["method"], path, query, headers, body, admission)
 
     async def _answer(self, request: WireRequest, request_id: str) -> WireResponse:
         """Answer at once what the runtime has in memory, and in a thread what has to wait.
@@ -180,10 +215,10 @@ class ServiceApplication:
         limit, body = self._max_body_bytes, bytearray()
         announced = headers.get("content-length", "")
         is_more = True
-        while (
-            is_more and len(body) <= limit and not (announced.isdigit() and int(announced) > limit)
-        ):
+        while is_more and len(body) <= limit and not _is_above(announced, limit):
             message = await receive()
+            if message.get("type") == "http.disconnect":
+                raise _ClientGone
             body += message.get("body", b"")
             is_more = message.get("more_body", False)
         if is_more:
@@ -195,14 +230,33 @@ class ServiceApplication:
         return bytes(body)
 
     def _health(self) -> WireResponse:
-        report = {
-            "status": "ok",
-            "version": personalens.__version__,
-            "home": str(self._router.home.path),
-            "services": list(SERVICES),
-        }
+        report = {"status": "ok"}
+        if self._verifier is None:  # else strangers ask: they learn that somebody is there
+            report |= {
+                "version": personalens.__version__,
+                "home": str(self._router.home.path),
+                "services": list(SERVICES),
+            }
         headers = {"Content-Type": "application/json"}
         return WireResponse(200, headers, json.dumps(report).encode())
+
+
+def read_headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by name; the values of several by one name joined by commas, as HTTP
+    reads and SigV4 signs them, so that none is overlooked."""
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            values.setdefault(name, []).append(value)
+        headers = {name: ",".join(several) for name, several in values.items()}
+    return headers
+
+
+def _is_above(announced: str, limit: int) -> bool:
+    """Whether a Content-Length is a larger number, however many digits it has."""
+    return announced.isascii() and announced.isdigit() and float(announced) > limit
 
 
 def _region(headers: Mapping[str, str]) -> str:
@@ -217,6 +271,7 @@ def server_config(app: Any, **options: Any) -> uvicorn.Config:
         app,
         log_level="warning",
         access_log=False,
+        http=LimitedProtocol,
         lifespan="off",
         ws="none",
         date_header=False,

@@ -32,6 +32,11 @@ Check = Callable[[Any, str, list[str]], None]
 """Looks at a value found at a path and adds what is wrong with it to a list."""
 
 _SHOWN_CHARACTERS = 200
+_LONGEST_TO_MATCH = 512
+"""What is too long may be matched all the same up to here; beyond, the patterns of ARNs take the
+cube of its length."""
+_MOST_FAULTS = 100
+"""A list without a limit can have a fault in each of a million members."""
 _LOCAL_LOCATIONS = " (PersonaLens also takes file:// URIs and absolute paths)"
 
 
@@ -56,6 +61,7 @@ def validate_request(service: str, operation: str, params: Mapping[str, Any]) ->
     faults: list[str] = []
     check(params, "", faults)
     if faults:
+        del faults[_MOST_FAULTS:]
         noun = "error" if len(faults) == 1 else "errors"
         raise InvalidInputException(
             f"{len(faults)} validation {noun} detected: " + "; ".join(faults)
@@ -101,8 +107,11 @@ def _list_check(shape: Shape) -> Check:
     def check(value: Any, path: str, faults: list[str]) -> None:
         if not isinstance(value, list | tuple):
             return _blame(shape, value, path, "Member must be a list", faults)
-        check_length(value, path, faults)
+        if not check_length(value, path, faults):
+            return None
         for number, member in enumerate(value, start=1):
+            if len(faults) > _MOST_FAULTS:
+                return None
             place = f"{path}.{number}.member"
             if member is None:
                 faults.append(_fault("Value null", place, "Member must not be null"))
@@ -119,7 +128,8 @@ def _map_check(shape: Shape) -> Check:
     def check(value: Any, path: str, faults: list[str]) -> None:
         if not isinstance(value, Mapping):
             return _blame(shape, value, path, "Member must be a map", faults)
-        check_length(value, path, faults)
+        if not check_length(value, path, faults):
+            return None
         for key, member in value.items():
             check_key(key, f"{path}.key", faults)
             if member is None:
@@ -141,8 +151,8 @@ def _string_check(shape: Shape) -> Check:
             return _blame(shape, value, path, "Member must be a string", faults)
         if takes_local_paths and (value.startswith("file://") or os.path.isabs(value)):
             return
-        check_length(value, path, faults)
-        check_pattern(value, path, faults)
+        if check_length(value, path, faults) or len(value) <= _LONGEST_TO_MATCH:
+            check_pattern(value, path, faults)
         if allowed and value not in allowed:
             choices = ", ".join(shape.enum)
             _blame(shape, value, path, f"Member must satisfy enum value set: [{choices}]", faults)
@@ -170,16 +180,19 @@ def _pattern_check(shape: Shape) -> Check:
     return check
 
 
-def _length_check(shape: Shape) -> Check:
+def _length_check(shape: Shape) -> Callable[[Any, str, list[str]], bool]:
+    """Return a check that adds the fault and says whether the value is short enough."""
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
 
-    def check(value: Any, path: str, faults: list[str]) -> None:
+    def check(value: Any, path: str, faults: list[str]) -> bool:
         if least is not None and len(value) < least:
             rule = f"Member must have length greater than or equal to {least}"
             _blame(shape, value, path, rule, faults)
         if most is not None and len(value) > most:
             rule = f"Member must have length less than or equal to {most}"
             _blame(shape, value, path, rule, faults)
+            return False
+        return True
 
     return check
 

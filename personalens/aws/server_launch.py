@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import prometheus_client
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from personalens.aws import access_log, stand_ins
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
+from personalens.aws.metrics import counting_together
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.signatures import SignatureVerifier, read_credentials
 from personalens.control.object_storage import FOLDERS_VARIABLE
@@ -137,6 +139,7 @@ def _confined(folders: Sequence[Path]) -> Iterator[None]:
 def make_application(settings: ServerSettings) -> ServiceApplication:
     """Return the application of one worker process, which logs if it is to."""
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    prometheus_client.disable_created_metrics()
     if settings.access_log:
         access_log.turn_on()
     verifier = None
@@ -156,7 +159,8 @@ def _run(settings: ServerSettings, listener: socket.socket) -> None:
         partial(make_application, settings), factory=True, workers=settings.workers
     )
     if settings.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
+        with counting_together():
+            Multiprocess(config, sockets=[listener]).run()
     else:
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when it has finished
             uvicorn.Server(config).run(sockets=[listener])

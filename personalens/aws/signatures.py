@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import string
 import time
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser
@@ -24,6 +25,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -39,6 +41,8 @@ SIGNING_NAME = CONTROL
 
 SKEW_MINUTES = 5
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_MOST_SIGNED_HEADERS = 100
+"""botocore's signer takes the square of their number."""
 _PARTS = ("Credential", "SignedHeaders", "Signature")
 _INVALID_TOKEN = "The security token included in the request is invalid."
 _MISMATCH = (
@@ -79,6 +83,14 @@ class _Claim(NamedTuple):
     terminator: str
     signed_headers: list[str]
     signature: str
+
+
+class Admission(NamedTuple):
+    """What is left to be compared is the signature."""
+
+    claim: _Claim
+    moment: datetime
+    credentials: Credentials
 
 
 def read_credentials(path: Path) -> dict[str, Credentials]:
@@ -131,19 +143,14 @@ class SignatureVerifier:
         self._credentials = credentials
         self._clock = clock
 
-    def verify(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
-    ) -> None:
-        """Return if the signature is right.
+    def admit(self, headers: Mapping[str, str]) -> Admission:
+        """Return what a request claims, if its headers alone do not refute it. A stranger gets no
+        further: neither is his body waited for, nor anything computed from it.
 
         Parameters
         ----------
-        method, path, query
-            From the request line, as they were sent.
         headers
-            Under lower-case names.
-        body
-            Whole.
+            Under lower-case names; of several by one name the values, joined by commas.
 
         Raises
         ------
@@ -155,18 +162,51 @@ class SignatureVerifier:
         _check_scope(claim, moment)
         self._check_time(moment)
         credentials = self._credentials.get(claim.access_key)
-        if credentials is None or headers.get("x-amz-security-token") != credentials.token:
+        token = headers.get("x-amz-security-token")
+        if credentials is None or not _is_same(token, credentials.token):
             raise UnrecognizedClientException(_INVALID_TOKEN)
         _check_signed_headers(claim, headers)
+        return Admission(claim, moment, credentials)
+
+    def verify(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        admission: Admission | None = None,
+    ) -> None:
+        """Return if the signature is right.
+
+        Parameters
+        ----------
+        method, path, query
+            From the request line, as they were sent; bytes beyond ASCII as Latin-1.
+        headers
+            As :meth:`admit` takes them; bytes likewise.
+        body
+            Whole.
+        admission
+            What :meth:`admit` has returned, where it was called already.
+
+        Raises
+        ------
+        AuthenticationError
+            As :meth:`admit`.
+        """
+        claim, moment, credentials = admission or self.admit(headers)
         if headers.get("x-amz-content-sha256", "") not in ("", hashlib.sha256(body).hexdigest()):
             raise InvalidSignatureException(_MISMATCH)
-        request = AWSRequest(method, f"http://{headers.get('host', '')}{path}?{query}", data=body)
+        # The name in the address counts for nothing: Host is one of the signed headers.
+        target = f"{_as_text(path)}?{quote(_as_text(query), safe=string.printable)}"
+        request = AWSRequest(method, f"http://localhost/{target.removeprefix('/')}", data=body)
         request.context["timestamp"] = moment.strftime(SIGV4_TIMESTAMP)
         for name in claim.signed_headers:
-            request.headers[name] = headers.get(name, "")
+            request.headers[name] = _as_text(headers.get(name, ""))
         signer = _Signer(credentials, SIGNING_NAME, claim.region)
         text = signer.string_to_sign(request, signer.canonical_request(request))
-        if not hmac.compare_digest(signer.signature(text, request), claim.signature):
+        if not _is_same(claim.signature, signer.signature(text, request)):
             raise InvalidSignatureException(_MISMATCH)
 
     def _check_time(self, moment: datetime) -> None:
@@ -192,6 +232,22 @@ class _Signer(SigV4Auth):
         return request.headers
 
 
+def _is_same(given: str | None, wanted: str | None) -> bool:
+    """Compare a secret, or something made with one, in a time that tells nothing of it."""
+    if given is None or wanted is None:
+        return given is wanted
+    return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+def _as_text(sent: str) -> str:
+    """Return the text whose UTF-8 the signature covers: what was sent, if it is UTF-8, else its
+    Latin-1, for so Python's HTTP client sends what it has signed as UTF-8."""
+    try:
+        return sent.encode("latin-1").decode()
+    except UnicodeError:
+        return sent
+
+
 def _read_claim(headers: Mapping[str, str]) -> _Claim:
     text = headers.get("authorization", "").strip()
     if not text:
@@ -210,7 +266,12 @@ def _read_claim(headers: Mapping[str, str]) -> _Claim:
             "Credential must have exactly 5 slash-delimited elements, e.g. "
             f"keyid/date/region/service/term, got '{named['Credential']}'"
         )
-    return _Claim(*scope, named["SignedHeaders"].lower().split(";"), named["Signature"])
+    signed = list(dict.fromkeys(named["SignedHeaders"].lower().split(";")))
+    if len(signed) > _MOST_SIGNED_HEADERS:
+        raise IncompleteSignatureException(
+            f"SignedHeaders names {len(signed)} headers; at most {_MOST_SIGNED_HEADERS} are taken."
+        )
+    return _Claim(*scope, signed, named["Signature"])
 
 
 def _read_moment(headers: Mapping[str, str]) -> datetime:
@@ -219,8 +280,8 @@ def _read_moment(headers: Mapping[str, str]) -> datetime:
         if text := headers.get("x-amz-date"):
             return datetime.strptime(text, SIGV4_TIMESTAMP).replace(tzinfo=UTC)
         moment = parsedate_to_datetime(headers.get("date", ""))
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
         raise IncompleteSignatureException(
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header, "
             "with a valid date."
@@ -249,7 +310,8 @@ def _check_scope(claim: _Claim, moment: datetime) -> None:
 def _check_signed_headers(claim: _Claim, headers: Mapping[str, str]) -> None:
     """What decides the answer must be signed, or someone between could change it."""
     needed = {"host", *(name for name in headers if re.match(r"x-amz-|content-type$", name))}
-    needed -= {"x-amz-user-agent"}
+    # The token is a secret itself; some clients add it only after they have signed.
+    needed -= {"x-amz-user-agent", "x-amz-security-token"}
     if "x-amz-date" not in headers:
         needed.add("date")
     for name in sorted(needed - set(claim.signed_headers)):

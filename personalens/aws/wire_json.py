@@ -159,7 +159,10 @@ _PARSERS: dict[str, Callable[[Shape, Any, str], Any]] = {
 
 
 def _refuse(value: Any, place: str, expected: str) -> NoReturn:
-    shown = orjson.dumps(value, default=str).decode()[:100]
+    try:
+        shown = orjson.dumps(value).decode()[:100]
+    except orjson.JSONEncodeError:  # it writes fewer levels than it reads
+        shown = "A value of many levels"
     raise SerializationException(f"{shown} can not be converted to {expected} (at {place}).")
 
 
@@ -187,11 +190,13 @@ def render_error(error: ServiceError, request_id: str, *, is_control: bool) -> W
     ``is_control`` says which of the two protocols the client speaks. In json-1.1 every error of
     the caller has status 400, also one of a resource that is not there.
     """
+    # A file's name that is not UTF-8 reaches a message as half characters.
+    message = error.message.encode("utf-8", "backslashreplace").decode()
     if is_control:
-        body = orjson.dumps({"__type": error.code, "message": error.message})
+        body = orjson.dumps({"__type": error.code, "message": message})
         status = error.http_status if error.http_status >= 500 else 400
         return WireResponse(status, _headers(request_id, body, is_control), body)
-    body = orjson.dumps({"message": error.message})
+    body = orjson.dumps({"message": message})
     headers = _headers(request_id, body, is_control) | {"x-amzn-ErrorType": error.code}
     return WireResponse(error.http_status, headers, body)
 

@@ -48,14 +48,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             lease_wall REAL NOT NULL,
             lease_monotonic REAL NOT NULL)""",
     ),
-    # Each transaction looks for deletions that are over.
+    # The catalogue's version is that of the home: whatever opens a home opens it first. Since this
+    # one the imported rows' manifests have checksums, which earlier versions cannot read, and each
+    # transaction looks for deletions that are over.
     (
         "CREATE INDEX resources_being_deleted ON resources (status, updated_at)"
         " WHERE status = 'DELETE PENDING'",
     ),
-    # The catalogue's version is that of the home: whatever opens a home opens it first. Since this
-    # one the imported rows' manifests have checksums, which earlier versions cannot read.
-    (),
 )
 """One tuple of statements a schema version. Append a tuple to change the schema, or the form of any
 other file of the home; never edit one."""

@@ -148,7 +148,7 @@ def sweep_folders(context: ServiceContext) -> None:
     store = context.jobs.store  # of all regions
     with store.transaction() as tx:
         owned = {dataset_folder(context, dataset) for dataset in tx.list(KIND)}
-        for folder in context.home.datasets.iterdir():
+        for folder in context.home.dataset_folders():  # by their names: a learner's own stay
             if folder.is_dir() and folder not in owned:
                 _discard(folder)
         for arn in context.events.datasets() - {dataset.arn for dataset in tx.list(KIND)}:

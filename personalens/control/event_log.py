@@ -83,6 +83,9 @@ class Event:
     attribution_source: str | None = None
 
 
+_Told = tuple[Event, str | None]  # with the text of its properties
+
+
 class LiveMark(NamedTuple):
     """How many live events somebody has, and the newest one's sequence number (0: none)."""
 
@@ -125,11 +128,13 @@ class EventLog:
         self, dataset_arn: str, calls: Sequence[tuple[str, str | None, Sequence[Event]]]
     ) -> None:
         """Write events of several sessions, all or none: (session_id, user_id, events) each."""
+        # Before the transaction, which others share: what cannot be written fails nobody else.
+        told = [(s, u, [(e, _to_json(e.properties)) for e in events]) for s, u, events in calls]
 
         def work(connection: sqlite3.Connection) -> None:
             stream = self._touch(connection, dataset_arn)
             numbers = _Numbers(connection)
-            for session_id, user_id, events in calls:
+            for session_id, user_id, events in told:
                 who = _join_session(connection, stream, session_id, user_id, numbers)
                 connection.executemany(
                     f"INSERT OR IGNORE INTO events (stream, identity, {_COLUMNS})"
@@ -143,13 +148,14 @@ class EventLog:
     def put(self, dataset_arn: str, records: Mapping[str, Mapping[str, Any]]) -> None:
         """Write items, users or actions by id and return once they are on disk; a record replaces
         the one that was put under its id before."""
+        told = [(id, _to_json(columns) or "{}") for id, columns in records.items()]
 
         def work(connection: sqlite3.Connection) -> None:
             stream, now = self._touch(connection, dataset_arn), time.time()
             connection.executemany(
                 "INSERT OR REPLACE INTO records (stream, id, put_at, properties)"
                 " VALUES (?, ?, ?, ?)",
-                [(stream, id, now, _to_json(columns)) for id, columns in records.items()],
+                [(stream, id, now, columns) for id, columns in told],
             )
 
         self._commits.write(work)
@@ -377,12 +383,12 @@ def _join_session(
 
 
 def _row(
-    stream: int, session_id: str, who: tuple[str, bool], event: Event, sequence: int
+    stream: int, session_id: str, who: tuple[str, bool], told: _Told, sequence: int
 ) -> tuple[Any, ...]:
-    properties = _to_json(event.properties) if event.properties else None
+    event, properties = told
     if event.event_id is None:
-        told = (*who, session_id, event.item_id, event.sent_at, event.event_type)
-        identity = repr((*told, event.event_value, properties))
+        said = (*who, session_id, event.item_id, event.sent_at, event.event_type)
+        identity = repr((*said, event.event_value, properties))
     else:
         identity = f"id {event.event_id}"
     return (
@@ -404,8 +410,9 @@ def _row(
     )
 
 
-def _to_json(columns: Mapping[str, Any]) -> str:
-    return json.dumps(columns, sort_keys=True, ensure_ascii=False, allow_nan=False)
+def _to_json(columns: Mapping[str, Any] | None) -> str | None:
+    text = json.dumps(columns, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode().decode() if columns else None  # ValueError: half characters
 
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:

@@ -33,6 +33,20 @@ class _Entry:
         self.woken = threading.Event()
 
 
+class Tally:
+    """How many transactions this process has committed in groups, and for how many writers."""
+
+    commits = writes = failures = 0
+
+    def note(self, writes: int) -> None:
+        self.commits += writes > 0
+        self.writes += writes
+        self.failures += writes == 0
+
+
+TALLY = Tally()
+
+
 class GroupCommit:
     """Lets the threads of a process share transactions.
 
@@ -55,8 +69,9 @@ class GroupCommit:
     def write(self, work: Work) -> None:
         """Call ``work`` inside a transaction and return once it is on disk.
 
-        Works of one transaction run one after another, in the order in which they came. They fail
-        together: give only work that has been checked, and that can fail with the disk alone.
+        Works of one transaction run one after another, in the order in which they came. Where one
+        fails, the others are written without it, so work may be called more than once: give work
+        that has been checked, and that can fail with the disk alone.
         """
         entry = _Entry(work)
         try:
@@ -110,20 +125,30 @@ class GroupCommit:
     def _commit_waiting(self) -> None:
         with self._lock:
             entries, self._waiting = self._waiting, []
-        error = None
+        while entries:
+            entries = self._commit_together(entries)
+
+    def _commit_together(self, entries: list[_Entry]) -> list[_Entry]:
+        """Write for ``entries`` in one transaction and wake them. Where one of them fails, nothing
+        is written and that one is woken alone; the others are returned, to be written again."""
+        at_work = error = None
         try:
             with self._catalogue.transaction() as connection:
-                for entry in entries:
-                    entry.work(connection)
+                for at_work in entries:
+                    at_work.work(connection)
+                at_work = None  # what fails from here on is the disk, for everybody
         except Exception as failure:
             error = failure
         except BaseException:
             with self._lock:
                 self._waiting = entries + self._waiting
             raise
-        for entry in entries:
+        ended = entries if at_work is None else [at_work]
+        for entry in ended:
             entry.error = error
             entry.woken.set()
+        TALLY.note(0 if error else len(ended))
+        return [entry for entry in entries if entry not in ended]
 
     def _hand_over(self) -> None:
         """Let the first of those who wait lead."""

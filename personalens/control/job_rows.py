@@ -94,6 +94,12 @@ def claimable_rows(connection: sqlite3.Connection) -> list[JobRow]:
     return claimable
 
 
+def count_by_state(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return how many jobs are in each state, those that none is in included."""
+    found = dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+    return {state: found.get(state, 0) for state in (QUEUED, RUNNING, DONE, FAILED, STOPPED)}
+
+
 def renew_lease(connection: sqlite3.Connection, job_id: int) -> None:
     connection.execute(
         "UPDATE jobs SET lease_wall = ?, lease_monotonic = ? WHERE id = ?",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -169,8 +170,10 @@ def _of_the_system(context: ServiceContext, error: OSError) -> str:
     """Say what the system refused, where, and what to do."""
     said, where = error.strerror or str(error), error.filename or f"below {context.home.path}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        is_inside = str(where).startswith(f"{context.home.path}{os.sep}")
+        place = f"below {context.home.path}" if is_inside else where
         return (
-            f"There is no room left to write below {context.home.path} ({said}). Nothing was"
+            f"There is no room left to write {place} ({said}). Nothing was"
             " changed. Free some space, or set PERSONALENS_HOME to a folder on another disk."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

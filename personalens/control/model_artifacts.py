@@ -242,8 +242,9 @@ def sweep_artifacts(home: Home, store: ResourceReader) -> None:
         Of all regions: they share the folder. It is read after the folders are listed: a version's
         row is there before its folder, so a listed folder without a row has lost it.
     """
-    folders = [path for path in home.models.glob("*/*") if not path.name.startswith(".")]
-    checkpoints = list(home.models.glob(f"*/.*{_CHECKPOINTS}"))
+    found = list(home.model_folders())  # by their names: a learner's own files stay
+    folders = [path for path in found if not path.name.startswith(".")]
+    checkpoints = [path for path in found if path.name.endswith(_CHECKPOINTS)]
     owned = owned_folders(home, store)
     for folder in folders:
         if folder not in owned:
@@ -327,6 +328,6 @@ def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
     if durable_files.read_seal(folder) is None:  # of an earlier version: nothing vouches for it
         if model.recipe_type == "RELATED_ITEMS":
             model.score_related(np.array([-1, 0]))
-        elif model.recipe_type != "POPULAR_ITEMS":
+        else:
             model.score([History.empty()])
     return model

@@ -270,6 +270,11 @@ _FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it
 
 def unreadable(location: str, error: OSError) -> DataLocationError:
     """Return what to say of a local file or folder that cannot be read or written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DataLocationError(
+            f"There is no room left to write {location} ({error.strerror}). Free some space, or "
+            "give a folder on another disk."
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return DataLocationError(
             f"Insufficient privileges to access data at {location}: {error.strerror}. Make the file"

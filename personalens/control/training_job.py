@@ -41,6 +41,7 @@ from personalens.control.training_data import (
     check_minimums,
     load_training_data,
 )
+from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.training_tables import CannotLearn
@@ -131,7 +132,7 @@ def _learn(
             model, outcome = _update(context, settings, data, report)
         else:
             model, outcome = _train(context, settings, data, checkpoints, report)
-    except (CannotLearn, ImportError) as error:  # the latter: a recipe of the learner's, or Optuna
+    except (CannotLearn, ImportError, OtherFormat) as error:  # a learner's recipe, Optuna, a base
         raise JobFailed(str(error)) from error
     hours = (time.perf_counter() - started) / 3600
     return model, replace(outcome, training_hours=hours)

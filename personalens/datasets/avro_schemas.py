@@ -16,6 +16,7 @@ from typing import Any
 import fastavro
 import fastavro.schema
 
+from personalens.datasets.json_texts import read_json
 from personalens.datasets.schema_rules import (
     DATASET_TYPES,
     DOMAINS,
@@ -195,11 +196,10 @@ def _load_record(text: str) -> dict[str, Any]:
             f"The schema has {len(text):,} characters; at most {MAX_SCHEMA_CHARACTERS:,} are taken."
         )
     try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
+        record = read_json(text)
+    except ValueError as error:
         raise SchemaError(
-            f"The schema is not valid JSON: {error.msg} at line {error.lineno}, column "
-            f"{error.colno}. Pass json.dumps(schema), not str(schema)."
+            f"The schema is not valid JSON: {error}. Pass json.dumps(schema), not str(schema)."
         ) from error
     if not isinstance(record, dict) or record.get("type") != "record":
         found = record.get("type") if isinstance(record, dict) else type(record).__name__

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from personalens import durable_files
 from personalens.datasets.csv_import import METADATA_KEY
+from personalens.datasets.duplicates import is_last
 from personalens.datasets.id_maps import require_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.manifest import EMPTY, MANIFEST_FILE, Manifest, Part
@@ -168,7 +168,7 @@ class DatasetFiles:
                 return pa.table({})
             table = pa.concat_tables([_plain(t) for t in tables], promote_options="default")
             coded = [pc.dictionary_encode(column).unify_dictionaries() for column in table.columns]
-            return table.filter(pa.array(_is_last(pa.table(coded, table.column_names))))
+            return table.filter(pa.array(is_last(pa.table(coded, table.column_names))))
 
         return self._on_current(load)
 
@@ -182,8 +182,7 @@ class DatasetFiles:
     def remove_rows_of(self, users: Sequence[str]) -> None:
         """Leave these users' records out of all parts, in one step."""
         require_list(users, "users")
-        with self._locked():
-            before = self.manifest
+        with self._locked(), self._undoing(self.manifest) as before:
             parts, generation = [], before.generation + 1
             for part in before.parts:
                 if self._count_rows(part, users):
@@ -208,8 +207,10 @@ class DatasetFiles:
         found = pq.read_metadata(staged)
         dataset_type = json.loads(found.metadata[METADATA_KEY])["dataset_type"]
         checksum = durable_files.checksum(staged)
-        with self._locked():
-            before = self.manifest if keep_parts else self._replaceable()
+        with (
+            self._locked(),
+            self._undoing(self.manifest if keep_parts else self._replaceable()) as before,
+        ):
             if keep_parts and not before.parts:
                 raise NoBulkData(
                     "An INCREMENTAL import adds to bulk data, and there are none yet: "
@@ -246,10 +247,11 @@ class DatasetFiles:
             durable_files.write_text(path, manifest.to_json())
         except OSError:
             # It may have its name already, and only the flush of that has failed. What is said to
-            # have failed must not be there.
+            # have failed must not be there. Numbers go on, for somebody may have read it.
             with suppress(OSError):
                 if self.manifest == manifest:
-                    durable_files.write_text(path, before.to_json())
+                    restored = replace(before, generation=manifest.generation + 1)
+                    durable_files.write_text(path, restored.to_json())
             raise
         self._sweep(manifest)
 
@@ -276,7 +278,7 @@ class DatasetFiles:
             tables = _interleave(tables, times, put, wanted)
         table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
         if keys:
-            keep = _is_last(table.select([key for key in keys if key in table.column_names]))
+            keep = is_last(table.select([key for key in keys if key in table.column_names]))
             table = table if keep.all() else table.filter(pa.array(keep))
         for name in columns or ():
             if name not in table.column_names:  # in no part: added to the schema since
@@ -338,11 +340,26 @@ class DatasetFiles:
             finally:  # to close is not enough: a process that was forked meanwhile has it, too
                 fcntl.flock(lock, fcntl.LOCK_UN)
 
-    def _sweep(self, manifest: Manifest) -> None:
-        named = {part.file for part in manifest.parts}
+    @contextmanager
+    def _undoing(self, before: Manifest) -> Iterator[Manifest]:
+        """Remove parts that were made in vain where the block fails. Those from before stay in any
+        case: a new manifest may be seen, and yet not be on the disk."""
+        try:
+            yield before
+        except BaseException:
+            with suppress(OSError, DamagedFiles):
+                self._sweep(before, self.manifest)
+            raise
+
+    def _sweep(self, *manifests: Manifest) -> None:
+        named = {part.file for manifest in manifests for part in manifest.parts}
         with suppress(OSError):  # what stays is removed at the next change: no reason to fail now
             for path in (self.folder / "parts").iterdir():
-                if path.name not in named:
+                if path.name in named:
+                    continue
+                if path.is_dir():  # not ours: somebody put it in the place of a part
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
                     path.unlink(missing_ok=True)
 
 
@@ -371,38 +388,3 @@ def _plain(table: pa.Table) -> pa.Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(plain))
-
-
-def _is_last(keys: pa.Table) -> np.ndarray:
-    """Return (n,) bool: whether a row is the last of those with its values.
-
-    Rows are compared by a 64-bit mixture of the columns' codes; only the few that share one with
-    another row are then compared exactly.
-    """
-    codes = [_codes(column) for column in keys.columns]
-    keep = np.ones(keys.num_rows, bool)
-    mixed = pd.Series(_mix(codes, keys.num_rows))
-    suspects = np.flatnonzero(mixed.duplicated(keep=False).to_numpy())
-    if len(suspects):
-        rows = pd.DataFrame({number: column[suspects] for number, column in enumerate(codes)})
-        keep[suspects[rows.duplicated(keep="last").to_numpy()]] = False
-    return keep
-
-
-def _mix(codes: list[np.ndarray], rows: int) -> np.ndarray:
-    """Return one (n,) uint64 from several columns of codes."""
-    mixed = np.zeros(rows, np.uint64)
-    for column in codes:
-        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return mixed
-
-
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column as (n,) int64 that are equal where the values are."""
-    if pa.types.is_dictionary(column.type):
-        chunks = [
-            chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
-        ]
-        return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
-    return column.to_numpy().astype(np.int64)

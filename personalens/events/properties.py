@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.column_checks import ColumnCheck, column_checks
+from personalens.datasets.json_texts import read_json
 from personalens.service_errors import InvalidInputException
 
 
@@ -31,13 +32,13 @@ def parse_properties(text: str | None, where: str) -> dict[str, Any]:
     Raises
     ------
     InvalidInputException
-        If it is not a JSON object, or holds NaN or an infinity.
+        If it is not a JSON object, as :func:`personalens.datasets.json_texts.read_json` reads it.
     """
     if text is None:
         return {}
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        found = read_json(text)
+    except ValueError as error:
         raise InvalidInputException(
             f"{where} is not valid JSON: {error}. Pass json.dumps(properties), not str(properties)."
         ) from None
@@ -154,7 +155,3 @@ def _checked(check: ColumnCheck, value: Any, where: str) -> Any:
     if cell == "":
         return None
     return cell if kind == "string" else check.convert(cell.strip(" \t"))
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")

@@ -8,8 +8,10 @@ compared without case and underscores, so ``item_id`` in ``properties`` is the i
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -168,11 +170,12 @@ def _text(value: Any, where: str) -> str | None:
 def _value(value: Any, where: str) -> float | None:
     if value is None:
         return None
-    try:
-        if not isinstance(value, bool):
-            return float(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
+    is_text = isinstance(value, str) and value.isascii() and "_" not in value  # float() takes 1_0
+    with suppress(ValueError):
+        if is_text or (isinstance(value, int | float) and not isinstance(value, bool)):
+            number = float(value)
+            if math.isfinite(number):
+                return number
     raise InvalidInputException(
         f"{where}.properties.eventValue must be a number, not {json.dumps(value)[:80]}."
     )

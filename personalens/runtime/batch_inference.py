@@ -305,7 +305,10 @@ def json_numbers(shares: np.ndarray, lengths: Sequence[int]) -> list[bytes]:
 def open_deployment(context: ServiceContext, job: Resource, config: str = "") -> Deployment:
     """Return the model of a batch job as if a campaign served it."""
     version = context.store.require(job.body["solutionVersionArn"])
-    model: Recipe = load_model(serving_folder(context.home, version), context.recipes())
+    try:
+        model: Recipe = load_model(serving_folder(context.home, version), context.recipes())
+    except (OSError, ValueError, ImportError) as error:
+        raise JobFailed(f"The model cannot be read: {error}") from error
     group_arn = version.body["datasetGroupArn"]
     own = job.body.get(config) or {}
     return Deployment(job.arn, version.arn, group_arn, model, own, version.body)

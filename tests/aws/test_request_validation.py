@@ -172,3 +172,23 @@ def test_boto3_does_not_check_what_we_check(active):
         with pytest.raises(personalize.exceptions.InvalidInputException, match="validation error"):
             personalize.create_schema(**params)
     assert personalize.list_schemas()["schemas"] == []
+
+
+@pytest.mark.parametrize("length", [257, 20_000, 1_000_000])
+def test_what_is_too_long_keeps_nobody_busy(length):
+    """The pattern alone would go on for hours: it has three places where to divide the colons."""
+    arn = "arn:a:personalize:" + ":" * length + "\n"
+    text = faults("personalize", "DescribeSchema", schemaArn=arn)
+    assert "'schemaArn' failed to satisfy constraint: Member must have length less than" in text
+    assert len(text) < 2_000
+
+
+def test_a_list_of_faults_is_not_as_long_as_a_list():
+    asked = {"campaignArn": CAMPAIGN, "userId": "u", "inputList": [None] * 100_000}
+    text = faults("personalize-runtime", "GetPersonalizedRanking", **asked)
+    assert text.startswith("100 validation errors detected: ")
+    assert len(text) < 20_000
+    items = [{"itemId": ""}] * 1_000
+    text = faults("personalize-events", "PutItems", datasetArn=DATASET, items=items)
+    assert text.startswith("1 validation error detected: ")
+    assert text.endswith("Member must have length less than or equal to 10")

@@ -215,10 +215,12 @@ def test_the_sweep_removes_orphans_only(service, make_dataset, write_events):
     location = {"dataLocation": str(write_events())}
     service.create_dataset_import_job(jobName="first", datasetArn=arn, dataSource=location)
     folder = folder_of(service, arn)
-    (folder.parent / "orphan" / "parts").mkdir(parents=True)
+    (folder.parent / "orphan-items-0a1b2c3d" / "parts").mkdir(parents=True)
     (folder.parent / ".deleted-1").mkdir()
+    learners = folder.parent / "own"  # of a project whose folder is the home, too
+    learners.mkdir()
     sweep_folders(service.context)
-    assert list(folder.parent.iterdir()) == [folder]
+    assert sorted(folder.parent.iterdir()) == sorted([folder, learners])
     assert DatasetFiles(folder).row_count == 1000
 
 

@@ -194,3 +194,19 @@ def test_the_first_write_of_a_stream_is_a_change(log):
     assert log.revision(ITEMS) == 0
     log.put(ITEMS, {"7": {"PRICE": 1}})
     assert log.revision(ITEMS) > 0
+
+
+def test_what_cannot_be_written_is_refused_and_leaves_the_rest(log):
+    log.append(CLICKS, "s", "u", [click("1")])
+    for events, session in (
+        ([click("2"), click("3", properties={"DEVICE": "\ud800"})], "s"),
+        ([click("2"), click("3", properties={"HOUR": float("nan")})], "s"),
+        ([click("2"), click("\ud800")], "s"),
+        ([click("2")], "\ud800"),
+    ):
+        with pytest.raises(ValueError):
+            log.append(CLICKS, session, "u", events)
+    with pytest.raises(ValueError):
+        log.put(ITEMS, {"1": {"GENRE": "War"}, "2": {"GENRE": "\udfff"}})
+    assert rows(log, "ITEM_ID") == [("1",)]
+    assert list(log.records(ITEMS)) == []

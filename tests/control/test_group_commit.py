@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from personalens.control.catalogue import Catalogue
+from personalens.control.catalogue import Catalogue, StorageError
 from personalens.control.group_commit import GroupCommit
 from personalens.home import Home
 
@@ -100,26 +100,53 @@ def test_a_writer_alone_waits_for_nobody(commits, catalogue):
     assert catalogue.begun == 3
 
 
-def test_a_failure_reaches_everybody_who_shared_the_transaction_and_writes_nothing(
-    commits, catalogue
-):
-    failed = []
+def fail(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO numbers VALUES (-1)")
+    raise RuntimeError("on purpose")
 
-    def fail(connection: sqlite3.Connection) -> None:
-        raise RuntimeError("on purpose")
 
-    def write(work: Callable) -> None:
+def outcomes(commits: GroupCommit, works: list[Callable]) -> list[str | None]:
+    """Write the works in one group; return what each writer was told, in their order."""
+    told: list[str | None] = ["never"] * len(works)
+
+    def write(place: int) -> None:
         try:
-            commits.write(work)
-        except RuntimeError as error:
-            failed.append(str(error))
+            commits.write(works[place])
+            told[place] = None
+        except (RuntimeError, StorageError) as error:
+            told[place] = type(error).__name__
 
     with while_one_writes(commits) as threads:
-        threads += [threading.Thread(target=write, args=(w,)) for w in (insert(1), fail, insert(2))]
-    assert failed == ["on purpose"] * 3
+        threads += [threading.Thread(target=write, args=(n,)) for n in range(len(works))]
+    return told
+
+
+def test_a_work_that_fails_fails_for_its_own_writer_only(commits, catalogue):
+    works = [insert(1), fail, insert(2), fail, insert(3)]
+    assert outcomes(commits, works) == [None, "RuntimeError", None, "RuntimeError", None]
+    assert sorted(numbers(catalogue)) == [0, 1, 2, 3]
+    commits.write(insert(4))
+    assert numbers(catalogue)[-1] == 4
+
+
+def test_a_group_of_failures_only_writes_nothing(commits, catalogue):
+    assert outcomes(commits, [fail, fail]) == ["RuntimeError"] * 2
     assert numbers(catalogue) == [0]
-    commits.write(insert(3))
-    assert numbers(catalogue) == [0, 3]
+
+
+def test_a_disk_that_fails_at_the_commit_fails_for_everybody_and_writes_nothing(
+    commits, catalogue, monkeypatch
+):
+    @contextmanager
+    def full_disk():
+        with CountingCatalogue.transaction(catalogue) as connection:
+            yield connection
+            if catalogue.begun > 1:
+                raise StorageError("the disk is full")
+
+    monkeypatch.setattr(catalogue, "transaction", full_disk)
+    assert outcomes(commits, [insert(1), insert(2)]) == ["StorageError"] * 2
+    assert numbers(catalogue) == [0]
 
 
 def test_an_interrupt_stops_its_own_writer_only(commits, catalogue):

@@ -113,6 +113,13 @@ def test_the_reserved_fields_of_interactions_are_taken_with_and_without_null():
 
 BROKEN = {
     "not JSON": ("{", "not valid JSON: .* line 1, column 2"),
+    "nested lists": ("[" * 65 + "]" * 65, "not valid JSON: more than 64 levels"),
+    "endless lists": ("[" * 4900 + "]" * 4900, "not valid JSON: more than 64 levels at line 1"),
+    "nested objects": ('{"a":' * 1900 + "1" + "}" * 1900, "not valid JSON: more than 64 levels"),
+    "a huge number": ('{"type":' + "9" * 5000 + "}", "larger than 64-bit floats"),
+    "an infinity": ('{"type": -Infinity}', "not valid JSON"),
+    "half a character": ('{"type": "\\ud800"}', "half of a surrogate pair"),
+    "half a character as it is": ('{"type": "\ud800"}', "not valid JSON"),
     "str of a dict": ("{'type': 'record'}", "Pass json.dumps"),
     "not a record": ('{"type": "array"}', "must be an Avro record.*found 'array'"),
     "a list": ("[]", "must be an Avro record.*found 'list'"),

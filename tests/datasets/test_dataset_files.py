@@ -14,7 +14,8 @@ import pytest
 from personalens import durable_files
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.csv_import import CsvSource, import_csv
-from personalens.datasets.dataset_files import DatasetFiles, NoBulkData, _is_last
+from personalens.datasets.dataset_files import DatasetFiles, NoBulkData
+from personalens.datasets.duplicates import is_last
 from personalens.datasets.film_tables import avro_schema
 from personalens.datasets.interactions import Interactions
 
@@ -198,11 +199,11 @@ def test_rows_that_share_a_hash_are_compared_exactly(monkeypatch):
     import numpy as np
     import pyarrow as pa
 
-    from personalens.datasets import dataset_files
+    from personalens.datasets import duplicates
 
-    monkeypatch.setattr(dataset_files, "_mix", lambda codes, rows: np.zeros(rows, np.uint64))
+    monkeypatch.setattr(duplicates, "_mix", lambda codes, rows: np.zeros(rows, np.uint64))
     table = pa.table({"a": [1, 2, 1, 3], "b": [1, 1, 1, 1]})
-    assert _is_last(table).tolist() == [False, True, True, True]
+    assert is_last(table).tolist() == [False, True, True, True]
 
 
 def test_a_change_whose_last_flush_fails_leaves_the_data_as_they_were(files, staged, monkeypatch):

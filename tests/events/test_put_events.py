@@ -96,7 +96,17 @@ BAD_EVENTS = [
     ({"properties": '{"eventValue": NaN}'}, "not valid JSON"),
     ({"properties": {"eventValue": "much"}}, "eventValue must be a number"),
     ({"properties": {"eventValue": True}}, "eventValue must be a number"),
-    ({"properties": {"eventValue": 10**400}}, "eventValue must be a number"),
+    ({"properties": {"eventValue": 10**400}}, "larger than 64-bit floats"),
+    *(
+        ({"properties": {"eventValue": text}}, "eventValue must be a number")
+        for text in ("nan", "inf", "-Infinity", "1e999", "1_0", "٣", "")
+    ),
+    ({"properties": '{"itemId": "\\ud800"}'}, "half of a surrogate pair.* line 1, column 13"),
+    ({"properties": '{"itemId": 1e999}'}, "larger than 64-bit floats"),
+    ({"properties": '{"itemId": %s}' % ("9" * 30)}, "itemId must be a string of 1 to 256"),
+    ({"properties": '{"itemId": %s}' % ("9" * 900)}, "larger than 64-bit floats"),
+    ({"properties": f'{{"x": {"[" * 64}{"]" * 64}}}'}, "more than 64 levels"),
+    ({"properties": '{"x": %s' % ("[" * 900)}, "not valid JSON"),
     ({"properties": {"itemId": ""}}, "itemId must be a string of 1 to 256"),
     ({"properties": {"itemId": ["film-1"]}}, "itemId must be a string of 1 to 256"),
     ({"properties": {"itemId": "x" * 257}}, "itemId must be a string of 1 to 256"),

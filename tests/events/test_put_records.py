@@ -75,6 +75,13 @@ BAD_PROPERTIES = [
     ({"inStock": "perhaps"}, "is not a boolean"),
     ({"creationTimestamp": 1_700_000_000_000}, "milliseconds"),
     ({"prize": 3.0}, "has the key 'prize'.*numRatings, price"),
+    *(
+        ({"price": price}, "is not a finite number")
+        for price in ("nan", "1e999", 1e39, 2**70 * 1e20)
+    ),
+    ({"creationTimestamp": 2**63}, "is not a long"),
+    ({"genres": "\ud800"}, "half of a surrogate pair"),
+    ({"genres": [[[]]] * 99}, "and not a string"),
 ]
 
 

@@ -9,11 +9,16 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from personalens.cli import app
 from personalens.control import custom_recipes
+from personalens.control.catalogue import NewerFile
+from personalens.control.catalogue_schema import MIGRATIONS
+from personalens.control.event_log import Event
 from personalens.deep_examination import examine_home
 from personalens.home import Home
-from tests.conftest import Service
+from tests.conftest import INTERACTIONS_SCHEMA, Service
 from tests.homes.description import describe
 from tests.homes.make_home import PLACE, RECIPE_MODULE
 
@@ -83,3 +88,60 @@ def test_it_is_written_to_and_trained_from(old, tmp_path):
     assert len(answer["itemList"]) == 25
     assert model.__module__ == RECIPE_MODULE
     assert [str(finding) for finding in examine_home(service.home) if not finding.is_ok] == []
+
+
+@pytest.fixture
+def newer(service, films):
+    """Return a function that marks a database of a home as written by a later version."""
+    service.context.events.append(films.dataset, "s", "u", [Event("film-1", 1, "click")])
+
+    def mark(name: str) -> Home:
+        connection = sqlite3.connect(service.home.path / name)
+        connection.execute("PRAGMA user_version = 99")
+        connection.close()
+        return service.home
+
+    return mark
+
+
+def test_a_newer_home_is_refused_in_every_door(newer, tmp_path):
+    home = newer("catalogue.sqlite")
+    said = r"A newer PersonaLens wrote .*catalogue\.sqlite.*schema version 99.*Update PersonaLens"
+    service = Service(home)
+    with pytest.raises(NewerFile, match=said):
+        service.list_schemas()
+    with pytest.raises(NewerFile, match=said):
+        service.create_schema(name="s", schema=json.dumps(INTERACTIONS_SCHEMA))
+    for words in (["doctor"], ["doctor", "--deep"], ["backup", str(tmp_path / "copy")]):
+        done = CliRunner().invoke(app, [*words, "--home", str(home.path)])
+        assert done.exit_code == 1
+        text = " ".join(done.output.split())
+        assert "schema version 99" in text
+        assert "update PersonaLens" in text or "Update PersonaLens" in text
+        for word in ("afresh", "reset"):  # nothing is wrong with it
+            assert word not in text
+    connection = sqlite3.connect(home.catalogue)
+    assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+    connection.close()
+
+
+def test_a_newer_event_log_is_refused_by_whoever_needs_it(newer, films):
+    home = newer("events.sqlite")
+    said = r"A newer PersonaLens wrote .*events\.sqlite.*schema version 99.*Update PersonaLens"
+    service = Service(home)
+    assert len(service.list_schemas()["schemas"]) == 1
+    with pytest.raises(NewerFile, match=said):
+        service.context.events.append(films.dataset, "s", "u", [Event("film-2", 2, "click")])
+    with pytest.raises(NewerFile, match=said):
+        service.context.events.newest()
+    done = CliRunner().invoke(app, ["doctor", "--deep", "--home", str(home.path)])
+    assert "PROBLEM  events" in done.output
+    assert "update PersonaLens" in done.output
+
+
+def test_the_version_of_the_home_is_that_of_its_catalogue(service, films):
+    """An earlier version must refuse what it cannot read: manifests have checksums since 2."""
+    connection = sqlite3.connect(service.home.catalogue)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    connection.close()
+    assert len(MIGRATIONS) >= 2
