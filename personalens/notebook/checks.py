@@ -113,8 +113,8 @@ def _tested(found: Check, lab: LabSession, answer: tuple[Any, ...]) -> str:
     except Exception as error:  # an answer may be anything, and so may go wrong in any way
         if not answer:
             raise NotYet(f"the check could not be made: {error}.") from None
-        given = "; ".join(reprlib.repr(value).splitlines()[0] for value in answer)
-        raise NotYet(f"this is not an answer that the check can read: {given}.") from None
+        given = ", ".join(map(_shown, answer))
+        raise NotYet(f"the check cannot read this answer: {given}.") from None
 
 
 def answers_taken(test: Callable[..., str]) -> tuple[int, float]:
@@ -122,6 +122,11 @@ def answers_taken(test: Callable[..., str]) -> tuple[int, float]:
     _, *taken = inspect.signature(test).parameters.values()
     is_open = any(one.kind is one.VAR_POSITIONAL for one in taken)
     return len(taken), float("inf") if is_open else len(taken)
+
+
+def _shown(value: Any) -> str:
+    """Return a short text or a number as it is, of everything else the kind."""
+    return reprlib.repr(value) if isinstance(value, (str, int, float)) else kind_of(value)
 
 
 _KINDS = {

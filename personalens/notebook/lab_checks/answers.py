@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from personalens.notebook.checks import NotYet, kind_of
 
@@ -74,14 +74,16 @@ def all_different(arns: Sequence[Any], what: str, *, at_least: int) -> Sequence[
 
 def described(describe: Callable[..., dict[str, Any]], what: str, **request: Any) -> dict[str, Any]:
     """Return a Describe response; NotYet if the service does not know the resource."""
+    for arn in request.values():
+        if not isinstance(arn, str):
+            raise NotYet(f"the ARN of the {what} should be text; this is {kind_of(arn)}.")
+        if not arn.startswith("arn:"):
+            raise NotYet(f"{arn!r} is not the ARN of a {what}: it should begin with arn:aws.")
     try:
         return describe(**request)
     except ClientError as error:
         message = error.response["Error"]["Message"]
         raise NotYet(f"the service does not know this {what}: {message}") from None
-    except BotoCoreError:
-        given = ", ".join(map(kind_of, request.values()))
-        raise NotYet(f"the ARN of a {what} is text; this is {given}.") from None
 
 
 def schema_fields(lab: LabSession, schema_arn: str) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def _cost(lab: LabSession, cost: pd.DataFrame) -> str:
 
 @check("12.1", hint="INCLUDE ItemID WHERE Items.YEAR >= $FROM AND Items.YEAR <= $TO")
 def _decade(lab: LabSession, arn: str, campaign_arn: str) -> str:
+    described(lab.client.describe_filter, "filter", filterArn=arn)
     years = lab.data.items.set_index("ITEM_ID")["YEAR"]
     for first, last in (_DECADE, (_DECADE[1], _DECADE[1])):
         values = {"FROM": str(first), "TO": str(last)}
@@ -107,6 +108,7 @@ def _decade(lab: LabSession, arn: str, campaign_arn: str) -> str:
 @check("12.2", hint='"INCLUDE ItemID WHERE Items.YEAR >= $SINCE | " + unseen')
 def _promoted(lab: LabSession, arn: str, campaign_arn: str, past: pd.DataFrame) -> str:
     """Promote the films since a year that somebody has seen films of, for that viewer."""
+    described(lab.client.describe_filter, "filter", filterArn=arn)
     years = past["ITEM_ID"].map(lab.data.items.set_index("ITEM_ID")["YEAR"])
     since = int(years.quantile(0.9))
     events = past.groupby("USER_ID").size()
