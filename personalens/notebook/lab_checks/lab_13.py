@@ -46,7 +46,9 @@ def _same_lists(
 ) -> str:
     if (errors := answers["error"].notna().sum()) != _WRONG:
         raise NotYet(f"there are {errors} errors, not {_WRONG}.")
-    asked = {line["userId"] for line in answers["input"] if "userId" in line}
+    asked = {
+        line["userId"] for line in answers["input"] if isinstance(line, dict) and "userId" in line
+    }
     if not set(as_texts(viewers, "the list of viewers")) <= asked or len(viewers) < _COMPARED:
         raise NotYet("these viewers are not those of the file.")
     for asked, found in zip(answers["input"][:_COMPARED], answers["output"], strict=False):
