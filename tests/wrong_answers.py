@@ -120,4 +120,6 @@ def _forms(right: Any) -> list[Any]:
 
 def _is_same(right: Any, wrong: Any) -> bool:
     numbers = (int, float, np.number)
-    return isinstance(right, numbers) and isinstance(wrong, numbers) and float(right) == float(wrong)
+    return (
+        isinstance(right, numbers) and isinstance(wrong, numbers) and float(right) == float(wrong)
+    )
