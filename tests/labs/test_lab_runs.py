@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell
 from personalens import lab_report
 from personalens.lab_runner import run_labs
 
-from .conftest import LABS, ROOT, run
+from .conftest import LABS, ROOT, clean_environment, run
 
 METRICS = (
     "coverage",
@@ -151,8 +151,8 @@ def test_the_labs_run_in_reverse_order(tmp_path, monkeypatch):
     """Each is opened first, or after labs that come later."""
     if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":
         pytest.skip("runs all labs once more: set PERSONALENS_TEST_INSTALLS=1")
-    for name in ("PERSONALENS_JOBS", "PERSONALENS_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    for name in set(os.environ) - set(clean_environment()) - {"PYTEST_CURRENT_TEST"}:
+        monkeypatch.delenv(name)
     done = [each.executed.name for each in run_labs(LABS[::-1], "sample", tmp_path / "labs")]
     assert done == [lab.name for lab in LABS[::-1]]
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from fractions import Fraction
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -205,6 +208,32 @@ def test_figures_by_penalty_may_be_a_column_and_their_keys_text(make_lab):
     assert is_done(lab, "9.2", (pd.Series(figures),))
     assert is_done(lab, "9.2", ({str(key): value for key, value in figures.items()},))
     assert not is_done(lab, "9.2", (figures | {1: "0.066"},))
+
+
+@pytest.mark.parametrize(
+    "half",
+    [0.45, np.float32(0.45), np.array(0.45), pd.Series([0.45]), Fraction(9, 20), Decimal("0.45")],
+    ids=lambda half: type(half).__name__,
+)
+def test_a_number_is_taken_in_any_type(make_lab, half):
+    assert is_done(make_lab(5, needs=()), "5.1", (half,))
+
+
+class Awkward:
+    """What has all the methods of an answer, and fails in each of them."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"no {name} here")
+
+    def __eq__(self, other):
+        raise RuntimeError("not to be compared")
+
+    __hash__ = __len__ = __iter__ = __getitem__ = __float__ = __bool__ = __repr__ = __eq__
+
+
+@pytest.mark.parametrize("name", ["0.1", "1.1", "2.1", "3.2", "4.2", "9.2", "11.2", "99.1", "99.2"])
+def test_an_object_that_fails_at_every_touch_is_a_wrong_answer_too(make_lab, name):
+    assert not is_done(make_lab(3), name, (Awkward(),) * answers_taken(CHECKS[name].test)[0])
 
 
 def test_nothing_is_not_near_to_a_small_truth(make_lab):

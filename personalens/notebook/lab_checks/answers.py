@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,16 +33,23 @@ def expect_near(answer: Any, truth: float, *, what: str, tolerance: float = 5e-4
 
 
 def as_number(answer: Any, what: str) -> float:
-    """Return a number of any type; NotYet for everything else, True and False included."""
-    value = answer.item() if isinstance(answer, (np.generic, np.ndarray)) else answer
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """Return a number of any type, be it in an array of one; NotYet for everything else.
+
+    True and False are no numbers here.
+    """
+    value = answer
+    if hasattr(answer, "item"):
+        with contextlib.suppress(ValueError, RuntimeError):  # it holds several
+            value = answer.item()
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         raise NotYet(f"{what} should be a number; this is {kind_of(answer)}.")
     return float(value)
 
 
 def as_list(answer: Any, what: str) -> list[Any]:
-    """Return the values of a list, a tuple, an array or a column; NotYet for everything else."""
-    if not isinstance(answer, (list, tuple, pd.Series, pd.Index, np.ndarray)):
+    """Return the values of a list or whatever else has an order: a tuple, an array, a column."""
+    is_ordered = hasattr(answer, "__len__") and hasattr(answer, "__getitem__")
+    if not is_ordered or isinstance(answer, (str, bytes, Mapping, pd.DataFrame)):
         raise NotYet(f"{what} should be a list; this is {kind_of(answer)}.")
     return list(answer)
 
