@@ -181,7 +181,9 @@ def _link_model(folder: Path, target: Path) -> None:
         before = _identity(folder / CHECKSUMS_FILE)
         shutil.rmtree(target, ignore_errors=True)
         try:
-            _link(folder, target, [path.name for path in folder.iterdir()])
+            names = [path.name for path in folder.iterdir()]
+            # What begins with a dot is being written beside its place.
+            _link(folder, target, [name for name in names if not name.startswith(".")])
         except FileNotFoundError:  # its resource had been deleted before
             shutil.rmtree(target, ignore_errors=True)
             return

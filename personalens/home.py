@@ -76,14 +76,13 @@ class Home:
 
     def contents(self) -> Iterator[Path]:
         """Yield all that PersonaLens has made here but the folders that hold it; last the
-        catalogue, which tells that this is a home."""
+        catalogue, which tells that this is a home, and then its log, without which it does not."""
         yield from self.dataset_folders()
         yield from self.model_folders()
         for folder, pattern in ((self.logs, _LOG), (self.labs, _LABS), (self.path, _BACKUP)):
             yield from _named(folder, pattern)
-        databases = set(_named(self.path, _DATABASE))
-        yield from sorted(databases - {self.catalogue})
-        yield from databases & {self.catalogue}
+        databases = list(_named(self.path, _DATABASE))  # catalogue.sqlite, its -shm, its -wal
+        yield from sorted(databases, key=lambda path: path.name.startswith(self.catalogue.name))
 
     def create(self) -> Home:
         """Make the folders that are missing and return self.

@@ -33,7 +33,12 @@ def check_is_home(home: Home) -> None:
         raise NoHome(f"{path} is a file, not a folder: give the folder that is the home")
     if catalogue.is_symlink() or not catalogue.is_file():
         folders = (home.datasets, home.models, home.logs)
-        others = [each for each in path.iterdir() if each not in folders or any(each.iterdir())]
+        logs = [Path(f"{catalogue}{end}") for end in ("-wal", "-shm")]  # of a reset cut short
+        others = [
+            each
+            for each in path.iterdir()
+            if each not in logs and (each not in folders or any(each.iterdir()))
+        ]
         if others:
             raise NoHome(f"{path} is not a PersonaLens home: it has no {catalogue.name}")
     elif not _is_ours(catalogue):

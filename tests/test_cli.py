@@ -180,18 +180,23 @@ class TestReset:
         assert refused.exit_code == 1
         assert "is a file, not a folder" in refused.stderr
 
-    def test_a_crash_on_the_way_leaves_a_home_that_can_be_reset(self, cli, home, monkeypatch):
-        unlink = Path.unlink
+    @pytest.mark.parametrize("end", ["", "-shm", "-wal"])
+    def test_a_crash_on_the_way_leaves_a_home_that_can_be_reset(self, cli, home, monkeypatch, end):
+        unlink, last = Path.unlink, Path(f"{home.catalogue}{end}")
+        in_use = sqlite3.connect(home.catalogue)  # so that the log is there, and holds the newest
+        in_use.execute("UPDATE resources SET updated_at = updated_at + 1")
+        in_use.commit()
 
         def die(path, **options):
-            if path == home.catalogue:
+            if path == last:
                 raise KeyboardInterrupt
             unlink(path, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "unlink", die)
             cli("reset", "--home", str(home.path), "--yes")
-        assert home.catalogue.exists()
+        assert last.exists()
+        in_use.close()
         assert cli("reset", "--home", str(home.path), "--yes").exit_code == 0
         assert not home.path.exists()
 

@@ -99,6 +99,30 @@ def test_deleted_means_that_describe_finds_it_no_more(aws, capsys):
     assert capsys.readouterr().err == "Campaign films: deleted (0.0 s)\n"
 
 
+@pytest.mark.parametrize("until", ["ready", "stopped"])
+def test_what_is_being_deleted_is_waited_for_to_its_end(aws, capsys, until):
+    client, stub = aws
+    say(stub, "campaign", "campaign", "DELETE PENDING", "DELETE IN_PROGRESS", None, arn=CAMPAIGN)
+    assert wait(client, CAMPAIGN, until=until, poll=0) is None
+    assert capsys.readouterr().err == "Campaign films: deleted (0.0 s)\n"
+
+
+@pytest.mark.parametrize("until", ["ready", "deleted"])
+def test_a_failed_deletion_raises_with_its_reason(aws, until):
+    client, stub = aws
+    failed = {"status": "DELETE FAILED", "failureReason": "in use"}
+    say(stub, "campaign", "campaign", "DELETE IN_PROGRESS", failed, arn=CAMPAIGN)
+    with pytest.raises(WaitFailed, match=r"DELETE FAILED\. in use"):
+        wait(client, CAMPAIGN, until=until, poll=0)
+
+
+def test_what_was_made_again_under_the_same_name_is_waited_for(aws):
+    client, stub = aws
+    states = ("DELETE IN_PROGRESS", "CREATE PENDING", "ACTIVE")
+    say(stub, "campaign", "campaign", *states, arn=CAMPAIGN)
+    assert wait(client, CAMPAIGN, poll=0)["status"] == "ACTIVE"
+
+
 def test_does_not_wait_for_ever_for_a_delete_that_nobody_asked_for(aws):
     client, stub = aws
     say(stub, "campaign", "campaign", *["ACTIVE"] * 6, arn=CAMPAIGN)

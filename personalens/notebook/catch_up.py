@@ -14,7 +14,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from personalens.arns import recipe_arn
-from personalens.notebook.progress import wait
+from personalens.notebook.progress import deletion_began, wait
 from personalens.notebook.staging import stage
 
 if TYPE_CHECKING:
@@ -69,14 +69,19 @@ def create_once(create: Callable[..., dict], **request: Any) -> str:
     -------
     str
         The ARN. Where a resource with that ARN exists already, the request is *not* compared with
-        it: what exists is kept.
+        it: what exists is kept. What is being deleted keeps its name until it is gone: then the
+        new one is made.
     """
     try:
         response = create(**request)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
             raise
-        return re.search(r"arn:\S+", str(error)).group()
+        client, arn = create.__self__, re.search(r"arn:\S+", str(error)).group()
+        if not deletion_began(client, arn):
+            return arn
+        wait(client, arn, until="deleted", quiet=True)
+        response = create(**request)
     return next(value for name, value in response.items() if name.endswith("Arn"))
 
 

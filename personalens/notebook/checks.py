@@ -1,20 +1,24 @@
 """Self-checks: a cell ``lab.check("3b")`` says done, not yet (with a hint), or not answered yet.
 
-In strict mode (``PERSONALENS_STRICT=1``, set where labs are tested) a check that fails raises
+A check takes any answer and never raises: what it cannot read is a wrong answer. Only in strict
+mode (``PERSONALENS_STRICT=1``, set where labs are tested) one that fails raises
 :class:`CheckFailed`. An exercise that nobody has answered never raises: an unfilled copy of a lab
 runs to its end. The checks themselves are in :mod:`personalens.notebook.lab_checks`.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+import reprlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from personalens.notebook.messages import say
 
@@ -81,7 +85,7 @@ def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
         say(f"… {name} not answered yet. Replace the None above, then run the cell again.")
         return
     try:
-        text = found.test(lab, *answer)
+        text = _tested(found, lab, answer)
     except NotYet as problem:
         message = f"{name} not yet: {problem} Hint: {found.hint}"
         if is_strict():
@@ -89,6 +93,61 @@ def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
         say(f"✗ {message}")
         return
     say(f"✓ {name} done: {text}")
+
+
+def _tested(found: Check, lab: LabSession, answer: tuple[Any, ...]) -> str:
+    """Return what the check found; NotYet for every answer that it cannot use."""
+    least, most = answers_taken(found.test)
+    if not least <= len(answer) <= most:
+        raise NotYet(f"the check takes {least} answer{'s'[: least != 1]}, and got {len(answer)}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a wrong answer makes of a formula
+            return found.test(lab, *answer)
+    except NotYet:
+        raise
+    except ClientError as error:
+        raise NotYet(f"the service says: {error.response['Error']['Message']}") from None
+    except BotoCoreError as error:
+        raise NotYet(f"the service cannot be asked: {error}.") from None
+    except Exception as error:  # an answer may be anything, and so may go wrong in any way
+        if not answer:
+            raise NotYet(f"the check could not be made: {error}.") from None
+        given = ", ".join(map(_shown, answer))
+        raise NotYet(f"the check cannot read this answer: {given}.") from None
+
+
+def answers_taken(test: Callable[..., str]) -> tuple[int, float]:
+    """Return the least and the greatest number of answers of a check, the session not counted."""
+    _, *taken = inspect.signature(test).parameters.values()
+    is_open = any(one.kind is one.VAR_POSITIONAL for one in taken)
+    return len(taken), float("inf") if is_open else len(taken)
+
+
+def _shown(value: Any) -> str:
+    """Return a short text or a number as it is, of everything else the kind."""
+    return reprlib.repr(value) if isinstance(value, (str, int, float)) else kind_of(value)
+
+
+_KINDS = {
+    "str": "text",
+    "bytes": "bytes",
+    "bool": "True or False",
+    "list": "a list",
+    "tuple": "a tuple",
+    "dict": "a dictionary",
+    "set": "a set",
+    "int": "a number",
+    "float": "a number",
+    "DataFrame": "a table",
+    "Series": "a column of a table",
+    "ndarray": "an array",
+}
+
+
+def kind_of(answer: Any) -> str:
+    """Return what an answer is, in words: "a list"."""
+    return _KINDS.get(type(answer).__name__, f"an object of the kind {type(answer).__name__}")
 
 
 class ExpectedError:

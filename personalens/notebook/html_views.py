@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -138,17 +139,14 @@ class SourceExcerpt:
     skip_docstring: bool = True
 
     def __repr__(self) -> str:
-        lines, first = inspect.getsourcelines(self.target)
         path = Path(inspect.getsourcefile(self.target)).resolve()
         shown = path.relative_to(_PACKAGE_ROOT) if path.is_relative_to(_PACKAGE_ROOT) else path.name
-        numbered = list(enumerate((line.rstrip("\n") for line in lines), start=first))
-        if self.skip_docstring:
-            numbered = _without_docstring(numbered, self.target)
-        width = len(str(numbered[-1][0]))
-        body = [f"{number:>{width}}  {text}".rstrip() for number, text in numbered[: self.most]]
-        if len(numbered) > self.most:
-            body.append(" " * width + "  ...")
-        return "\n".join([Path(shown).as_posix(), *body])
+        # Without line numbers: they change with every change above, in all labs.
+        lines = textwrap.dedent(inspect.getsource(self.target)).splitlines()
+        if self.skip_docstring and getattr(self.target, "__doc__", None):
+            lines = _without_docstring(lines)
+        body = lines[: self.most] + ["..."] * (len(lines) > self.most)
+        return "\n".join([Path(shown).as_posix(), "", *body])
 
 
 def format_value(value: Any, digits: int = 3, *, thousands: str = ",") -> str:
@@ -183,13 +181,10 @@ def _flatten(resource: Mapping[str, Any], prefix: str = "") -> list[tuple[str, A
     return members
 
 
-def _without_docstring(numbered: list[tuple[int, str]], target: Any) -> list[tuple[int, str]]:
-    if not getattr(target, "__doc__", None):
-        return numbered
-    with_quotes = [place for place, (_, text) in enumerate(numbered) if '"""' in text]
+def _without_docstring(lines: list[str]) -> list[str]:
+    with_quotes = [place for place, text in enumerate(lines) if '"""' in text]
     if not with_quotes:
-        return numbered
+        return lines
     start = with_quotes[0]
-    is_one_line = numbered[start][1].count('"""') == 2
-    end = start if is_one_line else with_quotes[1]
-    return numbered[:start] + numbered[end + 1 :]
+    end = start if lines[start].count('"""') == 2 else with_quotes[1]
+    return lines[:start] + lines[end + 1 :]

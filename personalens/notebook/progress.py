@@ -63,7 +63,7 @@ def wait(
 
     Amazon Personalize: DescribeDatasetGroup, DescribeDatasetImportJob, DescribeSolutionVersion,
     DescribeCampaign and so on, by the kind of ARN. An update in progress (``latestCampaignUpdate``)
-    is waited for as well.
+    is waited for as well. What is being deleted will never be ready: its end is waited for.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def wait(
     Returns
     -------
     dict or None
-        The inner object of the last Describe response; None once deleted.
+        The inner object of the last Describe response; None once deleted, whatever was waited for.
 
     Raises
     ------
@@ -106,10 +106,13 @@ def wait(
     started = time.monotonic()
     job_progress = _progress_source()
     pauses = _Pauses(poll, is_local=_is_local(client))
+    is_going = False
     with StatusLine(_title(arn), shown=not quiet) as line:
         while True:
             description = _describe(client, arn)
-            status = _settled(arn, description, until, pauses.count)
+            if description is not None:
+                is_going = _is_being_deleted(description)
+            status = _settled(arn, description, "deleted" if is_going else until, pauses.count)
             if status is not None:
                 missing = missing_values(job_progress(arn) or {})
                 line.finish(f"{status} ({time.monotonic() - started:.1f} s){missing}")
@@ -122,6 +125,12 @@ def wait(
                     "goes on; call wait again to go on waiting."
                 )
             pauses.sleep(at_most=None if timeout is None else timeout - elapsed)
+
+
+def deletion_began(client: Any, arn: str) -> bool:
+    """Return whether a deletion of this ARN has begun, be it under way or over."""
+    description = _describe(client, arn)
+    return description is None or _is_being_deleted(description)
 
 
 # -- looking -------------------------------------------------------------------------------------
@@ -178,6 +187,11 @@ def _status(description: Mapping[str, Any] | None) -> str:
     status = description.get("status", "ACTIVE")  # a schema has none: it is there at once
     update = _latest_update(description).get("status", status)
     return update if status in READY and update not in READY else status
+
+
+def _is_being_deleted(description: Mapping[str, Any]) -> bool:
+    """Whether the status is DELETE PENDING, DELETE IN_PROGRESS or DELETE FAILED."""
+    return _status(description).startswith("DELETE")
 
 
 def _failure_reason(description: Mapping[str, Any]) -> str | None:

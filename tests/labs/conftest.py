@@ -40,12 +40,15 @@ def run(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.Compl
 def reproduce(tmp_path_factory):
     """Return a function that compares notebooks' outputs with fresh ones, by nbval.
 
-    All notebooks of one ``session`` share a fresh home, in the order of the calls.
+    All notebooks of one ``session`` share a fresh home, in the order of the calls, or the one that
+    is named.
     """
     homes: dict[str, Path] = {}
 
-    def compare(notebook: Path, session: str, **variables: str) -> None:
-        home = homes.setdefault(session, tmp_path_factory.mktemp(f"nbval-{session}") / "home")
+    def compare(notebook: Path, session: str, home: Path | None = None, **variables: str) -> None:
+        home = home or homes.setdefault(
+            session, tmp_path_factory.mktemp(f"nbval-{session}") / "home"
+        )
         done = run(
             "pytest",
             str(notebook),

@@ -22,7 +22,7 @@ def small_tables(users: int = 210, events: int = 100, films: int = 40) -> FilmTa
     interactions = pd.DataFrame(
         {
             "USER_ID": np.repeat([f"u{user}" for user in range(users)], events),
-            "ITEM_ID": [f"f{film}" for film in rng.integers(0, films, users * events)],
+            "ITEM_ID": [f"f{film}" for film in rng.integers(0, films - 1, users * events)],
             "TIMESTAMP": np.tile(np.arange(events), users) * 60 + 1_500_000_000,
             "EVENT_TYPE": "Watch",
             "EVENT_VALUE": 4.0,
@@ -37,6 +37,7 @@ def small_tables(users: int = 210, events: int = 100, films: int = 40) -> FilmTa
             "CREATION_TIMESTAMP": 915148800,
         }
     )
+    interactions.loc[0, "ITEM_ID"] = items.loc[films - 1, "ITEM_ID"] = "rare"
     return FilmTables("small", interactions, items, None, "made up")
 
 

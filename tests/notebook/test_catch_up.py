@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import boto3
 import nbformat
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
-from personalens.notebook import catch_up
+from personalens import arns
+from personalens.notebook import catch_up, progress
 from personalens.notebook.progress import WaitFailed, wait
 
 
@@ -53,6 +56,32 @@ def test_a_lab_says_in_one_line_what_it_starts_from(make_lab, capsys):
     assert line == "Lab 03 on small: dataset group and datasets (lab 02)."
     make_lab(0)
     assert capsys.readouterr().out == "Lab 00 on small: nothing needed before it.\n"
+
+
+def test_create_once_waits_for_a_deletion_and_then_makes_it_anew(monkeypatch):
+    """The name stays taken until the resource is gone."""
+    client = boto3.client("personalize", region_name="us-east-1")
+    arn = arns.build("dataset-group", "films")
+    monkeypatch.setattr(progress.time, "sleep", lambda seconds: None)
+    with Stubber(client) as stub:
+        taken = f"Another resource with Amazon Resource Name (ARN) {arn} already exists."
+        stub.add_client_error("create_dataset_group", "ResourceAlreadyExistsException", taken)
+        for _ in range(2):
+            going = {"datasetGroup": {"status": "DELETE IN_PROGRESS"}}
+            stub.add_response("describe_dataset_group", going)
+        stub.add_client_error("describe_dataset_group", "ResourceNotFoundException")
+        stub.add_response("create_dataset_group", {"datasetGroupArn": arn})
+        assert catch_up.create_once(client.create_dataset_group, name="films") == arn
+        stub.assert_no_pending_responses()
+
+
+def test_create_once_keeps_what_is_there():
+    client = boto3.client("personalize", region_name="us-east-1")
+    arn = arns.build("dataset-group", "films")
+    with Stubber(client) as stub:
+        stub.add_client_error("create_dataset_group", "ResourceAlreadyExistsException", f"{arn} is")
+        stub.add_response("describe_dataset_group", {"datasetGroup": {"status": "ACTIVE"}})
+        assert catch_up.create_once(client.create_dataset_group, name="films") == arn
 
 
 def test_create_once_raises_what_is_not_about_existing(make_lab):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from fractions import Fraction
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
 from personalens.notebook import lab_checks  # noqa: F401  registers the checks
@@ -13,9 +17,14 @@ from personalens.notebook.checks import (
     STRICT_VARIABLE,
     CheckFailed,
     ExpectedError,
+    NotYet,
+    answers_taken,
     check,
     run_check,
 )
+from personalens.notebook.lab_checks.answers import expect_near
+
+from ..wrong_answers import WRONG, in_other_forms, is_done, spoiled
 
 
 def test_a_right_answer_is_done(make_lab, tables, capsys):
@@ -115,3 +124,120 @@ def test_no_error_where_one_was_expected_is_an_error():
 def test_run_check_passes_answers_on(make_lab, capsys):
     run_check(make_lab(4), "4.2", ("Delta 3",))
     assert "Bob gets the end" in capsys.readouterr().out
+
+
+class TestAnyAnswer:
+    """No check raises, and none takes one of the wrong answers, whatever it is about."""
+
+    @pytest.mark.parametrize("name", sorted(CHECKS))
+    def test_a_wrong_answer_is_never_done_and_never_raises(self, make_lab, name, capsys):
+        lab = make_lab(3)
+        least, _ = answers_taken(CHECKS[name].test)
+        wrong = [(value,) * max(least, 1) for value in WRONG]
+        assert [answer for answer in wrong if is_done(lab, name, answer)] == []
+        assert not is_done(lab, name, ()) or least == 0
+
+    @pytest.mark.parametrize("name", sorted(CHECKS))
+    def test_strict_mode_raises_its_own_error_only(self, make_lab, name, monkeypatch):
+        monkeypatch.setenv(STRICT_VARIABLE, "1")
+        lab = make_lab(3)
+        least, _ = answers_taken(CHECKS[name].test)
+        for value in ("x", 0, [1, 2], object()):
+            with pytest.raises(CheckFailed, match="Hint") as failure:
+                run_check(lab, name, (value,) * max(least, 1))
+            assert failure.value.__suppress_context__
+
+    def test_too_many_and_too_few_answers_are_told_so(self, make_lab, capsys):
+        lab = make_lab(1)
+        lab.check("1.1", 0.5, 0.5)
+        lab.check("1c", 0.5)
+        said = capsys.readouterr().out
+        assert "the check takes 1 answer, and got 2." in said
+        assert "the check takes 2 answers, and got 1." in said
+
+    def test_a_fault_of_the_service_is_told_in_its_words(self, make_lab, capsys):
+        page, films = ["f1"], pd.DataFrame({"ITEM_ID": ["f1"]})
+        campaign = "arn:aws:personalize:us-east-1:123456789012:campaign/x"
+        make_lab(0).check("6.2", page, campaign, films)
+        assert "the service says: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "answer"),
+    [
+        (3, "3.2", (["INCREMENTAL", "FULL", "INCREMENTAL"],)),
+        (5, "5.1", (0.45,)),
+        (14, "14.2", (["personalize", "list-dataset-import-jobs"],)),
+        (99, "99.1", (["campaign", "solution", "dataset", "dataset_group", "schema"],)),
+    ],
+)
+def test_a_right_answer_is_done_in_every_form(make_lab, number, name, answer):
+    lab = make_lab(number, needs=())
+    assert is_done(lab, name, answer)
+    assert [form for form in in_other_forms(answer) if not is_done(lab, name, form)] == []
+    assert [wrong for wrong in spoiled(answer) if is_done(lab, name, wrong)] == []
+
+
+class TestTheFilmOfExercise01:
+    @pytest.fixture
+    def similar(self, tables):
+        from personalens.recipes.sims import SIMS
+
+        model = SIMS(max_item_interaction_count_percentile=1.0).fit(tables.interactions)
+        return model.similar
+
+    def test_ten_films_beside_one_that_is_known(self, make_lab, similar):
+        assert is_done(make_lab(0), "0.1", (similar(["f3"], k=10),))
+
+    @pytest.mark.parametrize(
+        ("films", "k", "said"),
+        [
+            (["no-such-film"], 10, "nobody has watched a film 'no-such-film'"),
+            (["f3"], 5, "the table has 5 films; ask for 10"),
+            (["f3", "f4"], 5, "the table is about 2 films"),
+        ],
+    )
+    def test_another_table_is_told_what_is_wrong(self, make_lab, similar, films, k, said, capsys):
+        make_lab(0).check("0.1", similar(films, k=k))
+        assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_figures_by_penalty_may_be_a_column_and_their_keys_text(make_lab):
+    lab, figures = make_lab(9, needs=()), {1: 0.066, 10: 0.077, 100: 0.087, 1000: 0.074}
+    assert is_done(lab, "9.2", (figures,))
+    assert is_done(lab, "9.2", (pd.Series(figures),))
+    assert is_done(lab, "9.2", ({str(key): value for key, value in figures.items()},))
+    assert not is_done(lab, "9.2", (figures | {1: "0.066"},))
+
+
+@pytest.mark.parametrize(
+    "half",
+    [0.45, np.float32(0.45), np.array(0.45), pd.Series([0.45]), Fraction(9, 20), Decimal("0.45")],
+    ids=lambda half: type(half).__name__,
+)
+def test_a_number_is_taken_in_any_type(make_lab, half):
+    assert is_done(make_lab(5, needs=()), "5.1", (half,))
+
+
+class Awkward:
+    """What has all the methods of an answer, and fails in each of them."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"no {name} here")
+
+    def __eq__(self, other):
+        raise RuntimeError("not to be compared")
+
+    __hash__ = __len__ = __iter__ = __getitem__ = __float__ = __bool__ = __repr__ = __eq__
+
+
+@pytest.mark.parametrize("name", ["0.1", "1.1", "2.1", "3.2", "4.2", "9.2", "11.2", "99.1", "99.2"])
+def test_an_object_that_fails_at_every_touch_is_a_wrong_answer_too(make_lab, name):
+    assert not is_done(make_lab(3), name, (Awkward(),) * answers_taken(CHECKS[name].test)[0])
+
+
+def test_nothing_is_not_near_to_a_small_truth(make_lab):
+    """Of the sample's films 0.4% are rare: 0 is wrong although it differs by 0.004 only."""
+    with pytest.raises(NotYet):
+        expect_near(0, 0.004, what="the share", tolerance=5e-3)
+    expect_near(0.0042, 0.004, what="the share", tolerance=5e-3)

@@ -12,13 +12,15 @@ from personalens.notebook.checks import NotYet, check
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
-from personalens.notebook.lab_checks.answers import expect_near
+from personalens.notebook.lab_checks.answers import as_films, expect_near
+
+_ASKED_FOR = 10
 
 
 @check("0a", hint="run the cells of section 1 from the top, in order.")
 def _viewers_counted(lab: LabSession, viewers_per_film: pd.Series) -> str:
     truth = lab.data.interactions.groupby("ITEM_ID")["USER_ID"].nunique()
-    if not viewers_per_film.sort_index().equals(truth.rename(viewers_per_film.name).sort_index()):
+    if viewers_per_film.to_dict() != truth.to_dict():
         raise NotYet("these are not the numbers of different viewers.")
     return f"{len(truth):,} films counted, the most popular one by {truth.max()} viewers."
 
@@ -30,16 +32,27 @@ def _similar_films(lab: LabSession, similar: pd.DataFrame) -> str:
 
 @check("0.1", hint="quote one ITEM_ID from lab.find(...) and put it in a list.")
 def _own_film(lab: LabSession, similar: pd.DataFrame) -> str:
-    return _check_similar(lab, similar)
+    found = _check_similar(lab, similar)
+    if len(similar) != _ASKED_FOR:
+        raise NotYet(f"the table has {len(similar)} films; ask for {_ASKED_FOR}: k={_ASKED_FOR}.")
+    return found
 
 
 def _check_similar(lab: LabSession, similar: Any) -> str:
-    if not isinstance(similar, pd.DataFrame) or "QUERY_ITEM_ID" not in similar.columns:
+    columns = {"QUERY_ITEM_ID", "ITEM_ID", "RANK"}
+    if not isinstance(similar, pd.DataFrame) or not columns <= set(similar.columns):
         raise NotYet("this is not a table that model.similar returns.")
     if similar.empty:
         raise NotYet("the table is empty.")
-    film = lab.title(similar["QUERY_ITEM_ID"].iloc[0])
-    return f"{len(similar)} films related to {film}."
+    queries, known = set(similar["QUERY_ITEM_ID"]), set(lab.data.interactions["ITEM_ID"])
+    if len(queries) > 1:
+        raise NotYet(f"the table is about {len(queries)} films; ask about one.")
+    [film] = queries
+    if film not in known:
+        raise NotYet(f"nobody has watched a film {film!r}, so that nothing can be related to it.")
+    if film in set(as_films(lab, similar["ITEM_ID"], "the column ITEM_ID")):
+        raise NotYet(f"{lab.title(film)} stands among the films related to it.")
+    return f"{len(similar)} films related to {lab.title(film)}."
 
 
 @check("0c", hint="run the Setup cell: it calls personalens.activate().")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from personalens.notebook.checks import NotYet, check
 from personalens.notebook.lab_checks.answers import (
+    as_texts,
     described,
     require_active,
     schema_fields,
@@ -44,10 +45,13 @@ def _two_datasets(lab: LabSession, interactions_arn: str, items_arn: str) -> str
 @check("2.1", hint="compare the fields with the goal: names, types, and what may be missing.")
 def _users_schema(lab: LabSession, schema_arn: str) -> str:
     fields = schema_fields(lab, schema_arn)
-    if list(fields) != ["USER_ID", "AGE", "PLAN"]:
+    if set(fields) != {"USER_ID", "AGE", "PLAN"}:
         raise NotYet(f"the fields are {', '.join(fields)}.")
+    name = lab.client.describe_schema(schemaArn=schema_arn)["schema"]["name"]
+    if name != lab.name("users"):
+        raise NotYet(f"the schema's name is {name}, not {lab.name('users')}.")
     age, plan = fields["AGE"]["type"], fields["PLAN"]
-    if not isinstance(age, list) or "null" not in age or not {"int", "long"} & set(age):
+    if not isinstance(age, list) or set(age) not in ({"null", "int"}, {"null", "long"}):
         raise NotYet("AGE should be a whole number that may be missing.")
     if plan["type"] != "string" or plan.get("categorical") is not True:
         raise NotYet("PLAN should be a string, categorical, and always there.")
@@ -59,6 +63,7 @@ def _own_schemas(lab: LabSession, names: list[str]) -> str:
     pages = lab.client.get_paginator("list_schemas").paginate()
     all_names = [schema["name"] for page in pages for schema in page["schemas"]]
     truth = sorted(name for name in all_names if name.startswith(lab.name("")))
-    if list(names) != truth:
-        raise NotYet(f"there are {len(truth)} such schemas, sorted; this is {list(names)}.")
+    given = as_texts(names, "the answer")
+    if given != truth:
+        raise NotYet(f"there are {len(truth)} such schemas, sorted; these are {given}.")
     return f"{len(truth)} schemas found."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from personalens.notebook.checks import NotYet, check
 from personalens.notebook.lab_checks.answers import (
+    as_texts,
     described,
     require_active,
     schema_fields,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @check("3a", hint="write the table with to_csv(path, index=False).")
 def _csv_written(lab: LabSession, path: Path) -> str:
-    if not Path(path).exists():
+    if not Path(path).is_file():
         raise NotYet("there is no such file.")
     with Path(path).open(encoding="utf-8") as file:
         header = file.readline().strip().split(",")
@@ -28,14 +29,17 @@ def _csv_written(lab: LabSession, path: Path) -> str:
     return "the header has the schema's names."
 
 
-def _job(lab: LabSession, arn: str) -> dict[str, Any]:
+def _job(lab: LabSession, arn: str, kind: str) -> dict[str, Any]:
     describe = lab.client.describe_dataset_import_job
     found = described(describe, "import job", datasetImportJobArn=arn)
-    return found["datasetImportJob"]
+    job = found["datasetImportJob"]
+    if job["datasetArn"] != lab.arns[kind]:
+        raise NotYet(f"this job is not one of the {kind} dataset.")
+    return job
 
 
-def _job_is_active(lab: LabSession, arn: str, mode: str) -> str:
-    job = _job(lab, arn)
+def _job_is_active(lab: LabSession, arn: str, mode: str, kind: str = "interactions") -> str:
+    job = _job(lab, arn, kind)
     require_active(job, "the import job")
     if job.get("importMode", "FULL") != mode:
         raise NotYet(f"the job's mode is {job['importMode']}, not {mode}.")
@@ -49,7 +53,7 @@ def _full_import(lab: LabSession, arn: str) -> str:
 
 @check("3c", hint="this job is meant to fail: run the cells of section 3 again.")
 def _broken_import(lab: LabSession, arn: str) -> str:
-    job = _job(lab, arn)
+    job = _job(lab, arn, "interactions")
     if job["status"] != "CREATE FAILED":
         raise NotYet(f"the job is {job['status']}.")
     if "TIMESTAMP" not in job.get("failureReason", ""):
@@ -64,7 +68,7 @@ def _incremental_import(lab: LabSession, arn: str) -> str:
 
 @check("3e", hint="personalens.wait raises with the reason if the job failed.")
 def _items_import(lab: LabSession, arn: str) -> str:
-    return _job_is_active(lab, arn, "FULL")
+    return _job_is_active(lab, arn, "FULL", "items")
 
 
 @check("3.1", hint="the failureReason lists the columns that are missing.")
@@ -77,7 +81,10 @@ def _missing_column(lab: LabSession, column: str) -> str:
 @check("3.2", hint="FULL replaces everything; INCREMENTAL adds, and replaces films of the same ID.")
 def _modes(lab: LabSession, modes: list[str]) -> str:
     truth = ["INCREMENTAL", "FULL", "INCREMENTAL"]
-    wrong = [letter for letter, a, b in zip("abc", modes, truth, strict=True) if a != b]
+    given = [mode.upper() for mode in as_texts(modes, "the answer")]
+    if len(given) != len(truth):
+        raise NotYet(f"there are {len(truth)} situations; these are {len(given)} answers.")
+    wrong = [letter for letter, a, b in zip("abc", given, truth, strict=True) if a != b]
     if wrong:
         raise NotYet(f"think again about {', '.join(wrong)}.")
     return "new things are added, corrections replace."

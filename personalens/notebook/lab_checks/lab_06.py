@@ -8,7 +8,13 @@ import boto3
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import described, expect_near, require_active
+from personalens.notebook.lab_checks.answers import (
+    all_different,
+    as_texts,
+    described,
+    expect_near,
+    require_active,
+)
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -27,7 +33,7 @@ def _parts(lab: LabSession, parts: pd.DataFrame) -> str:
 @check("6b", hint="run the cell with personalens.wait again; training goes on meanwhile.")
 def _versions(lab: LabSession, *arns: str) -> str:
     describe = lab.client.describe_solution_version
-    for arn in arns:
+    for arn in all_different(arns, "solution versions", at_least=2):
         found = described(describe, "solution version", solutionVersionArn=arn)
         require_active(found["solutionVersion"], "a solution version")
     return f"{len(arns)} models are trained."
@@ -35,6 +41,8 @@ def _versions(lab: LabSession, *arns: str) -> str:
 
 @check("6c", hint="run the cells of section 3 again, from the top.")
 def _two_orders(lab: LabSession, *pages: list[dict[str, Any]]) -> str:
+    if len(pages) != 2:
+        raise NotYet(f"there should be two pages; these are {len(pages)}.")
     for page in pages:
         last = page[-1]["itemId"]
         if "brand-new" not in [item["itemId"] for item in page if "score" not in item]:
@@ -68,6 +76,6 @@ def _newcomer(lab: LabSession, page: list[str], campaign_arn: str, found: pd.Dat
         campaignArn=campaign_arn, userId="never-seen-before", inputList=found["ITEM_ID"].tolist()
     )
     truth = [item["itemId"] for item in answer["personalizedRanking"]]
-    if list(page) != truth:
+    if as_texts(page, "the page") != truth:
         raise NotYet("this is not the order that the campaign gives to a newcomer.")
     return f"a newcomer sees {lab.title(truth[0])} first."

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import described, expect_near, require_active
+from personalens.notebook.lab_checks.answers import (
+    as_films,
+    as_list,
+    described,
+    expect_near,
+    require_active,
+)
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -25,6 +31,8 @@ def _ready(lab: LabSession, datasets: dict[str, str], campaigns: dict[str, str])
         jobs = lab.client.list_dataset_import_jobs(datasetArn=datasets[kind])["datasetImportJobs"]
         if not any(job["status"] == "ACTIVE" for job in jobs):
             raise NotYet(f"nothing has been imported into {kind}.")
+    if missing := {"popularity", "personal"} - set(campaigns):
+        raise NotYet(f"there is no campaign {', '.join(sorted(missing))}.")
     for arn in campaigns.values():
         found = described(lab.client.describe_campaign, "campaign", campaignArn=arn)["campaign"]
         require_active(found, f"the campaign {found['name']}")
@@ -33,7 +41,7 @@ def _ready(lab: LabSession, datasets: dict[str, str], campaigns: dict[str, str])
 
 @check("7b", hint="run the cells of section 2 again, from the top.")
 def _named(lab: LabSession, named: pd.DataFrame, premieres: list[str]) -> str:
-    found = named["premieres"]
+    found, premieres = named["premieres"], as_films(lab, premieres, "the list of premieres")
     if found["popularity"] != 0:
         raise NotYet("popularity names a film without viewers: were all its rows taken out?")
     if found["personal"] != len(premieres):
@@ -62,7 +70,7 @@ def _context(lab: LabSession, lists: pd.DataFrame) -> str:
 @check("7e", hint="run the cells of section 4 again, from the top.")
 def _shares(lab: LabSession, shares: pd.DataFrame) -> str:
     share = shares["share of premieres"].to_numpy()
-    if not (np.diff(share) > 0).all():
+    if len(share) < 2 or not (np.diff(share) > 0).all():
         raise NotYet("the share of premieres should rise with the weight.")
     return f"from {share[0]:.1%} to {share[-1]:.1%} premieres."
 
@@ -77,6 +85,9 @@ def _strategies(lab: LabSession, ends: pd.DataFrame) -> str:
 
 @check("7.1", hint="0.1 * 2000 * (chance.max() - chance.mean())")
 def _cost(lab: LabSession, cost: Any, chance: np.ndarray) -> str:
+    chance = as_list(chance, "the list of chances")
+    if len(chance) < 2 or not all(0 < each < 1 for each in chance):
+        raise NotYet("a chance lies between 0 and 1, and there is one for each premiere.")
     truth = _EPSILON * _ROUNDS * float(np.max(chance) - np.mean(chance))
     expect_near(cost, truth, what="the cost", tolerance=0.01)
     return f"{truth:.0f} clicks, and as many again in every further {_ROUNDS:,} rounds."

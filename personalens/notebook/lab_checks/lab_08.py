@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import described, expect_near
+from personalens.notebook.lab_checks.answers import all_different, as_list, described, expect_near
 from personalens.notebook.training_log import search_log
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def _tuned(lab: LabSession, version_arn: str) -> str:
 @check("8c", hint="personalens.search_log(...) returns one row a trial.")
 def _best_trial(lab: LabSession, log: pd.DataFrame, tuned: dict[str, str]) -> str:
     best = log.loc[log["value"].idxmax()]
+    if not tuned:
+        raise NotYet("there is no tuned hyperparameter.")
     for name, value in tuned.items():
         expect_near(best[name], float(value), what=f"{name} of the best trial", tolerance=1e-9)
     return f"trial {best['trial']} of {len(log)} is what the service trained."
@@ -54,6 +55,8 @@ def _best_trial(lab: LabSession, log: pd.DataFrame, tuned: dict[str, str]) -> st
 
 @check("8d", hint="run the cells of section 4 again, from the top.")
 def _by_viewer(lab: LabSession, by_viewer: pd.DataFrame, versions: dict[str, str]) -> str:
+    if set(versions) != {"default", "tuned"}:
+        raise NotYet("the versions should be two, named default and tuned.")
     for name, arn in versions.items():
         expect_near(by_viewer[name].mean(), _ndcg(lab, arn), what=f"the mean of {name}")
     return "viewer by viewer, the same figures as GetSolutionMetrics."
@@ -62,7 +65,7 @@ def _by_viewer(lab: LabSession, by_viewer: pd.DataFrame, versions: dict[str, str
 @check("8e", hint="run the cells of section 5 again, from the top.")
 def _automl(lab: LabSession, *version_arns: str) -> str:
     chosen = []
-    for arn in version_arns:
+    for arn in all_different(version_arns, "versions of AutoML", at_least=2):
         version = _version(lab, arn)
         if version["status"] != "ACTIVE":
             raise NotYet(f"a version of AutoML is {version['status']}.")
@@ -76,12 +79,13 @@ def _automl(lab: LabSession, *version_arns: str) -> str:
 
 @check("8.1", hint="value.max() of the log less its first value; then the two metrics.")
 def _gains(lab: LabSession, gains: Any, log: pd.DataFrame, versions: dict[str, str]) -> str:
-    if np.shape(gains) != (2,):
+    given = as_list(gains, "the answer")
+    if len(given) != 2:
         raise NotYet("give two numbers: (gain_in_search, gain_on_holdout).")
     in_search = log["value"].max() - log["value"].iloc[0]
     on_holdout = _ndcg(lab, versions["tuned"]) - _ndcg(lab, versions["default"])
-    expect_near(gains[0], in_search, what="the gain in the search")
-    expect_near(gains[1], on_holdout, what="the gain on the hold-out")
+    expect_near(given[0], in_search, what="the gain in the search")
+    expect_near(given[1], on_holdout, what="the gain on the hold-out")
     return f"{in_search:+.3f} in the search, {on_holdout:+.3f} on viewers who had no say."
 
 

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import described, expect_near, require_active
+from personalens.notebook.checks import NotYet, check, kind_of
+from personalens.notebook.lab_checks.answers import (
+    as_number,
+    described,
+    expect_near,
+    require_active,
+)
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -26,6 +31,8 @@ def _memories(lab: LabSession, memory: pd.DataFrame) -> str:
 @check("9b", hint="run section 2 again, from the top.")
 def _beats_popularity(lab: LabSession, figures: pd.DataFrame) -> str:
     networks = figures[figures["model"] != "popularity"]
+    if len(networks) < 2:
+        raise NotYet("the table has fewer than two networks.")
     behind = networks[~(networks["ahead of popularity"] > 2 * networks["error"])]
     if len(behind):
         raise NotYet(f"{', '.join(behind['model'])}: not ahead of popularity by twice the error.")
@@ -59,6 +66,8 @@ def _served(
     describe = lab.client.describe_campaign
     campaign = described(describe, "campaign", campaignArn=campaign_arn)["campaign"]
     require_active(campaign, f"the campaign {campaign['name']}")
+    if campaign["solutionVersionArn"] != version_arn:
+        raise NotYet("the campaign serves another solution version.")
     lists = list(answers.values())
     if not all(lists) or lists[0] == lists[-1]:
         raise NotYet("a viewer with a history should not get the newcomer's list.")
@@ -75,10 +84,16 @@ def _pair_sum(lab: LabSession, pair_sum: Any, fields: np.ndarray) -> str:
 
 @check("9.2", hint="four penalties, each with its mean NDCG@10 on the validation questions.")
 def _by_penalty(lab: LabSession, by_penalty: Any) -> str:
-    if not isinstance(by_penalty, dict) or not {1, 10, 100, 1000} <= set(by_penalty):
+    if not isinstance(by_penalty, (dict, pd.Series)):
+        raise NotYet(f"a dictionary is expected; this is {kind_of(by_penalty)}.")
+    figures = {
+        float(penalty): as_number(value, f"the figure of penalty {penalty}")
+        for penalty, value in by_penalty.items()
+    }
+    if not {1, 10, 100, 1000} <= set(figures):
         raise NotYet("a dictionary with the keys 1, 10, 100 and 1000 is expected.")
-    wrong = [value for value in by_penalty.values() if not 0 < float(value) < 1]
-    if wrong or len(set(by_penalty.values())) < len(by_penalty):
+    is_share = all(0 < value < 1 for value in figures.values())
+    if not is_share or len(set(figures.values())) < len(figures):
         raise NotYet("NDCG@10 lies between 0 and 1, and differs from penalty to penalty.")
-    best = max(by_penalty, key=by_penalty.get)
-    return f"a penalty of {best} does best, {by_penalty[best]:.3f} on the validation questions."
+    best = max(figures, key=figures.get)
+    return f"a penalty of {best:g} does best, {figures[best]:.3f} on the validation questions."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import expect_near
+from personalens.notebook.lab_checks.answers import as_list, as_number, expect_near
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @check("10a", hint="blanks come first, films after them.")
 def _rows(lab: LabSession, rows: Any, films: int) -> str:
+    if not 1 <= as_number(films, "the number of films") <= len(lab.data.items):
+        raise NotYet(f"{films} is not the number of films.")
     is_film = rows < films
+    if int(rows.max()) not in (films - 1, films) or not is_film[:, :-1].any():
+        raise NotYet("these rows hold other numbers than those of films and of blanks.")
     if not bool((is_film[:, 1:] >= is_film[:, :-1]).all()):
         raise NotYet("there is a blank behind a film.")
     return f"{int(is_film[:, :-1].sum()):,} lessons in {len(rows)} rows."
@@ -34,7 +38,10 @@ def _gains(lab: LabSession, gains: pd.DataFrame) -> str:
 
 @check("10c", hint="run the cell with class Shuffled again.")
 def _order(lab: LabSession, loss: float, error: float) -> str:
-    if not loss > 2 * error:
+    lost, doubt = as_number(loss, "the loss"), as_number(error, "the error")
+    if not 0 < lost < 1 or not 0 < doubt < 1:
+        raise NotYet("a loss of NDCG@10 and its error lie between 0 and 1.")
+    if not lost > 2 * doubt:
         raise NotYet("losing the order should cost more than twice its error.")
     return "without the order the network recommends worse."
 
@@ -59,13 +66,14 @@ def _two_errors(lab: LabSession, answer: Any, ratings: Any) -> str:
     from personalens.evaluation.rating_baselines import RollingAverage, RollingMeans
     from personalens.evaluation.rating_splits import rmse, split_newest_of_each_user
 
+    given = as_list(answer, "the answer")
+    if len(given) != 2:
+        raise NotYet(f"there should be two numbers; these are {len(given)}.")
     split = split_newest_of_each_user(ratings)
     truths = [
         rmse(split.errors(model.fit(split.train))) for model in (RollingAverage(), RollingMeans())
     ]
-    if len(answer) != len(truths):
-        raise NotYet(f"there should be two numbers; these are {len(answer)}.")
-    for value, truth, what in zip(answer, truths, ("the first", "the second"), strict=True):
+    for value, truth, what in zip(given, truths, ("the first", "the second"), strict=True):
         expect_near(value, truth, what=what)
     verdict = "is" if truths[1] < truths[0] else "is not"
     return f"{truths[0]:.3f} and {truths[1]:.3f}: the strong average {verdict} worth its settings."

@@ -12,6 +12,9 @@ import pandas as pd
 from personalens.ingest import kinesis_handler
 from personalens.notebook.checks import NotYet, check
 from personalens.notebook.lab_checks.answers import (
+    as_films,
+    as_list,
+    as_texts,
     described,
     expect_near,
     require_active,
@@ -31,10 +34,13 @@ def _tracker(lab: LabSession, tracker_arn: str) -> str:
 
 @check("11b", hint="run the cells of section 2 again, from the top.")
 def _one_click(lab: LabSession, before: list[str], after: list[str], chosen: str) -> str:
-    if before == after:
+    first, second = _lists(lab, before, after)
+    if first == second:
         raise NotYet("the list is the same as before the click.")
-    moved = sum(old != new for old, new in zip(before, after, strict=True))
-    return f"one click on {lab.title(chosen)}, and {moved} of {len(after)} places have changed."
+    if chosen not in first:
+        raise NotYet("the film that was watched is not one of the list before the click.")
+    moved = sum(old != new for old, new in zip(first, second, strict=True))
+    return f"one click on {lab.title(chosen)}, and {moved} of {len(second)} places have changed."
 
 
 @check("11c", hint="run the cells of section 3 again, from the top.")
@@ -51,6 +57,7 @@ def _drift(lab: LabSession, shares: pd.DataFrame) -> str:
 def _login(
     lab: LabSession, unknown: list[str], visitor: list[str], nobody: list[str], known: list[str]
 ) -> str:
+    unknown, visitor, nobody, known = _lists(lab, unknown, visitor, nobody, known)
     if unknown != nobody:
         raise NotYet("an unknown session and an unknown user should get the newcomers' list.")
     if visitor == unknown or known == nobody:
@@ -61,9 +68,10 @@ def _login(
 
 @check("11e", hint="run the cells of section 5 again, from the top.")
 def _counted_once(lab: LabSession, lists: list[list[str]], now: list[str]) -> str:
-    if lists[0] != lists[1]:
+    first, second, last = _lists(lab, *as_list(lists, "the lists"), now)
+    if first != second:
         raise NotYet("the second delivery has changed the list.")
-    if now != lists[1]:
+    if last != second:
         raise NotYet("a refused event has changed the list.")
     return "once, and refused events never."
 
@@ -78,9 +86,12 @@ def _failures(lab: LabSession, response: dict[str, Any]) -> str:
 
 @check("11g", hint="run the notebook again, from the top: a name is new in each run.")
 def _kept(lab: LabSession, mine: pd.DataFrame, films: list[str]) -> str:
-    missing = set(films[:5]) - set(mine["ITEM_ID"])
+    watched = as_films(lab, films, "the list of films")[:5]
+    missing = set(watched) - set(mine["ITEM_ID"])
     if missing:
         raise NotYet(f"{lab.title(missing.pop())} is missing.")
+    if len(watched) < 5:
+        raise NotYet(f"the visitor watches five films; these are {len(watched)}.")
     if len(mine) != 6:
         raise NotYet(f"there are {len(mine)} events; the visitor has six.")
     return f"{len(mine)} events wait for the next training."
@@ -88,8 +99,11 @@ def _kept(lab: LabSession, mine: pd.DataFrame, films: list[str]) -> str:
 
 @check("11.1", hint="ask for 25 films for both and count those that are in both lists.")
 def _order(lab: LabSession, users: Any, shared: Any, campaign_arn: str) -> str:
-    if not isinstance(users, (list, tuple)) or len(set(users)) != 2:
+    users = as_texts(users, "users")
+    if len(users) != 2 or len(set(users)) != 2:
         raise NotYet("users should be two userIds.")
+    if old := set(users) & set(lab.data.interactions["USER_ID"]):
+        raise NotYet(f"{sorted(old)[0]} is not a new user.")
     runtime = boto3.client("personalize-runtime")
 
     def ask(user: str) -> list[str]:
@@ -100,7 +114,17 @@ def _order(lab: LabSession, users: Any, shared: Any, campaign_arn: str) -> str:
     if newcomer in lists:
         raise NotYet("one of the two has watched nothing yet.")
     expect_near(shared, len(set(lists[0]) & set(lists[1])), what="shared")
+    if lists[0] == lists[1]:
+        raise NotYet("the two lists are the same; has one of the two watched the films backwards?")
     return f"{shared} of 25 are in both: the order counts."
+
+
+def _lists(lab: LabSession, *answers: Any) -> list[list[str]]:
+    """Return lists of films; NotYet unless they are equally long."""
+    lists = [as_films(lab, answer, "a list") for answer in answers]
+    if len({len(films) for films in lists}) > 1:
+        raise NotYet("the lists differ in length.")
+    return lists
 
 
 @check("11.2", hint="every record needs a userId, a sessionId, an eventType and an itemId.")

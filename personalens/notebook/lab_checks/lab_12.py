@@ -9,7 +9,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import described, require_active
+from personalens.notebook.lab_checks.answers import as_number, described, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -45,8 +45,9 @@ def _unseen(lab: LabSession, seen: pd.DataFrame, events: pd.Series) -> str:
 
 @check("12c", hint="delete the filters whose names hold 'mistake'.")
 def _nothing_made(lab: LabSession, group_arn: str) -> str:
-    filters = lab.client.list_filters(datasetGroupArn=group_arn)["Filters"]
-    names = [each["name"] for each in filters]
+    described(lab.client.describe_dataset_group, "dataset group", datasetGroupArn=group_arn)
+    pages = lab.client.get_paginator("list_filters").paginate(datasetGroupArn=group_arn)
+    names = [each["name"] for page in pages for each in page["Filters"]]
     if wrong := [name for name in names if "mistake" in name]:
         raise NotYet(f"there is a filter {wrong[0]}.")
     return "the mistakes have made nothing."
@@ -55,9 +56,14 @@ def _nothing_made(lab: LabSession, group_arn: str) -> str:
 @check("12d", hint="run the cells of section 4 again, from the top.")
 def _shelves(lab: LabSession, page: dict[str, list[dict[str, Any]]], since: int) -> str:
     items = lab.data.items.set_index("ITEM_ID")
+    year = as_number(since, "the year")
+    if not items["YEAR"].min() <= year <= items["YEAR"].max():
+        raise NotYet(f"{since} is not the year of a film.")
+    if not page or not all(page.values()):
+        raise NotYet("a shelf is empty.")
     for genre, shelf in page.items():
         for film in (items.loc[entry["itemId"]] for entry in shelf):
-            if genre not in film["GENRES"].split("|") or film["YEAR"] < since:
+            if genre not in film["GENRES"].split("|") or film["YEAR"] < year:
                 raise NotYet(f"{film['TITLE']} does not belong on the shelf {genre}.")
     return f"{sum(map(len, page.values()))} films, each on its shelf."
 
@@ -70,6 +76,8 @@ def _whom_and_what(
     if left["family"] or left["single"] != horror.loc["single", "no filter"]:
         raise NotYet(f"horror films with the filter: {left.to_dict()}.")
     items = lab.data.items.set_index("ITEM_ID")
+    if not len(beside):
+        raise NotYet("there is no film beside the old one.")
     if not all(items.loc[entry["itemId"], "YEAR"] > items.loc[this, "YEAR"] for entry in beside):
         raise NotYet("a film is not newer than the one that it stands beside.")
     return f"no horror for the family, {len(beside)} newer films beside the old one."
@@ -85,6 +93,7 @@ def _cost(lab: LabSession, cost: pd.DataFrame) -> str:
 
 @check("12.1", hint="INCLUDE ItemID WHERE Items.YEAR >= $FROM AND Items.YEAR <= $TO")
 def _decade(lab: LabSession, arn: str, campaign_arn: str) -> str:
+    described(lab.client.describe_filter, "filter", filterArn=arn)
     years = lab.data.items.set_index("ITEM_ID")["YEAR"]
     for first, last in (_DECADE, (_DECADE[1], _DECADE[1])):
         values = {"FROM": str(first), "TO": str(last)}
@@ -99,6 +108,7 @@ def _decade(lab: LabSession, arn: str, campaign_arn: str) -> str:
 @check("12.2", hint='"INCLUDE ItemID WHERE Items.YEAR >= $SINCE | " + unseen')
 def _promoted(lab: LabSession, arn: str, campaign_arn: str, past: pd.DataFrame) -> str:
     """Promote the films since a year that somebody has seen films of, for that viewer."""
+    described(lab.client.describe_filter, "filter", filterArn=arn)
     years = past["ITEM_ID"].map(lab.data.items.set_index("ITEM_ID")["YEAR"])
     since = int(years.quantile(0.9))
     events = past.groupby("USER_ID").size()

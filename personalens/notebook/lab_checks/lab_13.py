@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import described, require_active
+from personalens.notebook.lab_checks.answers import (
+    all_different,
+    as_list,
+    as_texts,
+    described,
+    require_active,
+)
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -23,7 +29,7 @@ _FESTIVAL = {"War", "Drama"}
 def _ready(lab: LabSession, group_arn: str, *version_arns: str) -> str:
     if len(lab.client.list_datasets(datasetGroupArn=group_arn)["datasets"]) != 2:
         raise NotYet("the group has not two datasets.")
-    for arn in version_arns:
+    for arn in all_different(version_arns, "solution versions", at_least=3):
         asked = {"solutionVersionArn": arn}
         found = described(lab.client.describe_solution_version, "version", **asked)
         require_active(found["solutionVersion"], f"the solution version {arn}")
@@ -40,6 +46,11 @@ def _same_lists(
 ) -> str:
     if (errors := answers["error"].notna().sum()) != _WRONG:
         raise NotYet(f"there are {errors} errors, not {_WRONG}.")
+    asked = {
+        line["userId"] for line in answers["input"] if isinstance(line, dict) and "userId" in line
+    }
+    if not set(as_texts(viewers, "the list of viewers")) <= asked or len(viewers) < _COMPARED:
+        raise NotYet("these viewers are not those of the file.")
     for asked, found in zip(answers["input"][:_COMPARED], answers["output"], strict=False):
         viewer = asked["userId"]
         if ask(viewer, filterArn=filter_arn) != found["recommendedItems"]:
@@ -70,6 +81,8 @@ def _judged(lab: LabSession, row: Mapping[str, float]) -> str:
 def _genres(
     lab: LabSession, of_genre: Mapping[str, Sequence[str]], rows: Sequence[Mapping[str, Any]]
 ) -> str:
+    if not of_genre or {row["genre"] for row in rows} != set(of_genre):
+        raise NotYet("the table has other genres than the segments.")
     for row in rows:
         if not row["segment"] > row["everybody"]:
             raise NotYet(f"the segment of {row['genre']} watches no more of it than everybody.")
@@ -78,6 +91,8 @@ def _genres(
 
 @check("13f", hint="run the cells of section 5 again, from the top.")
 def _mailing(lab: LabSession, mailing: pd.DataFrame, past: pd.DataFrame) -> str:
+    if set(mailing["USER_ID"]) != set(past["USER_ID"]):
+        raise NotYet("the mailing does not go to the viewers of the data.")
     if mailing["USER_ID"].duplicated().any() or mailing["ITEM_ID"].isna().any():
         raise NotYet("somebody gets no message, or two.")
     pushed = mailing[mailing["WHY"] == "segment"]
@@ -91,13 +106,17 @@ def _mailing(lab: LabSession, mailing: pd.DataFrame, past: pd.DataFrame) -> str:
 
 @check("13.1", hint='{"userId": who, "filterValues": {"GENRE": json.dumps(genre)}} for each.')
 def _lines(lab: LabSession, lines: Sequence[Mapping[str, Any]], favourite: pd.Series) -> str:
+    if not isinstance(favourite, pd.Series) or favourite.empty:
+        raise NotYet("run the cell above again: it makes the column favourite.")
     asked = {}
-    for line in lines:
+    for line in as_list(lines, "the answer"):
         if not isinstance(line, dict) or not {"userId", "filterValues"} <= set(line):
             raise NotYet("a line is no object with userId and filterValues.")
         asked[line["userId"]] = line["filterValues"].get("GENRE")
     if missing := set(favourite.index) - set(asked):
         raise NotYet(f"{len(missing)} viewers have no line.")
+    if len(lines) != len(favourite):
+        raise NotYet(f"there are {len(lines)} lines for {len(favourite)} viewers.")
     for who, genre in favourite.items():
         if asked[who] != json.dumps(genre):
             raise NotYet(f"viewer {who} asks for {asked[who]}, not for {json.dumps(genre)}.")
@@ -107,8 +126,10 @@ def _lines(lab: LabSession, lines: Sequence[Mapping[str, Any]], favourite: pd.Se
 @check("13.2", hint="""ask for 'ITEMS.GENRES = "War" AND ITEMS.GENRES = "Drama"'.""")
 def _festival(lab: LabSession, users: Sequence[str], version_arn: str, audience: int) -> str:
     """Look for a job with the right question, and compare its answer."""
-    jobs = lab.client.list_batch_segment_jobs(solutionVersionArn=version_arn)["batchSegmentJobs"]
-    for job in jobs:
+    users = as_texts(users, "the answer")
+    pages = lab.client.get_paginator("list_batch_segment_jobs")
+    found = pages.paginate(solutionVersionArn=version_arn).build_full_result()
+    for job in found["batchSegmentJobs"]:
         asked = {"batchSegmentJobArn": job["batchSegmentJobArn"]}
         found = lab.client.describe_batch_segment_job(**asked)["batchSegmentJob"]
         name = found["jobInput"]["s3DataSource"]["path"].rsplit("/", 1)[1]
@@ -117,6 +138,6 @@ def _festival(lab: LabSession, users: Sequence[str], version_arn: str, audience:
         for line in map(json.loads, answers.read_text().splitlines() if answers.exists() else ()):
             query = line["input"].get("itemAttributes", "") if line["output"] else ""
             is_asked = all(f'"{genre}"' in query for genre in _FESTIVAL)
-            if is_asked and list(users) == line["output"]["usersList"] and len(users) == audience:
+            if is_asked and users == line["output"]["usersList"] and len(users) == audience:
                 return f"{len(users)} people for {query}."
     raise NotYet("no segment job has answered this with these people.")
