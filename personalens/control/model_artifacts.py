@@ -27,7 +27,7 @@ from personalens.arns import parse
 from personalens.control.resource_states import ACTIVE, UNFINISHED
 from personalens.control.resource_store import Resource, ResourceReader
 from personalens.datasets.histories import History
-from personalens.durable_files import DamagedFiles
+from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles
 from personalens.home import Home
 from personalens.recipes import catalog
 from personalens.recipes.artifact_files import (
@@ -158,14 +158,17 @@ def replace_memory(folder: Path, model: Recipe) -> None:
     shutil.rmtree(staged, ignore_errors=True)
     model.save(staged)
     replaced, sealed = (WEIGHTS_FILE, IDS_FILE), durable_files.read_seal(folder)
-    if sealed is not None:
-        new = {name: durable_files.checksum(staged / name) for name in replaced}
-        both = {name: [*sealed.get(name, ()), new[name]] for name in replaced}
-        durable_files.write_seal(folder, {**sealed, **both})
+    new = {name: [durable_files.checksum(staged / name)] for name in replaced}
+
+    def seal(allowed: Mapping[str, list[str]]) -> None:
+        if sealed is not None:  # written outside: a crash leaves nothing in the model's folder
+            durable_files.write_seal(staged, {**sealed, **allowed})
+            durable_files.move(staged / CHECKSUMS_FILE, folder / CHECKSUMS_FILE)
+
+    seal({name: [*(sealed or {}).get(name, ()), *new[name]] for name in replaced})
     for name in replaced:
         durable_files.move(staged / name, folder / name)
-    if sealed is not None:
-        durable_files.write_seal(folder, {**sealed, **{name: [new[name]] for name in replaced}})
+    seal(new)
     shutil.rmtree(staged)
 
 
