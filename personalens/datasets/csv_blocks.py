@@ -1,7 +1,8 @@
 """CSV files as blocks of whole records, so that a file of any size is read in bounded memory.
 
 A record is one line, or several where line breaks stand in quotes. Most files have none of those,
-and what they cost is counting: the quotes of a line are an even number unless one stays open.
+and what they cost is counting: a line whose quotes all open or close values has an even number of
+them, unless one stays open.
 """
 
 from __future__ import annotations
@@ -172,9 +173,21 @@ def record_ends(data: bytes, *, is_whole: bool = True) -> np.ndarray:
     ends = np.flatnonzero(view == ord("\n")) + 1
     if is_whole and data and not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
-    quotes = np.searchsorted(np.flatnonzero(view == ord('"')), ends)
-    quotes = np.diff(quotes, prepend=0)
-    return ends[_closes_record(data, ends, quotes)] if (quotes % 2).any() else ends
+    places = np.flatnonzero(view == ord('"'))
+    until = np.searchsorted(places, ends)
+    quotes = np.diff(until, prepend=0)
+    if not (quotes % 2).any() and _all_open_values(view, places[: quotes.sum()], quotes):
+        return ends
+    return ends[_closes_record(data, ends, quotes)]
+
+
+def _all_open_values(view: np.ndarray, places: np.ndarray, quotes: np.ndarray) -> bool:
+    """Return whether every other quote of each line opens a value, or is one of a pair: then lines
+    with an even number are closed. A quote elsewhere is a character, and its line may be open."""
+    in_line = np.arange(len(places)) - np.repeat(np.cumsum(quotes) - quotes, quotes)
+    opening = places[in_line % 2 == 0]
+    before = view[opening[opening > 0] - 1]
+    return bool(np.isin(before, np.frombuffer(b',\n"', np.uint8)).all())
 
 
 def _closes_record(data: bytes, ends: np.ndarray, quotes: np.ndarray) -> np.ndarray:

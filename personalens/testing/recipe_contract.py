@@ -192,10 +192,10 @@ class RecipeContract:
         assert (loaded.config, loaded.seed) == (model.config, model.seed)
         assert loaded.training_log_ == model.training_log_
 
-    def test_a_saved_model_is_three_files_and_no_pickle(self, model, tmp_path):
+    def test_a_saved_model_is_plain_files_and_no_pickle(self, model, tmp_path):
         model.save(tmp_path / "model")
         names = sorted(path.name for path in (tmp_path / "model").iterdir())
-        assert names == ["config.json", "ids.json", "weights.safetensors"]
+        assert names == ["checksums.json", "config.json", "ids.json", "weights.safetensors"]
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
     def test_a_failed_save_leaves_nothing(self, model, tmp_path, monkeypatch):

@@ -61,6 +61,12 @@ def test_an_escaped_line_break_goes_on_with_the_record():
     assert record_ends(b"a,b\\\\\nc,d\n").tolist() == [6, 10]
 
 
+def test_a_quote_within_a_value_does_not_hide_one_that_opens():
+    """Both lines have an even number of quotes, and still they are one record."""
+    assert record_ends(b'a" ,"\n",b" \nc,d,e\n').tolist() == [12, 18]
+    assert record_ends(b'a" ,"\n', is_whole=False).tolist() == []
+
+
 def test_a_record_with_an_open_quote_has_no_end():
     assert record_ends(b'a,b\nc,"d\ne,f\n').tolist() == [4]
 
