@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _IN_MEMORY = "/dev/shm"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_LOOKS = 20
 _LOOK_EVERY_SECONDS = 1.0
 """Memory and group commits of a process are as of its last request, or up to so long before it."""
 
@@ -96,14 +98,22 @@ class ServerMetrics:
 
     def text(self) -> bytes:
         """Return what a scrape gets to see. It reads the catalogue: call it from a thread."""
-        registry = self._registry
-        if _FOLDER in os.environ:
-            _forget_ended_processes(Path(os.environ[_FOLDER]))
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)
         jobs = CollectorRegistry()
         jobs.register(_Jobs(self._home))
-        return generate_latest(registry) + generate_latest(jobs)
+        return self._requests() + generate_latest(jobs)
+
+    def _requests(self) -> bytes:
+        if _FOLDER not in os.environ:
+            return generate_latest(self._registry)
+        _forget_ended_processes(Path(os.environ[_FOLDER]))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        for _ in range(_LOOKS):
+            try:
+                return generate_latest(registry)
+            except struct.error:  # a process has made its file in this moment, and it is empty yet
+                time.sleep(0.01)
+        return generate_latest(registry)
 
 
 class _Jobs(Collector):

@@ -151,8 +151,9 @@ def sweep_folders(context: ServiceContext) -> None:
         for folder in context.home.dataset_folders():  # by their names: a learner's own stay
             if folder.is_dir() and folder not in owned:
                 _discard(folder)
-        for arn in context.events.datasets() - {dataset.arn for dataset in tx.list(KIND)}:
-            context.events.drop(arn)
+        if context.home.events.exists():  # nobody may have put anything yet
+            for arn in context.events.datasets() - {dataset.arn for dataset in tx.list(KIND)}:
+                context.events.drop(arn)
     _empty_bin(context.home)
 
 
