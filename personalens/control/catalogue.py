@@ -31,6 +31,8 @@ BUSY_SECONDS = 30.0
 """How long a write waits for the other processes' writes before it gives up."""
 FORK_WAITS_SECONDS = 10.0
 """How long a fork waits for the transaction of another thread."""
+END_WAITS_SECONDS = 10.0
+"""How long the end of the process waits for it."""
 MOST_KEPT = 20_000
 """Answers that a thread keeps until somebody writes."""
 
@@ -163,7 +165,7 @@ class Catalogue:
                 handle.close()
             handle = self._local.handle = self._open()
         with handle.lock:
-            if handle.connection is None:  # another thread forked in between and closed it
+            if not handle.is_open() and not handle.users:
                 handle.hold(self._connect())
             handle.users += 1
             try:
@@ -275,7 +277,13 @@ class _Handle:
         self.connection = connection
         # Not __del__: the collector of cycles, which a context is, finalizes the connection in any
         # order with its handle, and so unclosed. What a finalizer holds is no part of the garbage.
-        self._end = weakref.finalize(self, _close, connection, os.getpid())
+        self._end = weakref.finalize(self, _close, connection, os.getpid(), self.lock)
+        # Once the process ends, what a thread opens stays open: else the two would go on for ever.
+        self._end.atexit = threading.main_thread().is_alive()
+
+    def is_open(self) -> bool:
+        """False after a fork of another thread, and once the process has begun to end."""
+        return self.connection is not None and self._end.alive
 
     def is_usable(self) -> bool:
         """False after a fork and after the file was deleted or replaced: a write would be lost."""
@@ -289,11 +297,17 @@ class _Handle:
                 self.connection = None
 
 
-def _close(connection: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        connection.close()
-    else:  # a forked process that meets an inherited one: closing it would drop the parent's locks
+def _close(connection: sqlite3.Connection, pid: int, lock: Any) -> None:
+    if pid != os.getpid():
+        # A forked process that meets an inherited one: closing it would drop the parent's locks.
         _inherited.append(connection)
+    elif lock.acquire(timeout=END_WAITS_SECONDS):
+        # The end of the process comes here while other threads are writing still, and a connection
+        # that is closed below one of them can take the whole process down.
+        try:
+            connection.close()
+        finally:
+            lock.release()
 
 
 _handles: weakref.WeakSet[_Handle] = weakref.WeakSet()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import warnings
+from contextlib import closing
 
 import pytest
 
@@ -178,3 +181,37 @@ def test_a_home_under_a_file_is_named(tmp_path):
     store = ResourceStore(Home(tmp_path / "file" / "home"))
     with pytest.raises(StorageError, match=r"cannot write its home .*file/home.*PERSONALENS_HOME"):
         add(store, "films")
+
+
+WRITES_TO_THE_END = """
+import sys, threading, time
+from pathlib import Path
+from personalens.control.catalogue import Catalogue
+from personalens.home import Home
+
+catalogue, begun = Catalogue(Home(Path(sys.argv[1]))), threading.Barrier(4)
+
+def write():
+    begun.wait()
+    while True:
+        with catalogue.transaction() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS written (at)")
+            connection.execute("INSERT INTO written VALUES (?)", (time.time(),))
+
+for _ in range(3):
+    threading.Thread(target=write, daemon=True).start()
+with catalogue.reading() as connection:
+    connection.execute("SELECT 1")
+begun.wait()
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_a_process_ends_quietly_while_threads_of_it_write(tmp_path, round_):
+    script = [sys.executable, "-c", WRITES_TO_THE_END, str(tmp_path / "home")]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    with closing(sqlite3.connect(tmp_path / "home" / "catalogue.sqlite")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM written").fetchone()[0] > 0
