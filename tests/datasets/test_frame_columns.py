@@ -148,6 +148,10 @@ def test_identifiers_are_texts_or_whole_numbers(kind):
         ([True, False], "is no identifier"),
         (pd.to_datetime([0, 1]), "is no identifier"),
         ([["a", "b"], ["c"]], "is no identifier"),
+        (
+            np.array(["a", "\ud800"], object),
+            'row 1, column ITEM_ID, value "?": has half a character',
+        ),
     ],
 )
 def test_what_is_no_identifier_is_refused(column, reason):
@@ -238,6 +242,7 @@ def test_metadata_by_kind():
         ("CREATION_TIMESTAMP", [1.6e12, np.nan], "so divide by 1,000 (1600000000)"),
         ("CREATION_TIMESTAMP", ["1990", "soon"], 'row 1, column CREATION_TIMESTAMP, value "soon"'),
         ("PRICE", [1.0, np.inf], 'row 1, column PRICE, value "inf": is not a finite number'),
+        ("GENRE", pd.Series(["War", "\udfff"], dtype=object), "row 1, column GENRE"),
     ],
 )
 def test_metadata_that_an_import_would_not_take(column, values, reason):
