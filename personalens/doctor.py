@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -167,6 +168,8 @@ def check_home(home: Home) -> Finding:
         with tempfile.NamedTemporaryFile(dir=folder) as file:
             file.write(b"x")
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = f"free some space, or set {HOME_VARIABLE} to another disk"
         return Finding("home", f"{home.path} cannot be written: {error.strerror}", remedy)
     free = shutil.disk_usage(folder).free / _GIGABYTE
     text = f"{home.path}, {free:.1f} GB free"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from personalens.datasets.schema_rules import number_in
 from personalens.service_errors import InvalidInputException
 
 EXPLORATION, EXPLORING_RECIPES = "itemExplorationConfig", ("aws-user-personalization",)
@@ -54,11 +55,8 @@ class ExplorationSettings:
 
 def _number(given: Mapping[str, str], key: str, default: float) -> float:
     least, most, allowed = _RANGES[key]
-    try:
-        value = float(given.get(key, default))
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
+    value = number_in(given[key]) if key in given else default
+    if value is None or not least <= value <= most:
         raise InvalidInputException(
             f"{EXPLORATION}.{key} is {given[key]!r}; allowed: a number, {allowed}."
         )

@@ -5,7 +5,6 @@ Amazon Personalize: ``solutionConfig`` of CreateSolution.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from personalens.control.datasets import LATER_COLUMNS
 from personalens.control.hpo_config import plan_search
 from personalens.datasets.avro_schemas import DatasetSchema
+from personalens.datasets.schema_rules import number_in
 from personalens.recipes import catalog
 from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
@@ -140,11 +140,8 @@ def parse_threshold(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    try:
-        threshold = float(text)
-    except ValueError:
-        threshold = math.nan
-    if not math.isfinite(threshold):
+    threshold = number_in(text)
+    if threshold is None:
         raise InvalidInputException(
             f'eventValueThreshold is {text!r}; give a number in a string, such as "3.5".'
         )

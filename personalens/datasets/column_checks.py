@@ -24,7 +24,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from personalens.datasets.avro_schemas import DatasetSchema, SchemaField
-from personalens.datasets.schema_rules import ACTION_INTERACTIONS, ACTIONS, ITEMS, USERS
+from personalens.datasets.schema_rules import (
+    ACTION_INTERACTIONS,
+    ACTIONS,
+    DECIMAL,
+    ITEMS,
+    USERS,
+    WHOLE,
+)
 
 MAX_ID_CHARACTERS = 256
 MAX_CATEGORICAL_CHARACTERS = 1000
@@ -50,12 +57,7 @@ _TYPE_WORDS = {
     "boolean": "a boolean (true or false)",
 }
 _BLANKS = " \t"
-_PATTERNS = {
-    "int": r"[+-]?[0-9]+",
-    "long": r"[+-]?[0-9]+",
-    "float": r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?",
-    "double": r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?",
-}
+_PATTERNS = {"int": WHOLE, "long": WHOLE, "float": DECIMAL, "double": DECIMAL}
 _WIDE = pa.decimal128(38, 0)
 """Whole numbers of any length that a file may have; longer ones are no int and no long."""
 _IDENTIFIERS = ("USER_ID", "ITEM_ID", "ACTION_ID")

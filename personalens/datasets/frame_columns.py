@@ -16,6 +16,9 @@ import pandas as pd
 from personalens.datasets.column_checks import MAX_EPOCH_SECONDS, MAX_ID_CHARACTERS, seconds_advice
 
 _TIMES = ("datetime", "datetime64", "date")
+_HALF_A_CHARACTER = (
+    "has half a character (a surrogate without its other half), which no file can hold"
+)
 
 
 def require_columns(frame: pd.DataFrame, names: Iterable[str], what: str) -> None:
@@ -87,7 +90,14 @@ def optional_time_column(column: pd.Series) -> np.ndarray:
 def text_column(column: pd.Series) -> np.ndarray:
     """Return a column as (n,) object of strings, None where missing."""
     values = column.astype(object).where(column.notna(), None)
-    return np.array([None if value is None else str(value) for value in values], dtype=object)
+    texts = [None if value is None else str(value) for value in values]
+    _refuse(column, [text is not None and not is_utf8(text) for text in texts], _HALF_A_CHARACTER)
+    return np.array(texts, dtype=object)
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether a text can be written to a file."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def is_boolean(column: pd.Series) -> bool:
@@ -148,7 +158,7 @@ def _is_missing(value: Any) -> bool:
 
 def _id_text(value: Any) -> str | None:
     if isinstance(value, str):
-        return str(value)
+        return str(value) if is_utf8(value) else None
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return str(int(value))
     return None
@@ -158,6 +168,8 @@ def _why_no_id(value: Any) -> str:
     limits = f"an identifier has 1 to {MAX_ID_CHARACTERS} characters"
     if _is_missing(value):
         return f"is missing; {limits}"
+    if isinstance(value, str) and not is_utf8(value):
+        return _HALF_A_CHARACTER
     if isinstance(value, str):
         return f"is empty; {limits}" if not value else f"is too long; {limits}"
     if isinstance(value, float | np.floating):
@@ -175,7 +187,7 @@ def _refuse(column: pd.Series, is_bad: Any, reason: str) -> None:
         return
     place, count = int(is_bad.argmax()), int(is_bad.sum())
     value = column.iloc[place]
-    shown = "" if _is_missing(value) else str(value)
+    shown = "" if _is_missing(value) else str(value).encode(errors="replace").decode()
     shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
     more = f" (and {count - 1:,} more)" if count > 1 else ""
     raise ValueError(

@@ -6,6 +6,8 @@ carry facts only; :mod:`personalens.datasets.avro_schemas` reads them.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
 INTERACTIONS, ITEMS, USERS = "Interactions", "Items", "Users"
@@ -155,3 +157,20 @@ def rules_for(dataset_type: str, domain: str | None = None) -> DatasetRules:
         metadata_limit=rules.metadata_limit,
         needs_metadata=rules.needs_metadata,
     )
+
+
+WHOLE, DECIMAL = r"[+-]?[0-9]+", r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""How a number is written, in a cell of a file and wherever a request has one in a string."""
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text is; None for one that is written in another way or not finite.
+
+    Python's own ``float`` also reads "1_0", "nan" and the digits of all scripts.
+
+    >>> [number_in(text) for text in ("1990", " 2.5e3", "1_0", "nan", "1e999")]
+    [1990.0, 2500.0, None, None, None]
+    """
+    if not re.fullmatch(DECIMAL, text.strip(" \t")):
+        return None
+    return value if math.isfinite(value := float(text)) else None

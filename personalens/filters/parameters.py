@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from personalens.datasets.schema_rules import number_in
 from personalens.filters.expressions import Condition, Filter, FilterError, Parameter, unquote
 
 _QUOTED = re.compile(r'\s*("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')\s*(,|$)')
@@ -94,11 +95,11 @@ def values_of(condition: Condition, given: Mapping[str, str]) -> tuple[str | flo
 
 
 def _number(name: str, text: str, condition: Condition) -> float:
-    try:
-        [only] = parse_values(text)
-        return float(only)
-    except ValueError:
+    values = parse_values(text)
+    number = number_in(values[0]) if len(values) == 1 else None
+    if number is None:
         raise FilterError(
             f"The filter value {name} is {text!r}; {condition.field} {condition.operator} ${name} "
             'needs one number, such as "1990".'
-        ) from None
+        )
+    return number

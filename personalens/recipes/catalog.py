@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from personalens.datasets.schema_rules import number_in
 from personalens.recipes.base import RecipeConfig
 from personalens.recipes.registry import BUILT_IN, EVERY_DATASET, PREVIEW_NAMES, RecipeEntry
 
@@ -139,6 +140,9 @@ def parse_hyperparameters(
                     f"{entry.name} takes {key} through a range in hpoConfig only: leave it out of "
                     "algorithmHyperParameters, or tune it with performHPO."
                 )
+            if table[key].kind != "categorical" and number_in(str(values[key])) is None:
+                number = "whole number" if table[key].kind == "integer" else "number"
+                raise ValueError(f"{key} is {values[key]!r}: must be a {number}.")
     try:
         return entry.config(**given[ALGORITHM], **given[FEATURE_TRANSFORMATION])
     except ValidationError as error:

@@ -157,6 +157,12 @@ def test_what_is_no_identifier_is_refused(column, reason):
     assert reason in str(caught.value)
 
 
+def test_half_a_character_is_no_identifier():
+    frame = pd.DataFrame({"ITEM_ID": pd.Series(["a", "\ud800"], dtype=object)})
+    with pytest.raises(ValueError, match=r"row 1, column ITEM_ID, .* has half a character"):
+        Metadata.from_frame(frame, "ITEM_ID")
+
+
 def test_columns_must_be_there_and_once():
     assert (
         "the interactions lack the column TIMESTAMP; the table has USER_ID, ITEM_ID, time"
@@ -238,6 +244,7 @@ def test_metadata_by_kind():
         ("CREATION_TIMESTAMP", [1.6e12, np.nan], "so divide by 1,000 (1600000000)"),
         ("CREATION_TIMESTAMP", ["1990", "soon"], 'row 1, column CREATION_TIMESTAMP, value "soon"'),
         ("PRICE", [1.0, np.inf], 'row 1, column PRICE, value "inf": is not a finite number'),
+        ("GENRE", pd.Series(["War", "\udfff"], dtype=object), "row 1, column GENRE"),
     ],
 )
 def test_metadata_that_an_import_would_not_take(column, values, reason):

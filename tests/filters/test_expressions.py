@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from personalens.filters.expressions import FilterError, Parameter, parse_filter
+from personalens.filters.parameters import values_of
 
 
 def said(text):
@@ -151,3 +152,11 @@ def test_an_error_of_another_kind_gives_no_such_advice():
     with pytest.raises(FilterError) as caught:
         parse_filter('INCLUDE ItemID WHERE Items.GENRE IN ("Drama") Items.YEAR > 3')
     assert "Strings take IN" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["1_0", "٣", "nan", "inf", "1e999", "0x10", ""])
+def test_a_number_in_an_odd_spelling_is_refused(text):
+    [condition] = parse_filter("INCLUDE ItemID WHERE Items.YEAR > $Y").conditions
+    with pytest.raises(FilterError, match="needs one number"):
+        values_of(condition, {"Y": text})
+    assert values_of(condition, {"Y": " 1990 "}) == (1990.0,)

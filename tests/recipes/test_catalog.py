@@ -145,6 +145,7 @@ def test_strings_become_a_config_and_back():
         ),
         ({"min_cointeraction_count": "11"}, {}, "min_cointeraction_count is '11': must be at most"),
         ({"min_cointeraction_count": "2.5"}, {}, "must be a whole number"),
+        ({"min_cointeraction_count": "1_0"}, {}, "must be a whole number"),
         ({"popularity_discount_factor": "half"}, {}, "is 'half': must be a number"),
         ({"popularity_discount_factor": "-0.1"}, {}, "must be at least 0"),
         ({"popularity_discount_factor": "nan"}, {}, "is 'nan'"),
