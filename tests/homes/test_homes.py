@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from personalens.cli import app
-from personalens.control import custom_recipes
+from personalens.control import automatic_training, custom_recipes
 from personalens.control.catalogue import NewerFile
 from personalens.control.catalogue_schema import MIGRATIONS
 from personalens.control.event_log import Event
@@ -39,7 +39,10 @@ def old(request, tmp_path, monkeypatch):
         for column, table in (("body", "resources"), ("payload", "jobs")):
             statement = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
             connection.execute(statement, (PLACE, str(tmp_path)))
+        (made,) = connection.execute("SELECT max(updated_at) FROM resources").fetchone()
     connection.close()
+    # The home is as old as it was then: hours later, updates would be due and change its answers.
+    monkeypatch.setattr(automatic_training, "clock", lambda: made)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
     yield request.param, Service(home)
