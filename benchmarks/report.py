@@ -49,7 +49,7 @@ How to read it:
   contestant has one run where others have several.
 - EASE and the transition counts are our own implementations of published closed forms; the other
   peers are the named libraries.
-- The server is uvicorn. granian under the same application, two workers, one run of
+- The server is uvicorn. granian under the same application, two workers, medians of three rounds of
   `python benchmarks/http_servers.py` on 1 December 2026: 371 against 281 µs of processor time for a
   recommendation, 709 against 718 for an event, and requests under way are cut off at its end.
 """

@@ -37,8 +37,8 @@ _LOOK_EVERY_SECONDS = 1.0
 
 
 class ServerMetrics:
-    """The figures of one application. A request costs 1 µs, with several workers 2, where a
-    recommendation takes 280; a scrape looks into the queue.
+    """The figures of one application. A request only adds to counters; a scrape looks into the
+    queue. What requests cost with them is in what ``benchmarks/serving.py`` measures.
 
     Parameters
     ----------
