@@ -52,7 +52,7 @@ lab: $(STAMP)
 	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
 
 outputs: $(STAMP)
-	@$(PYTHON) -m personalens.lab_outputs $(LABS)
+	@$(PYTHON) -m tests.labs.lab_outputs $(LABS)
 
 # The peers, each group in an environment of its own. RecBole runs on Python 3.11 at the newest: where
 # it cannot be installed, its rows are left out.

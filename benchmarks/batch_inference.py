@@ -156,15 +156,15 @@ def do_step(step: str, folder: Path) -> None:
 def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
     """Return what a batch inference job does once its model is loaded. As with the peers, what
     belongs to no job, imports and an empty home, is there before the clock starts."""
-    from personalens.control.resource_store import Resource
-    from personalens.control.service_context import ServiceContext
     from personalens.home import Home
+    from personalens.jobs.opening import open_home
     from personalens.runtime.batch_inference import BatchRecommender
     from personalens.runtime.batch_lines import answer_files
     from personalens.runtime.deployments import Deployment
+    from personalens.storage.resource_store import Resource
 
     home = Home(folder / "home")
-    context = ServiceContext.open(home, inline_jobs=True)
+    context = open_home(home, inline_jobs=True)
     target = folder / "out"
     job = Resource(
         "arn:aws:personalize:us-east-1:123456789012:batch-inference-job/bench",

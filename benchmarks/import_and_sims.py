@@ -43,7 +43,7 @@ Work = Callable[[], None]
 
 def generate_file(folder: Path, rows: int) -> Work:
     """Write interactions.csv with the simulator."""
-    from personalens.datasets.simulator import generate
+    from personalens.film_world.simulator import generate
 
     users, items = max(100, rows // 100), max(100, rows // 1000)
     return lambda: generate(users, items, rows, 1, folder, impressions=False)

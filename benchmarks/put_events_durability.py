@@ -32,9 +32,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import personalens
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
 from personalens.home import Home
+from personalens.jobs.opening import open_home
 
 SCHEMA = {
     "type": "record",
@@ -122,7 +122,7 @@ class Stream:
 
 def make_tracker(home: Home) -> tuple[str, str]:
     """Return the tracking id and the dataset's ARN of a new group with an Interactions dataset."""
-    personalize = PersonalizeProvider(ServiceContext.open(home, inline_jobs=True))
+    personalize = PersonalizeProvider(open_home(home, inline_jobs=True))
     group = personalize.create_dataset_group(name="films")["datasetGroupArn"]
     schema = personalize.create_schema(name="films", schema=json.dumps(SCHEMA))["schemaArn"]
     dataset = personalize.create_dataset(
@@ -179,7 +179,7 @@ def logged_items(home: Home, dataset_arn: str) -> Counter[str]:
     connection.close()
     if verdict != "ok":
         raise SystemExit(f"the event log is damaged: {verdict}")
-    batches = ServiceContext.open(home).events.batches(dataset_arn)
+    batches = open_home(home).events.batches(dataset_arn)
     return Counter(item for batch in batches for item in batch["ITEM_ID"].to_pylist())
 
 

@@ -40,9 +40,10 @@ from http_load import summary
 from machine import RESULTS, describe_run, write_result
 
 import personalens
-from personalens.control.service_context import ServiceContext
 from personalens.datasets import DataUnavailable, load
 from personalens.home import Home
+from personalens.jobs.job_runner import run_jobs
+from personalens.jobs.opening import open_home
 
 HERE = Path(__file__).resolve().parent
 USERS, EVENTS = 943, 100_000
@@ -70,13 +71,13 @@ class Catalogue:
 
     def deploy(self, home: Home, folder: Path) -> None:
         """Import, train and deploy."""
-        context = ServiceContext.open(home, inline_jobs=True)
+        context = open_home(home, inline_jobs=True)
         with personalens.activate(context.home.path, quiet=True):
             personalize = boto3.client("personalize")
             group = personalize.create_dataset_group(name="films")["datasetGroupArn"]
             for kind, table in (("Interactions", self.interactions), ("Items", self.metadata)):
                 _import(personalize, group, kind, table, folder)
-            context.run_jobs()
+            run_jobs(context)
             self.solution = personalize.create_solution(
                 name="hrnn",
                 datasetGroupArn=group,
@@ -87,7 +88,7 @@ class Catalogue:
                 "solutionVersionArn"
             ]
             tracker = personalize.create_event_tracker(name="films", datasetGroupArn=group)
-            context.run_jobs()
+            run_jobs(context)
             self.tracking_id = tracker["trackingId"]
             self.campaign = personalize.create_campaign(
                 name="hrnn", solutionVersionArn=version_arn
@@ -95,7 +96,7 @@ class Catalogue:
             self.filter = personalize.create_filter(
                 name="kind", datasetGroupArn=group, filterExpression=FILTER
             )["filterArn"]
-            context.run_jobs()
+            run_jobs(context)
 
     def asking(self, *, filtered: bool = False) -> list[dict[str, Any]]:
         """Return GetRecommendations of every user."""

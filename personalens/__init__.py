@@ -14,22 +14,25 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from personalens import moved_modules
+
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 10 ms
 if TYPE_CHECKING:
     from personalens import datasets, ingest
-    from personalens.activation import activate, deactivate
+    from personalens.activation import activate, deactivate, register
     from personalens.home import Home, default_home
     from personalens.notebook.lab_session import LabSession
     from personalens.notebook.progress import wait
     from personalens.notebook.staging import stage
     from personalens.notebook.training_log import search_log, training_log
+    from personalens.ratings.rating_head import RatingHRNN
     from personalens.recipes.hrnn import HRNN
     from personalens.recipes.popularity_count import PopularityCount
-    from personalens.recipes.rating_head import RatingHRNN
     from personalens.recipes.sims import SIMS
-    from personalens.registration import register
 
 __version__ = "0.1.0"
+
+moved_modules.install()
 
 __all__ = [
     "HRNN",
@@ -55,12 +58,12 @@ _MODULES = {
     "Home": "personalens.home",
     "LabSession": "personalens.notebook.lab_session",
     "PopularityCount": "personalens.recipes.popularity_count",
-    "RatingHRNN": "personalens.recipes.rating_head",
+    "RatingHRNN": "personalens.ratings.rating_head",
     "SIMS": "personalens.recipes.sims",
     "activate": "personalens.activation",
     "deactivate": "personalens.activation",
     "default_home": "personalens.home",
-    "register": "personalens.registration",
+    "register": "personalens.activation",
     "search_log": "personalens.notebook.training_log",
     "stage": "personalens.notebook.staging",
     "training_log": "personalens.notebook.training_log",

@@ -15,12 +15,13 @@ import pytest
 
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES, operations
-from personalens.control import resources
-from personalens.control.job_queue import JobQueue
-from personalens.control.resource_store import ResourceStore
-from personalens.control.service_context import ServiceContext
 from personalens.home import Home
+from personalens.jobs.opening import open_home
 from personalens.recipes import catalog
+from personalens.storage import resource_store
+from personalens.storage.job_queue import JobQueue
+from personalens.storage.resource_store import ResourceStore
+from personalens.storage.service_context import ServiceContext
 from tests.dataset_tables import import_table
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Service:
     def __init__(self, home: Home):
         self.home = home
         self._operations = {o.method: o for s in SERVICES for o in operations(s).values()}
-        self.use(ServiceContext.open(home, inline_jobs=True))
+        self.use(open_home(home, inline_jobs=True))
 
     def use(self, context: ServiceContext) -> None:
         """Answer from this context from now on."""
@@ -235,7 +236,7 @@ def taste_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def waiting(service: Service) -> ServiceContext:
-    """Makes jobs wait until ``waiting.run_jobs()``."""
+    """Makes jobs wait until ``run_jobs(waiting)``."""
     patient = JobQueue(service.home, ResourceStore(service.home))
     context = replace(service.context, jobs=patient)
     service.use(context)
@@ -245,7 +246,7 @@ def waiting(service: Service) -> ServiceContext:
 @pytest.fixture
 def quick_deletions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends deletions at once, for a test that looks at what there is afterwards."""
-    monkeypatch.setattr(resources, "DELETION_SECONDS", 0.0)
+    monkeypatch.setattr(resource_store, "DELETION_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

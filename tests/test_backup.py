@@ -13,14 +13,15 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from personalens.cli.commands.commands import app
 from typer.testing import CliRunner
 
-from personalens import backup
-from personalens.cli import app
-from personalens.control.event_log import Event
-from personalens.control.model_artifacts import load_model, replace_memory, version_folder
-from personalens.deep_examination import examine_home
+from personalens.cli import backup
+from personalens.cli.home_examination import examine_home
 from personalens.home import Home
+from personalens.jobs.job_runner import run_jobs
+from personalens.storage.event_log import Event
+from personalens.storage.model_folders import load_model, replace_memory, version_folder
 from tests.conftest import Service
 from tests.homes.description import describe
 
@@ -237,6 +238,6 @@ def test_a_running_job_is_a_waiting_one_in_the_copy(service, films, train, waiti
     assert waiting.jobs.is_held(job)
     backup.restore(home := Home(tmp_path / "new"), tmp_path / "copy")
     restored = Service(home)
-    assert restored.context.run_jobs() == 1
+    assert run_jobs(restored.context) == 1
     described = restored.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
     assert described["status"] == "ACTIVE"

@@ -6,15 +6,16 @@ import shutil
 import sqlite3
 
 import pytest
+from personalens.cli.commands.commands import app
 from typer.testing import CliRunner
 
-from personalens.cli import app
-from personalens.control.datasets import dataset_folder
-from personalens.control.event_log import Event
-from personalens.control.model_artifacts import checkpoint_folder, version_folder
-from personalens.control.service_context import ServiceContext
-from personalens.deep_examination import examine_home
+from personalens.cli.home_examination import examine_home
 from personalens.home import Home
+from personalens.jobs.job_runner import run_jobs
+from personalens.jobs.opening import open_home
+from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.event_log import Event
+from personalens.storage.model_folders import checkpoint_folder, version_folder
 
 RECIPE = "arn:aws:personalize:::recipe/aws-popularity-count"
 SUBJECTS = ["files", "resources", "jobs", "datasets", "models", "events"]
@@ -129,7 +130,7 @@ def test_a_resource_without_what_it_belongs_to_is_found(service, films, version)
 
 
 def test_work_that_nobody_does_is_found(service, solution, version, waiting):
-    waiting.run_jobs()
+    run_jobs(waiting)
     arn = service.create_solution_version(solutionArn=solution)["solutionVersionArn"]
     write(service.home.catalogue, "DELETE FROM jobs WHERE arn = ?", arn)
     [found] = problems(service)
@@ -160,7 +161,7 @@ def test_a_damaged_event_log_is_found(service, films, version):
 def test_an_event_log_that_has_no_tables_yet_is_sound(tmp_path):
     """A power cut may come when it was made and nothing more."""
     home = Home(tmp_path / "new")
-    ServiceContext.open(home).store.list("schema")
+    open_home(home).store.list("schema")
     home.events.touch()
     assert [str(finding) for finding in examine_home(home) if not finding.is_ok] == []
 

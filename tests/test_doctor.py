@@ -10,12 +10,12 @@ import sys
 
 import boto3
 import pytest
+from personalens.cli.commands.commands import app
 from typer.testing import CliRunner
 
 import personalens
-from personalens import doctor
-from personalens.cli import app
-from personalens.doctor import Finding
+from personalens.cli import doctor
+from personalens.cli.doctor import Finding
 from personalens.home import Home
 
 
@@ -125,7 +125,7 @@ def test_a_job_without_a_worker(tmp_path):
     with personalens.activate(home, quiet=True):
         arn = boto3.client("personalize").create_dataset_group(name="films")["datasetGroupArn"]
     assert doctor.check_worker(home) == Finding("worker", "0 running, 0 jobs waiting")
-    from personalens.control.job_queue import JobQueue
+    from personalens.storage.job_queue import JobQueue
 
     jobs = JobQueue(home)  # without on_work: nobody is told that there is work
     with jobs.store.transaction() as tx:

@@ -11,8 +11,7 @@ from botocore.stub import Stubber
 import personalens
 from personalens import arns
 from personalens.notebook import progress
-from personalens.notebook.progress import WaitFailed, wait
-from personalens.notebook.status_line import StatusLine
+from personalens.notebook.progress import StatusLine, WaitFailed, wait
 
 VERSION = "arn:aws:personalize:us-east-1:123456789012:solution/films/0a1b2c3d"
 CAMPAIGN = arns.build("campaign", "films")
@@ -212,7 +211,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def terminal(monkeypatch):
     stream = Terminal()
-    monkeypatch.setattr("personalens.notebook.status_line._stream", lambda: stream)
+    monkeypatch.setattr("personalens.notebook.progress._stream", lambda: stream)
     return stream
 
 

@@ -21,29 +21,70 @@ import json
 import logging
 import re
 import socket
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
 
 import personalens
 from personalens.arns import DEFAULT_REGION
-from personalens.aws import access_log
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.gateway import WireRequest, answer, unforeseen
 from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
 from personalens.aws.metrics import CONTENT_TYPE, ServerMetrics
 from personalens.aws.operation_router import OperationRouter
-from personalens.aws.service_models import RUNTIME, SERVICES, find_by_request, operations
+from personalens.aws.service_models import RUNTIME, SERVICES, Operation, find_by_request, operations
 from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.home import Home
 from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
+
+_log = logging.getLogger("personalens.access")
+
+
+def turn_on() -> None:
+    """Write the log to the standard error stream of this process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    _log.addHandler(handler)
+    _log.propagate = False
+    _log.setLevel(logging.INFO)
+
+
+def write(
+    scope: Mapping[str, Any],
+    operation: Operation | None,
+    request_id: str,
+    status: int,
+    seconds: float,
+) -> None:
+    """Write the line of one request: time, request id, service, operation, status and ms.
+
+    A request that asks for no operation has its path instead of the two names. What was sent and
+    answered is not written, nor are credentials.
+    """
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    if operation is not None:
+        asked = {"service": operation.service, "operation": operation.name}
+    else:
+        asked = {"method": scope["method"], "path": scope["path"]}
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "requestId": request_id,
+        **asked,
+        "status": status,
+        "ms": round(1000 * seconds, 2),
+    }
+    _log.info(json.dumps(line))
+
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +191,7 @@ class ServiceApplication:
         except ServiceError:
             operation = None
         self._metrics.note("" if operation is None else operation.name, status, seconds)
-        access_log.write(scope, operation, request_id, status, seconds)
+        write(scope, operation, request_id, status, seconds)
 
     async def _respond(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str

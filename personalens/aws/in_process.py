@@ -11,7 +11,7 @@ credentials (on a laptop it asks the EC2 metadata address and waits), before it 
 a handler could answer; and it would take a stale model of a service from the user's ``~/.aws``.
 
 A session that makes clients in a way of its own, such as aiobotocore's, whose calls are coroutines,
-is refused while PersonaLens is on (:mod:`personalens.aws.async_clients`).
+is refused while PersonaLens is on (:mod:`personalens.aws.in_process`).
 
 References
 ----------
@@ -28,7 +28,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
@@ -40,12 +40,107 @@ from botocore.model import OperationModel
 from botocore.session import Session
 
 from personalens.arns import DEFAULT_REGION
-from personalens.aws.async_clients import is_asynchronous, refuse, refuse_other_sessions
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import CONTROL, SERVICES, OwnModels, load_model
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.service_errors import ServiceError
+
+IsOn = Callable[[], bool]
+
+
+class AsynchronousClientRefused(BotoCoreError):
+    """A client whose calls are coroutines is made or used while PersonaLens is on."""
+
+    fmt = (
+        "PersonaLens is on and answers boto3's own clients inside this process. This "
+        "{service_name} client is made by {maker}. Start `personalens serve` in a terminal, set "
+        "the AWS_ENDPOINT_URL variables that it prints, and leave out personalens.activate()."
+    )
+
+
+def is_asynchronous(kind: type) -> bool:
+    """Whether the calls of a client class are coroutines."""
+    return inspect.iscoroutinefunction(getattr(kind, "_make_api_call", None))
+
+
+def refuse(client: BaseClient, is_on: IsOn) -> None:
+    """Have every call of a client fail while PersonaLens is on."""
+    service, maker = client.meta.service_model.service_name, _name(type(client).__mro__[1])
+
+    def refuse_call(**_: Any) -> None:
+        if is_on():
+            raise AsynchronousClientRefused(service_name=service, maker=maker)
+
+    client.meta.events.register_last(
+        "before-call", refuse_call, unique_id="personalens-before-call"
+    )
+
+
+def refuse_other_sessions(is_on: IsOn) -> None:
+    """Guard the sessions that make clients in a way of their own, those of classes to come too, and
+    the asynchronous clients, whoever makes them. For good: once is enough."""
+    _guard_subclasses(Session, is_on)
+
+    def guard_new_class(kind: type[Session], **options: Any) -> None:
+        super(Session, kind).__init_subclass__(**options)
+        _guard(kind, is_on)
+
+    Session.__init_subclass__ = classmethod(guard_new_class)
+    make = BaseClient.__init__
+
+    @functools.wraps(make)
+    def make_client(client: BaseClient, *args: Any, **kwargs: Any) -> None:
+        make(client, *args, **kwargs)
+        if is_asynchronous(type(client)) and client.meta.service_model.service_name in SERVICES:
+            if is_on():
+                _refuse_now(client.meta.service_model.service_name, type(client).__mro__[1])
+            refuse(client, is_on)
+
+    BaseClient.__init__ = make_client
+
+
+def _guard_subclasses(kind: type, is_on: IsOn) -> None:
+    for each in kind.__subclasses__():
+        _guard(each, is_on)
+        _guard_subclasses(each, is_on)
+
+
+def _guard(kind: type, is_on: IsOn) -> None:
+    """Wrap the ``create_client`` of a session class, if it has one of its own."""
+    create_client = vars(kind).get("create_client")
+    if create_client is None:
+        return
+
+    @functools.wraps(create_client)
+    def create_client_guarded(session: Session, *args: Any, **kwargs: Any) -> Any:
+        service = kwargs.get("service_name", args[0] if args else None)
+        if service not in SERVICES or not is_on():
+            return create_client(session, *args, **kwargs)
+        if _makes_coroutines(kind):  # before it looks for credentials and a region
+            _refuse_now(service, kind)
+        made = create_client(session, *args, **kwargs)
+        if not isinstance(made, BaseClient):
+            if inspect.iscoroutine(made):
+                made.close()
+            _refuse_now(service, kind)
+        return made
+
+    kind.create_client = create_client_guarded
+
+
+def _makes_coroutines(kind: type) -> bool:
+    names = ("create_client", "_create_client")
+    return any(inspect.iscoroutinefunction(getattr(kind, name, None)) for name in names)
+
+
+def _refuse_now(service: str, maker: type) -> NoReturn:
+    raise AsynchronousClientRefused(service_name=service, maker=_name(maker))
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__.partition('.')[0]} ({kind.__qualname__})"
+
 
 CurrentRouter = Callable[[], OperationRouter | None]
 """Returns the router that answers now, or ``None`` while PersonaLens is off."""

@@ -22,10 +22,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from personalens.control.catalogue import Catalogue
-from personalens.control.group_commit import TALLY
-from personalens.control.job_rows import count_by_state
 from personalens.home import Home
+from personalens.storage.catalogue import Catalogue
+from personalens.storage.group_commit import TALLY
+from personalens.storage.job_queue import count_by_state
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -17,10 +17,12 @@ from typing import Any
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.request_validation import validate_request
 from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
-from personalens.control.catalogue import StorageError
 from personalens.durable_files import DamagedFiles
 from personalens.home import Home, default_home
+from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import DamagedHome, OperationNotImplemented, ServiceError
+from personalens.storage.catalogue import StorageError
+from personalens.storage.job_queue import JobQueue
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ ProviderFactory = Callable[[Any], Any]
 """Makes a provider from the service context of one home and region: a provider class does."""
 
 PROVIDER_CLASSES = {
-    CONTROL: ("personalens.control.provider", "PersonalizeProvider"),
+    CONTROL: ("personalens.control.operations.provider", "PersonalizeProvider"),
     RUNTIME: ("personalens.runtime.provider", "PersonalizeRuntimeProvider"),
     EVENTS: ("personalens.events.provider", "PersonalizeEventsProvider"),
 }
@@ -57,7 +59,7 @@ class OperationRouter:
         Factories by service, instead of the package's own.
     open_context
         Makes the service context of a region, instead of
-        ``personalens.control.service_context.ServiceContext.open``.
+        ``personalens.jobs.opening.open_home``.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class OperationRouter:
         try:
             validate_request(service, operation, params)
             method = self._provider_method(found, region)
+            self._begin_due_work(region)
             known = found.model.input_shape.members if found.model.input_shape else ()
             arguments = {name: params[name] for name in params if name in known}
             return method(**arguments) or {}
@@ -133,9 +136,18 @@ class OperationRouter:
         if method is None:
             raise OperationNotImplemented(
                 f"{operation.name} of {operation.service} is not implemented in PersonaLens yet. "
-                "`python -m personalens.aws.coverage` lists the operations that are."
+                "`python -m tests.aws.coverage` lists the operations that are."
             )
         return method
+
+    def _begin_due_work(self, region: str) -> None:
+        """Once a minute at most: there is no daemon, so whoever asks sees to what is due."""
+        from personalens.control.work.schedule import begin_due_trainings, is_time_to_look
+
+        context = self._contexts.get(region)
+        if isinstance(getattr(context, "jobs", None), JobQueue) and is_time_to_look(context):
+            about_to_wait()
+            begin_due_trainings(context)
 
     def _provider(self, service: str, region: str) -> Any:
         """Return the provider of a service and region, made on first use and kept."""
@@ -174,6 +186,6 @@ class OperationRouter:
 
 
 def _open_service_context(home: Home, region: str) -> Any:
-    from personalens.control.service_context import ServiceContext
+    from personalens.jobs.opening import open_home
 
-    return ServiceContext.open(home, region=region)
+    return open_home(home, region=region)

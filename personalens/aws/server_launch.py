@@ -17,14 +17,14 @@ import prometheus_client
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from personalens.aws import access_log, stand_ins
+from personalens.aws import http_server, stand_ins
 from personalens.aws.cross_origin import OriginRule
 from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
 from personalens.aws.metrics import counting_together
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.signatures import SignatureVerifier, read_credentials
-from personalens.control.object_storage import FOLDERS_VARIABLE
 from personalens.home import Home
+from personalens.storage.object_storage import FOLDERS_VARIABLE
 
 Announce = Callable[[str], None]
 
@@ -66,7 +66,7 @@ class ServerSettings:
     workers: int = 1
     credentials: Path | None = None
     origins: tuple[str, ...] = ()
-    access_log: bool = True
+    http_server: bool = True
     with_s3: bool = False
     allow_folders: tuple[Path, ...] = ()
 
@@ -141,7 +141,7 @@ def make_application(settings: ServerSettings) -> ServiceApplication:
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     prometheus_client.disable_created_metrics()
     if settings.access_log:
-        access_log.turn_on()
+        http_server.turn_on()
     verifier = None
     if settings.credentials is not None:
         verifier = SignatureVerifier(read_credentials(settings.credentials))

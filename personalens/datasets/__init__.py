@@ -9,21 +9,21 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "CsvImportError": "csv_import",
-    "CsvSource": "csv_import",
-    "DatasetFiles": "dataset_files",
-    "DatasetSchema": "avro_schemas",
-    "DataUnavailable": "registry",
-    "FilmTables": "film_tables",
-    "IdMap": "id_maps",
-    "Interactions": "interactions",
-    "MovieLens": "movielens",
-    "SchemaError": "avro_schemas",
-    "find_data": "registry",
-    "generate": "simulator",
-    "import_csv": "csv_import",
-    "load": "registry",
-    "parse_schema": "avro_schemas",
+    "CsvImportError": "personalens.datasets.csv_import",
+    "CsvSource": "personalens.datasets.csv_import",
+    "DatasetFiles": "personalens.datasets.dataset_files",
+    "DatasetSchema": "personalens.datasets.avro_schemas",
+    "DataUnavailable": "personalens.datasets.registry",
+    "FilmTables": "personalens.datasets.film_tables",
+    "IdMap": "personalens.datasets.id_maps",
+    "Interactions": "personalens.datasets.interactions",
+    "MovieLens": "personalens.datasets.movielens",
+    "SchemaError": "personalens.datasets.avro_schemas",
+    "find_data": "personalens.datasets.registry",
+    "generate": "personalens.film_world.simulator",
+    "import_csv": "personalens.datasets.csv_import",
+    "load": "personalens.datasets.loading",
+    "parse_schema": "personalens.datasets.avro_schemas",
 }
 
 __all__ = sorted([*_HOMES, "movielens"])
@@ -34,4 +34,4 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.movielens")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -16,7 +16,6 @@ from typing import Any
 import fastavro
 import fastavro.schema
 
-from personalens.datasets.json_texts import read_json
 from personalens.datasets.schema_rules import (
     DATASET_TYPES,
     DOMAINS,
@@ -26,6 +25,7 @@ from personalens.datasets.schema_rules import (
     VALUE_TYPES,
     DatasetRules,
     ReservedField,
+    read_json,
     rules_for,
 )
 

@@ -20,7 +20,10 @@ The rules, and what is decided where Amazon Personalize's guide is silent:
 
 from __future__ import annotations
 
+import csv
 import json
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +37,6 @@ import pyarrow.parquet as pq
 
 from personalens import durable_files
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.datasets.bad_rows import find_bad_rows
 from personalens.datasets.column_checks import (
     FALSE_VALUES,
     TRUE_VALUES,
@@ -46,12 +48,138 @@ from personalens.datasets.csv_blocks import (
     CsvBlock,
     CsvImportError,
     CsvSource,
+    long_fields_allowed,
+    match_columns,
+    not_utf8,
     read_blocks,
 )
-from personalens.datasets.csv_headers import match_columns
-from personalens.datasets.missing_values import MissingValues
 from personalens.datasets.schema_rules import ACTIONS, INTERACTIONS
-from personalens.training.progress import Progress, ProgressEvent, ignore_progress
+from personalens.progress import Progress, ProgressEvent, ignore_progress
+
+logger = logging.getLogger(__name__)
+
+
+class MissingValues:
+    """The count of one import.
+
+    Parameters
+    ----------
+    checks
+        Of the schema's columns.
+
+    Attributes
+    ----------
+    counts
+        Values taken as missing, by column; only columns with one or more.
+    """
+
+    def __init__(self, checks: Mapping[str, ColumnCheck]):
+        self._checks = checks
+        self._read: Counter[str] = Counter()
+        self._first: dict[str, BadRow] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(
+        self,
+        block: CsvBlock,
+        table: pa.Table,
+        lost: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]],
+    ) -> None:
+        """Count a block: its rows as they are stored, and, by column, whether each value was lost
+        and what stood there."""
+        for name in self._checks:
+            self._read[name] += len(table) - table[name].null_count
+        for name, (is_lost, cells) in lost.items():
+            self.counts[name] = self.counts.get(name, 0) + pc.sum(is_lost).as_py()
+            if name not in self._first:
+                row = pc.index(is_lost, True).as_py()
+                self._first[name] = self._describe(block, name, row, cells[row].as_py())
+
+    def check_and_log(self) -> None:
+        """Log what was lost; CsvImportError for a column of which nothing is left."""
+        for name, count in self.counts.items():
+            if not self._read[name]:
+                raise CsvImportError(
+                    f"Column {name} has no value that can be read. The first: {self._first[name]}."
+                )
+            logger.info(
+                "%s value%s taken as missing, the first: %s",
+                f"{count:,}",
+                " is" if count == 1 else "s are",
+                self._first[name],
+            )
+
+    def _describe(self, block: CsvBlock, name: str, row: int, cell: object) -> BadRow:
+        text = "" if cell is None else str(cell)
+        reason = self._checks[name].why_bad(text) or "has no text beside HTML tags and blanks"
+        return BadRow(block.file, block.line_of_row(row), name, text, reason)
+
+
+def find_bad_rows(
+    block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck], limit: int
+) -> list[BadRow]:
+    """Return the first bad rows of a block, at most ``limit``; ``header`` in the schema's names."""
+    bad: list[BadRow] = []
+    with long_fields_allowed():
+        for number, record in block.records():
+            fault = _first_fault(block.file, number, record, header, checks)
+            if fault is not None:
+                bad.append(fault)
+            if len(bad) == limit:
+                break
+    return bad
+
+
+def read_cells(file: str, line: int, record: bytes, *, width: int) -> list[str]:
+    """Return the cells of one record; CsvImportError if it is not one of so many cells."""
+    with long_fields_allowed():
+        found = _split(file, line, record, [""] * width)
+    if isinstance(found, BadRow):
+        raise CsvImportError(f"Bad rows: {found}.", (found,))
+    return found
+
+
+def _first_fault(
+    file: str, number: int, record: bytes, header: list[str], checks: dict[str, ColumnCheck]
+) -> BadRow | None:
+    cells = _split(file, number, record, header) if record else None
+    if cells is None or isinstance(cells, BadRow):
+        return cells
+    by_name = dict(zip(header, cells, strict=True))
+    for name, check in checks.items():
+        if reason := check.why_refused(by_name[name]):
+            return BadRow(file, number, name, by_name[name], reason)
+    return None
+
+
+def _split(file: str, number: int, record: bytes, header: list[str]) -> list[str] | BadRow:
+    """Return the cells of a record, one for each name of the header, or what is wrong with it."""
+    try:
+        text = record.decode("utf-8")
+    except UnicodeDecodeError as error:
+        position = record[: error.start].count(b",")
+        if b'"' in record or position >= len(header) or not header[position]:
+            return BadRow(file, number, None, None, not_utf8(error))
+        shown = record.split(b",")[position].decode("utf-8", "replace")
+        return BadRow(file, number, header[position], shown, not_utf8(error))
+    if "\r" in text and '"' not in text:
+        return BadRow(file, number, None, None, "there is a carriage return inside the line")
+    try:
+        cells = next(csv.reader([text], escapechar="\\", strict=True))
+    except csv.Error:
+        reason = (
+            "a quote is not closed, or is followed by text, or a carriage return stands outside "
+            'quotes; a quote inside quotes is written \\"'
+        )
+        return BadRow(file, number, None, None, reason)
+    if len(cells) != len(header):
+        advice = "; put text that holds a comma in quotes" if len(cells) > len(header) else ""
+        if breaks := text.count("\n"):
+            advice = f"; it goes on to line {number + breaks} inside quotes: is one not closed?"
+        reason = f"the record has {len(cells)} values, the header {len(header)}{advice}"
+        return BadRow(file, number, None, None, reason)
+    return cells
+
 
 __all__ = ["BadRow", "CsvImportError", "CsvSource", "ImportReport", "import_csv"]
 

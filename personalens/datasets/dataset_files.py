@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from personalens import durable_files
 from personalens.datasets.csv_import import METADATA_KEY
-from personalens.datasets.duplicates import is_last
 from personalens.datasets.id_maps import require_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.manifest import EMPTY, MANIFEST_FILE, Manifest, Part
@@ -37,8 +38,83 @@ from personalens.datasets.schema_rules import (
     ITEMS,
     USERS,
 )
-from personalens.datasets.user_rows import count_rows, write_without
 from personalens.durable_files import DamagedFiles
+
+
+def is_last(keys: pa.Table) -> np.ndarray:
+    """Return (n,) bool: whether a row is the last of those with its values.
+
+    Rows are compared by a 64-bit mixture of the columns' codes; only the few that share one with
+    another row are then compared exactly.
+    """
+    codes = [_codes(column) for column in keys.columns]
+    keep = np.ones(keys.num_rows, bool)
+    mixed = pd.Series(_mix(codes, keys.num_rows))
+    suspects = np.flatnonzero(mixed.duplicated(keep=False).to_numpy())
+    if len(suspects):
+        rows = pd.DataFrame({number: column[suspects] for number, column in enumerate(codes)})
+        keep[suspects[rows.duplicated(keep="last").to_numpy()]] = False
+    return keep
+
+
+def _mix(codes: list[np.ndarray], rows: int) -> np.ndarray:
+    """Return one (n,) uint64 from several columns of codes."""
+    mixed = np.zeros(rows, np.uint64)
+    for column in codes:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column as (n,) int64 that are equal where the values are."""
+    if pa.types.is_dictionary(column.type):
+        chunks = [
+            chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
+        ]
+        return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
+    return column.to_numpy().astype(np.int64)
+
+
+USER_ID = "USER_ID"
+
+
+def count_rows(path: Path, users: Sequence[str]) -> int:
+    """Return how many rows of a part belong to these users."""
+    with pq.ParquetFile(path) as file:
+        if USER_ID not in file.schema_arrow.names:
+            return 0
+        wanted = pa.array(users, pa.string())
+        return sum(pc.sum(_is_theirs(batch, wanted)).as_py() or 0 for batch in _batches(file))
+
+
+def write_without(source: Path, target: Path, users: Sequence[str]) -> int:
+    """Copy a part without the rows of these users, flushed to disk; return how many rows it has.
+
+    It keeps the time of the original: that says which came later, it or a record that was put.
+    """
+    wanted, rows = pa.array(users, pa.string()), 0
+    with (
+        pq.ParquetFile(source) as file,
+        pq.ParquetWriter(target, file.schema_arrow, compression="snappy") as writer,
+    ):
+        for batch in file.iter_batches():
+            kept = batch.filter(pc.invert(_is_theirs(batch, wanted)))
+            rows += kept.num_rows
+            writer.write_batch(kept)
+    status = source.stat()
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    durable_files.flush(target)
+    return rows
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    return file.iter_batches(columns=[USER_ID])
+
+
+def _is_theirs(batch: pa.RecordBatch, users: pa.Array) -> pa.Array:
+    return pc.is_in(batch[USER_ID].cast(pa.string()), value_set=users)
+
 
 _ID_COLUMNS = {ITEMS: "ITEM_ID", USERS: "USER_ID", ACTIONS: "ACTION_ID"}
 _DUPLICATE_KEYS = {

@@ -15,12 +15,8 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-if TYPE_CHECKING:
-    from personalens.datasets.film_tables import FilmTables
 
 DATA_VARIABLE = "PERSONALENS_DATA"
 SAMPLE, SAMPLE_FILE = "sample", "interactions.csv.gz"
@@ -103,34 +99,6 @@ RELEASES = {
     )
 }
 NAMES = (*RELEASES, SAMPLE)
-
-
-def load(
-    name: str = "ml-latest-small", *, folder: Path | str | None = None, download: bool = True
-) -> FilmTables:
-    """Return a data set's three tables: a MovieLens release, or ``"sample"``.
-
-    Parameters
-    ----------
-    name
-        One of ``NAMES``.
-    folder
-        Where to look first: the release's folder, its zip, or a folder that holds either.
-    download
-        Whether a MovieLens release that is not on this machine is fetched. Default: True.
-
-    Raises
-    ------
-    DataUnavailable
-        If it is not here and cannot be fetched.
-    """
-    if name == SAMPLE:
-        from personalens.datasets.simulator import load_sample
-
-        return load_sample(folder)
-    from personalens.datasets.movielens import movielens
-
-    return movielens(name, folder=folder, download=download)
 
 
 def get_release(name: str) -> Release:

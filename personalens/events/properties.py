@@ -15,7 +15,7 @@ from typing import Any
 
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.column_checks import ColumnCheck, column_checks
-from personalens.datasets.json_texts import read_json
+from personalens.datasets.schema_rules import read_json
 from personalens.service_errors import InvalidInputException
 
 
@@ -32,7 +32,7 @@ def parse_properties(text: str | None, where: str) -> dict[str, Any]:
     Raises
     ------
     InvalidInputException
-        If it is not a JSON object, as :func:`personalens.datasets.json_texts.read_json` reads it.
+        If it is not a JSON object, as :func:`personalens.datasets.schema_rules.read_json` reads it.
     """
     if text is None:
         return {}

@@ -13,17 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from personalens.arns import dataset_arn
-from personalens.control.datasets import dataset_schema
-from personalens.control.event_trackers import find_tracker
-from personalens.control.resource_states import require_active, require_settled
-from personalens.control.resource_store import Resource
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.events.properties import parse_properties, plain, read_columns
 from personalens.events.received_events import read_action_interaction, read_event
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+from personalens.storage.dataset_rows import dataset_schema
+from personalens.storage.resource_states import find_tracker, require_active, require_settled
+from personalens.storage.resource_store import Resource
 
 if TYPE_CHECKING:
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.service_context import ServiceContext
 
 INTERACTIONS, ACTION_INTERACTIONS = "INTERACTIONS", "ACTION_INTERACTIONS"
 

@@ -15,13 +15,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from personalens.control.dataset_rows import logged_columns, subject_column
-from personalens.control.event_log import Event
-from personalens.control.recommendation_memory import Recommendation
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.column_checks import MAX_EPOCH_SECONDS, MAX_ID_CHARACTERS
 from personalens.events.properties import parse_properties, plain, read_columns
 from personalens.service_errors import InvalidInputException
+from personalens.storage.dataset_rows import logged_columns, subject_column
+from personalens.storage.event_log import Event
+from personalens.storage.recommendation_memory import Recommendation
 
 MAX_EVENT_BYTES = 10 * 1024
 RESERVED_KEYS = ("userId", "sessionId", "eventType", "timestamp", "recommendationId", "impression")

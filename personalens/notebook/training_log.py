@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from personalens.control.model_artifacts import TrainingOutcome, read_outcome, version_folder
 from personalens.home import Home, default_home
 from personalens.service_errors import ResourceNotFoundException
+from personalens.storage.model_folders import TrainingOutcome, read_outcome, version_folder
 
 COLUMNS = ("epoch", "loss", "metric", "seconds")
 _METRIC_KEYS = {"ndcg_at_10": "metric"}

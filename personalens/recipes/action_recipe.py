@@ -20,9 +20,9 @@ from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.action_metrics import action_metrics, area_under_curve
 from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.progress import Progress, ignore_progress, within
 from personalens.recipes.base import RANK, SCORE, Recipe
 from personalens.recipes.ranked_table import check_k
-from personalens.training.progress import Progress, ignore_progress, within
 
 ACTION_ID = "ACTION_ID"
 TAKEN, DEFAULT_ACTIONS, LIST_LENGTH = "taken", 5, 25

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -23,16 +23,15 @@ from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics
+from personalens.progress import Progress, ignore_progress, within
 from personalens.recipes.artifact_files import read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
 from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
-from personalens.recipes.registry import RecipeType
 from personalens.recipes.saved_histories import newest_events, without_users
 from personalens.recipes.saved_models import from_artifact, to_artifact
 from personalens.recipes.training_tables import training_tables
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Progress, ignore_progress, within
 
 __all__ = [
     "RANK",
@@ -172,7 +171,7 @@ class Recipe(ABC):
             Metadata, or tables with ITEM_ID or USER_ID and further columns, in which strings are
             categories; used by recipes that take them.
         progress
-            Called with each report; may raise :class:`~personalens.training.progress.Cancelled`.
+            Called with each report; may raise :class:`~personalens.progress.Cancelled`.
         refit
             For recipes that stop early on a validation hold-out: whether to train once more on
             everything for the number of epochs found.
@@ -398,3 +397,13 @@ class Recipe(ABC):
         if scores.shape != expected:
             raise ValueError(f"{type(self).__name__} scored {scores.shape}, expected {expected}")
         return scores
+
+
+RecipeType = Literal[
+    "USER_PERSONALIZATION",
+    "POPULAR_ITEMS",
+    "PERSONALIZED_RANKING",
+    "RELATED_ITEMS",
+    "USER_SEGMENTATION",
+    "PERSONALIZED_ACTIONS",
+]

@@ -7,11 +7,11 @@ import numpy as np
 from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Progress
 from personalens.recipes.exploration import ItemExposure, exploration_bonus
 from personalens.recipes.hrnn_metadata import HRNNMetadata
 from personalens.recipes.new_items import TakesNewItems
 from personalens.recipes.training_tables import training_tables
-from personalens.training.progress import Progress
 
 
 class ColdItemRecipe(TakesNewItems, HRNNMetadata):

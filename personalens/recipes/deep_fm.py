@@ -34,7 +34,7 @@ class DeepFMRecipe(FieldRecipe):
     -----
     What differs from Guo et al.: they tell clicks from other impressions; here each event is told
     from a sample of the catalogue, the most popular items and what others had, by a corrected
-    softmax (:class:`~personalens.training.pair_softmax.PairSoftmax`), since what was shown and left
+    softmax (:class:`~personalens.training.losses.PairSoftmax`), since what was shown and left
     is not known. As a predictor of ratings the same network is measured in
     ``benchmarks/deepfm_rating.py``.
 

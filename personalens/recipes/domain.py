@@ -18,6 +18,7 @@ from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.progress import Progress
 from personalens.recipes.base import Recipe
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.ranked_table import ranked_table
@@ -25,7 +26,6 @@ from personalens.recipes.similar_items import SimilarItems
 from personalens.recipes.training_tables import CannotLearn
 from personalens.recipes.trending_now import TrendingNow
 from personalens.recipes.user_personalization import UserPersonalization
-from personalens.training.progress import Progress
 
 WATCH, VIEW, PURCHASE = "Watch", "View", "Purchase"
 

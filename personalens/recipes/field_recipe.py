@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from personalens.datasets.interactions import Interactions
-from personalens.recipes.history_lengths import HistoryLengths
 from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.percentile_filtering import HistoryLengths
 from personalens.recipes.session_recipe import SessionRecipe
 
 

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from personalens.networks.deep_fm_network import DeepFMNetwork
+from personalens.networks.deep_fm import DeepFMNetwork
 from personalens.networks.dropout import Dropout
 from personalens.networks.feature_vectors import QueryVectors
 from personalens.networks.feed_forward import FeedForwardNetwork
 from personalens.networks.history_fields import FieldNetwork, HistoryFields
 from personalens.networks.item_vectors import ItemVectors
 from personalens.recipes.session_model import DROPOUT, SessionShape
-from personalens.training.pair_softmax import PairSoftmax
+from personalens.training.losses import PairSoftmax
 
 DECAYS = (0.0, 0.8, 0.95, 0.99)
 """Of the averages of a history: the last item, the last five or so, twenty, a hundred."""

@@ -11,11 +11,11 @@ from personalens.datasets.id_maps import id_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.segment_metrics import WithinUserHoldout
+from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import user_item_matrix
 from personalens.recipes.segmentation import Question, SegmentationRecipe
 from personalens.training.alternating_least_squares import alternating_least_squares
-from personalens.training.progress import Progress
 from personalens.training.start_values import repeat_log_odds
 
 ITEMS_AT_ONCE = 256

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
-from personalens.training.progress import Progress, ProgressEvent, ignore_progress
+from personalens.progress import Progress, ProgressEvent, ignore_progress
 
 PAIRS_AT_ONCE = 100_000
 """Pairs counted by sorting in one go: their arrays stay in the second-level cache."""
@@ -69,7 +69,7 @@ def related_items(
     threads
         Default: one for each processor that this process may use. The answer is the same.
     progress
-        Called as rows are done; may raise :class:`~personalens.training.progress.Cancelled`.
+        Called as rows are done; may raise :class:`~personalens.progress.Cancelled`.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def best_scored(
     k
         Scored items kept.
     progress
-        Called as rows are done; may raise :class:`~personalens.training.progress.Cancelled`.
+        Called as rows are done; may raise :class:`~personalens.progress.Cancelled`.
     """
     progress(ProgressEvent(STAGE, 0.0))
     size = max(COUNTS_AT_ONCE // items, 1)

@@ -8,10 +8,10 @@ import pandas as pd
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Progress, ProgressEvent, ignore_progress
 from personalens.recipes.saved_histories import newest_events
 from personalens.recipes.session_recipe import SessionRecipe
 from personalens.recipes.training_tables import training_tables
-from personalens.training.progress import Progress, ProgressEvent, ignore_progress
 
 
 class TakesNewItems(SessionRecipe):

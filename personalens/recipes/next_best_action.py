@@ -13,10 +13,10 @@ from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.action_recipe import ActionRecipe, was_taken
 from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.user_behaviour import UserBehaviour
-from personalens.training.progress import Progress, ProgressEvent
 from personalens.training.propensity import Propensity
 
 DAY = 86_400

@@ -5,6 +5,7 @@ from __future__ import annotations
 from personalens.recipes.hrnn import HRNNConfig
 from personalens.recipes.hrnn_metadata import HRNNMetadata
 from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.user_personalization_v2 import TransformerRecipe
 
 
 class PersonalizedRankingConfig(HRNNConfig):
@@ -36,3 +37,29 @@ class PersonalizedRanking(HRNNMetadata):
     name = "aws-personalized-ranking"
     recipe_type = "PERSONALIZED_RANKING"
     Config = PersonalizedRankingConfig
+
+
+# aws-personalized-ranking-v2: put given items in a user's order, by a transformer.
+
+
+class PersonalizedRankingV2(TransformerRecipe):
+    """Order given items for a user, by history, metadata and context.
+
+    The model of :class:`~personalens.recipes.user_personalization_v2.TransformerRecipe`; asked for
+    an order of the items it is given instead of for the best of all. Items without interactions
+    have no score.
+
+    Amazon Personalize: recipe aws-personalized-ranking-v2, GetPersonalizedRanking.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> visits = [(user, page) for user in range(40) for page in range(4 + user % 7)]
+    >>> events = pd.DataFrame(visits, columns=["USER_ID", "ITEM_ID"])
+    >>> events["TIMESTAMP"] = range(len(events))
+    >>> PersonalizedRankingV2().fit(events).rank("0", ["9", "4", "no such page"]).ITEM_ID.tolist()
+    ['4', '9', 'no such page']
+    """
+
+    name = "aws-personalized-ranking-v2"
+    recipe_type = "PERSONALIZED_RANKING"

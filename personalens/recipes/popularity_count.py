@@ -8,8 +8,8 @@ import numpy as np
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig
-from personalens.training.progress import Progress, ProgressEvent
 
 
 class PopularityCountConfig(RecipeConfig):

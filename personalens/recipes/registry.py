@@ -10,22 +10,13 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from personalens.recipes.base import RecipeType
+
 if TYPE_CHECKING:
     from personalens.recipes.base import Recipe, RecipeConfig
 
-
 EVERY_DATASET = ("Interactions", "Items", "Users")
 """What a recipe from outside the package is given, as far as the dataset group has it."""
-
-
-RecipeType = Literal[
-    "USER_PERSONALIZATION",
-    "POPULAR_ITEMS",
-    "PERSONALIZED_RANKING",
-    "RELATED_ITEMS",
-    "USER_SEGMENTATION",
-    "PERSONALIZED_ACTIONS",
-]
 
 
 @dataclass(frozen=True)
@@ -269,7 +260,7 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
     ),
     RecipeEntry(
         name="aws-personalized-ranking-v2",
-        implementation="personalens.recipes.personalized_ranking_v2:PersonalizedRankingV2",
+        implementation="personalens.recipes.personalized_ranking:PersonalizedRankingV2",
         algorithm="aws-personalized-ranking-v2",
         feature_transformation="aws-personalized-ranking-v2",
         description=(

@@ -10,13 +10,13 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.evaluation.offline_report import LIST_LENGTH
+from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig
 from personalens.recipes.exploration import ItemExposure
 from personalens.recipes.item_neighbours import best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 from personalens.recipes.training_tables import CannotLearn
-from personalens.training.progress import Progress
 from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_vectors
 
 DIMENSIONS = 256

@@ -29,11 +29,10 @@ from personalens.training.batches import (
     make_batch,
     newest_windows,
 )
-from personalens.training.field_start import explained_by_values
-from personalens.training.loop import Trainer
 from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
-from personalens.training.start_values import StartValues
+from personalens.training.start_values import StartValues, explained_by_values
+from personalens.training.trainer import Trainer
 from personalens.training.validation import NextItemValidation
 
 ITEM_VECTOR_SIZE = 128

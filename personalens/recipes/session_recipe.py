@@ -11,9 +11,9 @@ import pandas as pd
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Progress, ignore_progress
 from personalens.recipes.base import History, Recipe, RecipeConfig
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Progress, ignore_progress
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
     from personalens.recipes.session_model import (
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when r
         SessionShape,
         SideInformation,
     )
-    from personalens.training.loop import Trainer
+    from personalens.training.trainer import Trainer
 
 
 class SessionRecipe(Recipe):

@@ -7,12 +7,12 @@ from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.item_features import foretold_vectors, metadata_vectors
 from personalens.recipes.item_neighbours import best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
-from personalens.training.progress import Progress, ProgressEvent
 from personalens.training.start_values import (
     positive_pmi,
     principal_vectors,

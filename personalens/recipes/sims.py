@@ -10,12 +10,12 @@ from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import related_items, user_item_matrix
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
-from personalens.training.progress import Progress
 
 
 class SIMSConfig(RecipeConfig):

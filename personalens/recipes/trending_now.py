@@ -13,9 +13,9 @@ from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.evaluation.top_k import top_k
 from personalens.evaluation.trend_metrics import LIST_LENGTH, trend_prediction_accuracy
+from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.training.progress import Progress, ProgressEvent
 
 SECONDS = {"30 minutes": 1800, "1 hour": 3600, "2 hours": 7200, "3 hours": 10800, "1 day": 86400}
 MEASURED_INTERVALS = 10

@@ -12,6 +12,7 @@ from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import NextItemCases
+from personalens.progress import Progress
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.hrnn import HRNNConfig
 from personalens.recipes.hyperparameters import hyperparameter
@@ -25,7 +26,6 @@ from personalens.recipes.item_pairs import (
     pairs_had_together,
     pairs_in_order,
 )
-from personalens.training.progress import Progress
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
     from personalens.recipes.session_model import SessionModel

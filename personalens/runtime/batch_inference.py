@@ -13,19 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from personalens.control.batch_jobs import THEME_GENERATION
-from personalens.control.dataset_rows import rows_of_group
-from personalens.control.event_log import EventLog
-from personalens.control.exploration_settings import ExplorationSettings
-from personalens.control.job_handlers import JobFailed, JobHandler
-from personalens.control.job_queue import Job
-from personalens.control.model_artifacts import load_model, serving_folder
-from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS
-from personalens.control.resource_store import Resource
-from personalens.control.training_data import EVENTS_UNTIL
 from personalens.datasets.histories import History
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.top_k import NOTHING, top_k_matrix
+from personalens.jobs.job_runner import JobFailed, JobHandler
+from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import Recipe
 from personalens.runtime.batch_lines import (
     LineFault,
@@ -43,10 +35,17 @@ from personalens.runtime.item_themes import ThemeWriter
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.user_histories import UserHistories
 from personalens.service_errors import ServiceError
-from personalens.training.progress import Progress, ProgressEvent
+from personalens.settings.serving_config import THEME_GENERATION, ExplorationSettings
+from personalens.settings.solution_config import EVENTS_UNTIL
+from personalens.storage.dataset_rows import rows_of_group
+from personalens.storage.event_log import EventLog
+from personalens.storage.job_queue import Job
+from personalens.storage.model_folders import load_model, serving_folder
+from personalens.storage.resource_states import ACTIVE, CREATE_IN_PROGRESS
+from personalens.storage.resource_store import Resource
 
 if TYPE_CHECKING:
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.service_context import ServiceContext
 
 RANKING, RELATED = "PERSONALIZED_RANKING", "RELATED_ITEMS"
 SCORES_AT_ONCE, LINES_AT_ONCE = 2_000_000, 256

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import orjson
 from threadpoolctl import threadpool_limits
 
-from personalens.control.job_handlers import JobFailed
-from personalens.control.object_storage import KEPT_FOLDERS, DataLocationError, find_sources
-from personalens.control.output_folders import OutputFolder, claim_outputs
-from personalens.control.resource_store import Resource
 from personalens.datasets.csv_blocks import CsvSource
-from personalens.training.progress import Progress, ProgressEvent
+from personalens.jobs.job_runner import JobFailed
+from personalens.jobs.output_folders import OutputFolder, claim_outputs
+from personalens.progress import Progress, ProgressEvent
+from personalens.storage.object_storage import KEPT_FOLDERS, DataLocationError, find_sources
+from personalens.storage.resource_store import Resource
 
 if TYPE_CHECKING:
-    from personalens.control.job_queue import Job
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.job_queue import Job
+    from personalens.storage.service_context import ServiceContext
 
 LONGEST_LINE = 1 << 20
 CHECK_FILE = "_CHECK"

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personalens.control.job_handlers import JobHandler
-from personalens.control.job_queue import Job
-from personalens.control.resource_states import ACTIVE, CREATE_IN_PROGRESS
 from personalens.evaluation.top_k import top_k
+from personalens.jobs.job_runner import JobHandler
+from personalens.progress import Progress, ProgressEvent
 from personalens.runtime.batch_inference import json_names, open_deployment
 from personalens.runtime.batch_lines import LineFault, answer_files, filter_values, required_text
 from personalens.runtime.deployments import Deployment
+from personalens.runtime.filtering import UserFilter
 from personalens.runtime.group_tables import GroupSnapshot
-from personalens.runtime.user_filtering import UserFilter
 from personalens.service_errors import ServiceError
-from personalens.training.progress import Progress, ProgressEvent
+from personalens.storage.job_queue import Job
+from personalens.storage.resource_states import ACTIVE, CREATE_IN_PROGRESS
 
 if TYPE_CHECKING:
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.service_context import ServiceContext
 
 LINES_AT_ONCE = 8
 

@@ -10,23 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.arns import dataset_arn
-from personalens.control.automatic_training import begin_due_trainings, is_time_to_look
-from personalens.control.model_artifacts import (
-    MODEL,
-    load_model,
-    recommender_folder,
-    serving_folder,
-)
-from personalens.control.solution_versions import solution_of
 from personalens.durable_files import DamagedFiles
 from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
 from personalens.runtime.model_cache import ModelCache
-from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import ResourceNotFoundException
+from personalens.storage.model_folders import MODEL, load_model, recommender_folder, serving_folder
+from personalens.storage.resource_states import solution_of
 
 if TYPE_CHECKING:
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.service_context import ServiceContext
 
 CAMPAIGN, RECOMMENDER = "campaign", "recommender"
 
@@ -94,9 +87,6 @@ class Deployments:
     What the catalogue says of a campaign is kept until anybody writes to it, so an UpdateCampaign
     of another process counts from the next request on. The model is kept beyond that: it never
     changes.
-
-    Whoever asks sees to it, too, that what is due is begun
-    (:mod:`~personalens.control.automatic_training`).
     """
 
     def __init__(self, context: ServiceContext, models: ModelCache | None = None):
@@ -111,9 +101,6 @@ class Deployments:
         ResourceNotFoundException
             If there is none, it is not ACTIVE, or its model is gone from the disk or damaged.
         """
-        if is_time_to_look(self._context):
-            about_to_wait()
-            begin_due_trainings(self._context)
         kept, key = self._context.store.catalogue.unchanged(), (self, arn, kind)
         serving, known = kept.get(key) or (self._serving(arn, kind), _no_model)
         version_arn, group_arn, config, trained, folder = serving

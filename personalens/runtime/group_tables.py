@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from personalens.arns import dataset_arn
-from personalens.control.dataset_rows import DatasetRows
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.runtime.waiting import about_to_wait
+from personalens.storage.dataset_rows import DatasetRows
 
 if TYPE_CHECKING:
-    from personalens.control.resource_store import Resource
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.resource_store import Resource
+    from personalens.storage.service_context import ServiceContext
 
 MOST_LIVE = 1_000
 """Live events of a user that are looked at; a filter goes by the newest 100 of each type."""

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from personalens.control.exploration_settings import ExplorationSettings
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.trending_now import TrendingNow
 from personalens.runtime.candidate_ranking import (
+    Promotion,
     best_codes,
     listed_items,
     offered_scores,
+    place_promoted,
     ranked_items,
 )
 from personalens.runtime.deployments import CAMPAIGN, RECOMMENDER, Deployment, Deployments
 from personalens.runtime.filtering import ItemFilters
 from personalens.runtime.group_tables import GroupTables
 from personalens.runtime.item_metadata import add_metadata
-from personalens.runtime.promotions import Promotion, place_promoted
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.score_vector import ScoreVector
 from personalens.runtime.trends import Trends
@@ -35,9 +35,10 @@ from personalens.runtime.user_histories import UserHistories
 from personalens.runtime.user_scores import UserScores
 from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import InvalidInputException
+from personalens.settings.serving_config import ExplorationSettings
 
 if TYPE_CHECKING:
-    from personalens.control.service_context import ServiceContext
+    from personalens.storage.service_context import ServiceContext
 
 DEFAULT_RESULTS, MAX_RESULTS = 25, 500
 DEFAULT_ACTIONS, MAX_ACTIONS = 5, 100

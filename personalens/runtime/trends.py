@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from personalens.control.solution_config import heeded_config
-from personalens.control.training_data import EVENTS_UNTIL, takes
 from personalens.datasets.histories import History
 from personalens.recipes.trending_now import TrendingNow, newest_time
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.score_vector import ScoreVector
 from personalens.runtime.waiting import about_to_wait
+from personalens.settings.event_selection import takes
+from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
 
 if TYPE_CHECKING:
-    from personalens.control.event_log import EventLog
+    from personalens.storage.event_log import EventLog
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from personalens.control.event_log import EventLog, LiveMark
-from personalens.control.solution_config import heeded_config
-from personalens.control.training_data import EVENTS_UNTIL, takes
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.recent_values import RecentValues
 from personalens.runtime.waiting import about_to_wait
+from personalens.settings.event_selection import takes
+from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
+from personalens.storage.event_log import EventLog, LiveMark
 
 KEPT_BYTES = 128_000_000
 """Histories and states that stay in memory: those of some ten thousand users of a recurrent model,

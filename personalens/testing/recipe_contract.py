@@ -30,11 +30,11 @@ from personalens.datasets.histories import History
 from personalens.evaluation.baselines import Popularity
 from personalens.evaluation.holdouts import LeaveOneOut, leave_one_out
 from personalens.evaluation.offline_report import NDCG_10, leave_one_out_report
+from personalens.progress import Cancelled, ProgressEvent
 from personalens.recipes.base import RANK, SCORE, Recipe
 from personalens.recipes.catalog import config_strings
 from personalens.testing.same_scores import same_scores
 from personalens.testing.tiny_world import HIT, TinyWorld, tiny_world
-from personalens.training.progress import Cancelled, ProgressEvent
 
 
 @cache

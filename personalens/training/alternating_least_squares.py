@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from personalens.training.progress import Progress, ProgressEvent, ignore_progress
+from personalens.progress import Progress, ProgressEvent, ignore_progress
 
 GATHERED_NUMBERS = 4_000_000
 """Numbers of the vectors that are gathered in one go: 16 MB."""
@@ -43,7 +43,7 @@ def alternating_least_squares(
     seed
         Of the item vectors from which the search starts.
     progress
-        Called after each sweep; may raise :class:`~personalens.training.progress.Cancelled`.
+        Called after each sweep; may raise :class:`~personalens.progress.Cancelled`.
 
     Returns
     -------

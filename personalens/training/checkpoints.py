@@ -25,8 +25,8 @@ from personalens import durable_files
 from personalens.networks.dropout import generators_of
 
 if TYPE_CHECKING:
-    from personalens.training.loop import Trainer
     from personalens.training.reporter import Listener, Reporter
+    from personalens.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

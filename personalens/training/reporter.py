@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from personalens.training.progress import Progress, ProgressEvent
+from personalens.progress import Progress, ProgressEvent
 
 Listener = Callable[[float, float], None]
 """Called after each batch with the share of the epoch that is done and the mean loss so far."""

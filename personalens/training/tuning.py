@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from personalens import durable_files
-from personalens.training.progress import Cancelled, Progress, ProgressEvent, ignore_progress
+from personalens.progress import Cancelled, Progress, ProgressEvent, ignore_progress
 
 if TYPE_CHECKING:
     import optuna
@@ -168,7 +168,7 @@ class Search:
             Called in a thread of its own for each trial.
         progress
             Called from those threads, one at a time; may raise
-            :class:`~personalens.training.progress.Cancelled`, which ends all of them.
+            :class:`~personalens.progress.Cancelled`, which ends all of them.
 
         Raises
         ------

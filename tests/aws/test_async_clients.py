@@ -11,7 +11,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.hooks import HierarchicalEmitter
 
-from personalens.aws.async_clients import AsynchronousClientRefused
+from personalens.aws.in_process import AsynchronousClientRefused
 
 
 class AsynchronousClient(BaseClient):

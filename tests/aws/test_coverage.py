@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from personalens.aws.coverage import PAGE, coverage_page, folders_that_call, operation_coverage
 from personalens.aws.service_models import operations
+from tests.aws.coverage import PAGE, coverage_page, folders_that_call, operation_coverage
 
 
 def test_the_page_is_fresh():
     assert PAGE.read_text(encoding="utf-8") == coverage_page(), (
-        "COVERAGE.md is stale: run python -m personalens.aws.coverage --write"
+        "COVERAGE.md is stale: run python -m tests.aws.coverage --write"
     )
 
 

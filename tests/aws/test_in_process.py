@@ -161,7 +161,7 @@ def test_an_operation_that_is_missing_is_named_and_not_retried(active):
             name="seen", datasetGroupArn=arns.build("dataset-group", "films"), filterExpression="x"
         )
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert "personalens.aws.coverage" in str(caught.value)
+    assert "tests.aws.coverage" in str(caught.value)
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])

@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import personalens
 from personalens.aws.http_server import METRICS_PATH, LocalServer
 from personalens.aws.signatures import SignatureVerifier
-from personalens.control.event_log import Event, EventLog
 from personalens.home import Home
+from personalens.storage.event_log import Event, EventLog
 
 COUNT = "personalens_request_seconds_count"
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}

@@ -8,17 +8,17 @@ import pytest
 
 from personalens import arns
 from personalens.aws import operation_router
-from personalens.aws.coverage import operation_coverage
 from personalens.aws.gateway import WireRequest, answer
 from personalens.aws.operation_router import OperationRouter, load_provider_class
 from personalens.aws.service_models import SERVICES, find_by_request, operations
-from personalens.control.catalogue import StorageError
 from personalens.service_errors import (
     InvalidInputException,
     OperationNotImplemented,
     ServiceError,
     UnknownOperationException,
 )
+from personalens.storage.catalogue import StorageError
+from tests.aws.coverage import operation_coverage
 
 
 def test_an_operation_is_the_method_that_boto3_names(router):

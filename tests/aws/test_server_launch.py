@@ -19,8 +19,8 @@ from botocore.config import Config
 import personalens
 from personalens.aws import server_launch
 from personalens.aws.server_launch import ServerSettings, make_application, serve
-from personalens.control.object_storage import FOLDERS_VARIABLE
 from personalens.home import Home
+from personalens.storage.object_storage import FOLDERS_VARIABLE
 
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
 

@@ -22,8 +22,8 @@ from personalens.aws.http_server import ServiceApplication
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES, operations
 from personalens.aws.signatures import SignatureVerifier
-from personalens.control.job_queue import JobQueue
-from personalens.control.resource_store import ResourceStore
+from personalens.storage.job_queue import JobQueue
+from personalens.storage.resource_store import ResourceStore
 from tests.contract.account import valid_requests
 from tests.contract.generated_requests import headers as headers_of
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from personalens.aws.service_models import SERVICES, Operation, operations
-from personalens.control.quotas import EXISTING, IN_PROGRESS
+from personalens.control.operations.kinds import EXISTING, IN_PROGRESS
 from personalens.service_errors import ServiceError
 from tests.contract.account import Account, valid_requests
 from tests.contract.violations import violations

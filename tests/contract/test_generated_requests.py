@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from personalens.aws.http_server import LocalServer
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import Operation
-from personalens.control.job_queue import JobQueue
-from personalens.control.resource_store import ResourceStore
-from personalens.deep_examination import examine_home
+from personalens.cli.home_examination import examine_home
+from personalens.storage.job_queue import JobQueue
+from personalens.storage.resource_store import ResourceStore
 from tests.conftest import check_shape
 from tests.contract.account import Account
 from tests.contract.generated_requests import RequestMaker, headers

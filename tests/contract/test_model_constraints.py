@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from personalens.aws.coverage import operation_coverage
 from personalens.aws.service_models import SERVICES, Operation, operations
 from personalens.service_errors import InvalidInputException
+from tests.aws.coverage import operation_coverage
 from tests.contract.account import Account, valid_requests
 from tests.contract.violations import violations
 

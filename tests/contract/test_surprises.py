@@ -64,7 +64,7 @@ def test_03_a_name_is_taken_in_the_whole_account(account: Account):
 
 
 def test_04_statuses_mix_space_and_underscore():
-    from personalens.control import resource_states
+    from personalens.storage import resource_states
 
     assert resource_states.CREATE_IN_PROGRESS == "CREATE IN_PROGRESS"
 

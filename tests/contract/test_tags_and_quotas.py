@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from personalens.aws.service_models import operations
-from personalens.control import quotas
-from personalens.deep_examination import examine_home
+from personalens.cli.home_examination import examine_home
+from personalens.control.operations import kinds
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
@@ -16,7 +16,7 @@ from tests.contract.account import Account, valid_requests
 
 CREATES = [each for name, each in operations("personalize").items() if name.startswith("Create")]
 TAGGED = [each.name for each in CREATES if "tags" in each.model.input_shape.members]
-KINDS = {*quotas.EXISTING, *quotas.IN_PROGRESS}
+KINDS = {*kinds.EXISTING, *kinds.IN_PROGRESS}
 TAG = {"tagKey": "team", "tagValue": "films"}
 
 
@@ -55,7 +55,7 @@ def test_tags_that_do_not_fit_create_nothing(built_account: Account, name):
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_quota_is_kept_on_request(built_account: Account, kind, monkeypatch):
-    for table in (quotas.EXISTING, quotas.IN_PROGRESS):
+    for table in (kinds.EXISTING, kinds.IN_PROGRESS):
         for each in table:
             monkeypatch.setitem(table, each, 0)
     before = built_account.state()

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from personalens.control import automatic_training, event_log
-from personalens.control.resource_store import ResourceStore
-from personalens.control.service_context import ServiceContext
+from personalens.control.work import schedule
 from personalens.home import Home
+from personalens.jobs.opening import open_home
+from personalens.storage import event_log
+from personalens.storage.resource_store import ResourceStore
+from personalens.storage.service_context import ServiceContext
 
 FIELDS = {
     "Interactions": [
@@ -45,7 +47,7 @@ def store(home: Home) -> ResourceStore:
 @pytest.fixture
 def context(home: Home) -> ServiceContext:
     """A service whose jobs run inside the call."""
-    return ServiceContext.open(home, inline_jobs=True)
+    return open_home(home, inline_jobs=True)
 
 
 @pytest.fixture
@@ -116,6 +118,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(automatic_training, "clock", clock)
+    monkeypatch.setattr(schedule, "clock", clock)
     monkeypatch.setattr(event_log, "time", SimpleNamespace(time=clock))
     return clock

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from personalens.control import automatic_training
-from personalens.control.event_log import Event
-from personalens.control.job_queue import JobQueue
-from personalens.control.service_context import ServiceContext
-from personalens.control.worker import Worker
+from personalens.control.work import schedule
+from personalens.jobs.opening import open_home
+from personalens.jobs.worker import Worker
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+from personalens.storage.event_log import Event
+from personalens.storage.job_queue import JobQueue
 from tests.control.test_recommenders import Cinema
 
 RECIPE = "arn:aws:personalize:::recipe/"
@@ -237,10 +237,10 @@ def test_automl_takes_a_schedule_too(service, films):
 def test_two_that_look_at_once_begin_one_training(service, clock, make_solution, waiting):
     solution = make_solution()
     clock.advance(2 * HOUR)
-    contexts = [ServiceContext.open(service.home, inline_jobs=False) for _ in range(2)]
+    contexts = [open_home(service.home, inline_jobs=False) for _ in range(2)]
     for context in contexts:
         patient = replace(context, jobs=JobQueue(service.home))
-        automatic_training.begin_due_trainings(patient)
+        schedule.begin_due_trainings(patient)
     assert versions(service, solution) == ["AUTOMATIC"]
 
 

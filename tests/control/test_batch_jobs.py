@@ -8,6 +8,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
@@ -189,7 +190,7 @@ def test_a_filter_is_kept_while_a_job_uses_it_and_five_may_wait(
     service, films, train, ask, waiting, monkeypatch, tmp_path
 ):
     version = train()
-    waiting.run_jobs()
+    run_jobs(waiting)
     arn = service.create_filter(
         name="f",
         datasetGroupArn=films.group,
@@ -203,7 +204,7 @@ def test_a_filter_is_kept_while_a_job_uses_it_and_five_may_wait(
         ask(version, jobName="sixth")
     with pytest.raises(ResourceInUseException):
         service.delete_filter(filterArn=arn)
-    waiting.run_jobs()
+    run_jobs(waiting)
     service.delete_filter(filterArn=arn)
     jobs = service.list_batch_inference_jobs()["batchInferenceJobs"]
     assert {job["status"] for job in jobs} == {"ACTIVE"}

@@ -4,9 +4,7 @@ import shutil
 
 import pytest
 
-from personalens.control.exploration_settings import ExplorationSettings
-from personalens.control.job_runner import run_job
-from personalens.control.model_artifacts import version_folder
+from personalens.jobs.job_runner import run_job, run_jobs
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
@@ -14,6 +12,8 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.settings.serving_config import ExplorationSettings
+from personalens.storage.model_folders import version_folder
 
 RECIPE = "arn:aws:personalize:::recipe/"
 SYNC = {"syncWithLatestSolutionVersion": True}
@@ -94,7 +94,7 @@ def test_states_of_a_creation(service, solution, version, waiting):
         service.delete_campaign(campaignArn=arn)
     with pytest.raises(ResourceInUseException, match="CREATE PENDING"):
         service.update_campaign(campaignArn=arn, minProvisionedTPS=2)
-    waiting.run_jobs()
+    run_jobs(waiting)
     assert describe(service, arn)["status"] == "ACTIVE"
 
 
@@ -172,7 +172,7 @@ def test_latest_of_an_untrained_solution_is_refused(service, solution):
 def test_a_manual_update_keeps_the_status_and_moves_the_update(service, version, train, waiting):
     second = train()
     arn = deploy(service, version)
-    waiting.run_jobs()
+    run_jobs(waiting)
     service.update_campaign(campaignArn=arn, solutionVersionArn=second, minProvisionedTPS=2)
     campaign = describe(service, arn)
     assert (campaign["status"], campaign["solutionVersionArn"]) == ("ACTIVE", version)
@@ -183,7 +183,7 @@ def test_a_manual_update_keeps_the_status_and_moves_the_update(service, version,
         service.update_campaign(campaignArn=arn, minProvisionedTPS=3)
     with pytest.raises(ResourceInUseException, match=r"An update of .* is under way"):
         service.delete_campaign(campaignArn=arn)
-    waiting.run_jobs()
+    run_jobs(waiting)
     campaign = describe(service, arn)
     assert (campaign["status"], campaign["solutionVersionArn"]) == ("ACTIVE", second)
     assert campaign["minProvisionedTPS"] == 2
@@ -216,14 +216,14 @@ def test_a_version_that_ends_while_the_campaign_is_busy_is_deployed_afterwards(
     service, solution, version, train, waiting
 ):
     arn = deploy(service, f"{solution}/$LATEST", campaignConfig=SYNC)
-    waiting.run_jobs()
+    run_jobs(waiting)
     service.update_campaign(campaignArn=arn, minProvisionedTPS=2)
     update = waiting.jobs.claim()  # one worker deploys
     second = train()
     run_job(waiting, waiting.jobs.claim())  # while another trains
     assert describe(service, arn)["latestCampaignUpdate"]["solutionVersionArn"] == version
     run_job(waiting, update)
-    waiting.run_jobs()
+    run_jobs(waiting)
     campaign = describe(service, arn)
     assert (campaign["solutionVersionArn"], campaign["minProvisionedTPS"]) == (second, 2)
     assert campaign["latestCampaignUpdate"]["status"] == "ACTIVE"
@@ -252,7 +252,7 @@ def test_a_failed_training_leaves_a_following_campaign_alone(
     service, solution, version, train, monkeypatch
 ):
     arn = deploy(service, f"{solution}/$LATEST", campaignConfig=SYNC)
-    monkeypatch.setattr("personalens.control.training_data.MIN_INTERACTIONS", 10**6)
+    monkeypatch.setattr("personalens.control.work.training_data.MIN_INTERACTIONS", 10**6)
     train()
     campaign = describe(service, arn)
     assert campaign["solutionVersionArn"] == version
@@ -262,17 +262,17 @@ def test_a_failed_training_leaves_a_following_campaign_alone(
 def test_an_update_that_fails_leaves_the_old_version_in_place(service, version, train, waiting):
     arn = deploy(service, version)
     second = train()
-    waiting.run_jobs()
+    run_jobs(waiting)
     service.update_campaign(campaignArn=arn, solutionVersionArn=second)
     shutil.rmtree(version_folder(service.home, second))
-    waiting.run_jobs()
+    run_jobs(waiting)
     campaign = describe(service, arn)
     assert (campaign["status"], campaign["solutionVersionArn"]) == ("ACTIVE", version)
     update = campaign["latestCampaignUpdate"]
     assert update["status"] == "CREATE FAILED"
     assert "no trained model" in update["failureReason"]
     service.update_campaign(campaignArn=arn, minProvisionedTPS=2)
-    waiting.run_jobs()
+    run_jobs(waiting)
     update = describe(service, arn)["latestCampaignUpdate"]
     assert update["status"] == "ACTIVE"
     assert "failureReason" not in update
@@ -280,15 +280,15 @@ def test_an_update_that_fails_leaves_the_old_version_in_place(service, version, 
 
 def test_a_creation_that_fails_can_be_repaired_by_an_update(service, version, train, waiting):
     good = train()
-    waiting.run_jobs()
+    run_jobs(waiting)
     shutil.rmtree(version_folder(service.home, version))
     arn = deploy(service, version)
-    waiting.run_jobs()
+    run_jobs(waiting)
     campaign = describe(service, arn)
     assert campaign["status"] == "CREATE FAILED"
     assert "no trained model" in campaign["failureReason"]
     service.update_campaign(campaignArn=arn, solutionVersionArn=good)
-    waiting.run_jobs()
+    run_jobs(waiting)
     campaign = describe(service, arn)
     assert (campaign["status"], campaign["solutionVersionArn"]) == ("ACTIVE", good)
     assert "failureReason" not in campaign

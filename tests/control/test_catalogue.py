@@ -12,10 +12,10 @@ from contextlib import closing
 
 import pytest
 
-from personalens.control import catalogue as catalogue_module
-from personalens.control.catalogue import Catalogue, StorageError
-from personalens.control.resource_store import Resource, ResourceStore
 from personalens.home import Home
+from personalens.storage import catalogue as catalogue_module
+from personalens.storage.catalogue import Catalogue, StorageError
+from personalens.storage.resource_store import Resource, ResourceStore
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012:schema/"
 
@@ -186,7 +186,7 @@ def test_a_home_under_a_file_is_named(tmp_path):
 WRITES_TO_THE_END = """
 import sys, threading, time
 from pathlib import Path
-from personalens.control.catalogue import Catalogue
+from personalens.storage.catalogue import Catalogue
 from personalens.home import Home
 
 catalogue, begun = Catalogue(Home(Path(sys.argv[1]))), threading.Barrier(4)

@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 
 import personalens
-from personalens.activation import activate
-from personalens.control import custom_recipes
-from personalens.control.model_artifacts import load_model, version_folder
-from personalens.control.service_context import ServiceContext
+from personalens.activation import activate, register
+from personalens.jobs.opening import open_home
 from personalens.recipes import catalog
 from personalens.recipes.base import Recipe
 from personalens.recipes.sims import SIMS
-from personalens.registration import register
 from personalens.service_errors import ResourceNotFoundException
+from personalens.storage import custom_recipes
+from personalens.storage.model_folders import load_model, version_folder
 
 EXAMPLES = Path(__file__).parents[1] / "recipes" / "examples"
 ARN = "arn:aws:personalize:::recipe/"
@@ -107,9 +106,9 @@ def test_registering_again_replaces_and_other_homes_know_nothing(service, ease, 
         register(ease, home=service.home)
     assert len(service.list_recipes(maxResults=100)["recipes"]) == before + 1
     with activate(tmp_path / "other", quiet=True) as other:
-        assert "my-ease" not in ServiceContext.open(other.home).recipes()
+        assert "my-ease" not in open_home(other.home).recipes()
         register(ease)  # where the service is on
-        assert "my-ease" in ServiceContext.open(other.home).recipes()
+        assert "my-ease" in open_home(other.home).recipes()
 
 
 def test_a_worker_process_finds_the_file_and_reads_it_anew_when_it_has_changed(
@@ -119,7 +118,7 @@ def test_a_worker_process_finds_the_file_and_reads_it_anew_when_it_has_changed(
     monkeypatch.chdir(learner)
     arn = register(ease, home=service.home)
     solution = service.create_solution(name="m", datasetGroupArn=films.group, recipeArn=arn)
-    service.use(ServiceContext.open(service.home, inline_jobs=False))
+    service.use(open_home(service.home, inline_jobs=False))
 
     def trained() -> dict:
         version = service.create_solution_version(**solution)["solutionVersionArn"]
@@ -142,7 +141,7 @@ def test_a_worker_process_finds_the_file_and_reads_it_anew_when_it_has_changed(
 SCRIPT = """
 import sys
 from personalens.recipes.sims import SIMS
-from personalens.registration import register
+from personalens.activation import register
 
 class Mine(SIMS):
     name = "mine"

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.dataset_rows import DatasetRows
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import InvalidInputException, LimitExceededException
+from personalens.storage.dataset_rows import DatasetRows
+from personalens.storage.model_folders import load_model, version_folder
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GONE = ["viewer-3", "viewer-7"]
@@ -183,7 +184,7 @@ def test_who_is_imported_again_is_known_to_the_next_version_only(service, films,
 def test_a_job_that_died_half_way_is_done_again_and_counts_all(
     service, films, deploy, delete, monkeypatch
 ):
-    from personalens.control import data_deletion_jobs
+    from personalens.control.operations import data_deletion_jobs
 
     deploy("aws-item-affinity")
     real, calls = data_deletion_jobs.replace_memory, []
@@ -197,7 +198,7 @@ def test_a_job_that_died_half_way_is_done_again_and_counts_all(
     monkeypatch.setattr(data_deletion_jobs, "replace_memory", die_once)
     with pytest.raises(KeyboardInterrupt):
         delete()
-    service.context.run_jobs()
+    run_jobs(service.context)
     (job,) = service.list_data_deletion_jobs(datasetGroupArn=films.group)["dataDeletionJobs"]
     assert job["status"] == "COMPLETED"
     described = service.describe_data_deletion_job(dataDeletionJobArn=job["dataDeletionJobArn"])
@@ -219,7 +220,7 @@ def test_what_was_put_is_counted_also_when_the_job_dies_at_its_end(
     monkeypatch.setattr(log, "delete_users", die_afterwards)
     with pytest.raises(KeyboardInterrupt):
         delete()
-    service.context.run_jobs()
+    run_jobs(service.context)
     (job,) = service.list_data_deletion_jobs(datasetGroupArn=films.group)["dataDeletionJobs"]
     described = service.describe_data_deletion_job(dataDeletionJobArn=job["dataDeletionJobArn"])
     assert calls == [1, 0]
@@ -284,6 +285,6 @@ def test_what_cannot_be_is_refused_and_the_wait_is_pending(
         assert delete(name=f"d{number}")["status"] == "PENDING"
     with pytest.raises(LimitExceededException):
         delete(name="sixth")
-    waiting.run_jobs()
+    run_jobs(waiting)
     jobs = service.list_data_deletion_jobs()["dataDeletionJobs"]
     assert [job["status"] for job in jobs] == ["COMPLETED"] * 5

@@ -8,8 +8,8 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.control.dataset_rows import DatasetRows
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+from personalens.storage.dataset_rows import DatasetRows
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 NASTY = 'say "no", \\ back\\\\slash'

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from personalens.control.resource_store import Resource
 from personalens.service_errors import (
     InvalidInputException,
     ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.storage.resource_store import Resource
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:dataset-group/films"
 ROLE = "arn:aws:iam::123456789012:role/personalize"

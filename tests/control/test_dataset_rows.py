@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.dataset_rows import DatasetRows, rows_of_group
-from personalens.control.event_log import Event
-from personalens.control.group_datasets import GroupDatasets
+from personalens.control.work.group_datasets import GroupDatasets
+from personalens.storage.dataset_rows import DatasetRows, rows_of_group
+from personalens.storage.event_log import Event
 
 ITEMS_SCHEMA = {
     "type": "record",

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from personalens.control.training_data import load_training_data
+from personalens.control.work.training_data import load_training_data
+from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import (
     InvalidInputException,
     ResourceInUseException,
@@ -138,5 +139,5 @@ def test_an_import_on_its_way_comes_first(service, items, make_schema, tmp_path,
     after = make_schema("after", ID, GENRES, YEAR)
     with pytest.raises(ResourceInUseException, match="more"):
         service.update_dataset(datasetArn=items, schemaArn=after)
-    waiting.run_jobs()
+    run_jobs(waiting)
     service.update_dataset(datasetArn=items, schemaArn=after)

@@ -7,10 +7,7 @@ import json
 
 import pytest
 
-from personalens.control import datasets
-from personalens.control.datasets import dataset_folder, sweep_folders
-from personalens.control.event_log import Event
-from personalens.control.resource_store import Resource
+from personalens.control.operations import datasets
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import (
     InvalidInputException,
@@ -18,6 +15,10 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.storage.dataset_folders import sweep_folders
+from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.event_log import Event
+from personalens.storage.resource_store import Resource
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012"
 GROUP = f"{PREFIX}:dataset-group/films"

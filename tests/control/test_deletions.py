@@ -9,10 +9,7 @@ import time
 
 import pytest
 
-from personalens.control import resources
-from personalens.control.kinds import KINDS
-from personalens.control.model_artifacts import sweep_artifacts
-from personalens.control.resource_store import Resource, ResourceStore
+from personalens.control.operations.kinds import KINDS
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import (
     InvalidInputException,
@@ -20,6 +17,9 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.storage import resource_store
+from personalens.storage.model_folders import sweep_artifacts
+from personalens.storage.resource_store import Resource, ResourceStore
 from tests.contract.account import valid_requests
 
 DELETED = {  # operation by kind; what the request names has nothing that stands against it
@@ -46,8 +46,8 @@ def clock(monkeypatch):
             return time.time() + self.ahead
 
     clock = Clock()
-    monkeypatch.setattr(resources, "time", clock)
-    monkeypatch.setattr("personalens.control.resource_store.time", clock)
+    monkeypatch.setattr(resource_store, "time", clock)
+    monkeypatch.setattr("personalens.storage.resource_store.time", clock)
     return clock
 
 
@@ -209,11 +209,11 @@ def test_a_kill_in_the_middle_ends_right(service, films, train):
         "import os, sys\n"
         "from pathlib import Path\n"
         "from personalens.control import solutions\n"
-        "from personalens.control.provider import PersonalizeProvider\n"
-        "from personalens.control.service_context import ServiceContext\n"
+        "from personalens.control.operations.provider import PersonalizeProvider\n"
+        "from personalens.storage.service_context import ServiceContext\n"
         "from personalens.home import Home\n"
         "solutions.remove_artifact = lambda folder: os._exit(9)\n"
-        "context = ServiceContext.open(Home(Path(sys.argv[1])))\n"
+        "context = open_home(Home(Path(sys.argv[1])))\n"
         "PersonalizeProvider(context).delete_solution(solutionArn=sys.argv[2])\n"
     )
     command = [sys.executable, "-c", program, str(service.home.path), solution]

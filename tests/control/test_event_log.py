@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from personalens.control import event_log
-from personalens.control.event_log import Event, EventLog, LiveMark
 from personalens.home import Home
+from personalens.storage import event_log
+from personalens.storage.event_log import Event, EventLog, LiveMark
 
 CLICKS = "arn:aws:personalize:us-east-1:123456789012:dataset/films/INTERACTIONS"
 ITEMS = "arn:aws:personalize:us-east-1:123456789012:dataset/films/ITEMS"

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from personalens.control.catalogue import Catalogue, StorageError
-from personalens.control.group_commit import GroupCommit
 from personalens.home import Home
+from personalens.storage.catalogue import Catalogue, StorageError
+from personalens.storage.group_commit import GroupCommit
 
 
 class CountingCatalogue(Catalogue):

@@ -7,11 +7,10 @@ import threading
 
 import pytest
 
-from personalens.control import import_jobs
-from personalens.control.datasets import dataset_folder
-from personalens.control.process_identity import ProcessIdentity
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations import import_jobs
 from personalens.datasets.dataset_files import DatasetFiles
+from personalens.jobs.job_runner import run_jobs
+from personalens.jobs.opening import open_home
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
@@ -19,6 +18,9 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.service_context import ServiceContext
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GONE = ProcessIdentity(ProcessIdentity.of_self().host, 2**22 + 1, None)
@@ -176,7 +178,7 @@ def test_lists_can_be_cut_to_a_dataset(service, make_dataset, write_events, run_
 
 def waiting(service, dataset: str, location, *names: str) -> ServiceContext:
     """Create import jobs that nobody runs yet, and return the context that will run them."""
-    context = ServiceContext.open(service.home, inline_jobs=True)
+    context = open_home(service.home, inline_jobs=True)
     context.jobs.wake = lambda: None
     operations = import_jobs.ImportJobOperations()
     operations.context = context
@@ -196,19 +198,19 @@ def test_a_pending_import_keeps_the_dataset(service, dataset, write_events):
     context = waiting(service, dataset, write_events(), "a")
     with pytest.raises(ResourceInUseException, match="dataset-import-job/a"):
         service.delete_dataset(datasetArn=dataset)
-    context.run_jobs()
+    run_jobs(context)
     service.delete_dataset(datasetArn=dataset)
     assert service.list_datasets() == {"datasets": []}
 
 
 def test_imports_of_one_dataset_run_one_after_another_in_order(service, dataset, write_events):
     context = waiting(service, dataset, write_events(), "a", "b", "c")
-    threads = [threading.Thread(target=context.run_jobs) for _ in range(3)]
+    threads = [threading.Thread(target=run_jobs, args=[context]) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    context.run_jobs()  # a thread that found the lane taken has left
+    run_jobs(context)  # a thread that found the lane taken has left
     assert files_of(service, dataset).row_count == 3000
     jobs = service.list_dataset_import_jobs()["datasetImportJobs"]
     assert [job["status"] for job in jobs] == ["ACTIVE"] * 3
@@ -231,8 +233,8 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
         patch.setattr(import_jobs, "_put_in_place", crash_after)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                context.run_jobs()
-    context.run_jobs()
+                run_jobs(context)
+    run_jobs(context)
     assert files_of(service, dataset).row_count == 2000
     assert [part.name for part in files_of(service, dataset).manifest.parts] == ["a", "b"]
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from personalens.control import job_rows
-from personalens.control.catalogue import StorageError
-from personalens.control.job_queue import DONE, QUEUED, RUNNING, STOPPED, JobQueue, LeaseLost
-from personalens.control.process_identity import ProcessIdentity
-from personalens.control.resource_store import Resource
+from personalens.storage import job_queue
+from personalens.storage.catalogue import StorageError
+from personalens.storage.job_queue import DONE, QUEUED, RUNNING, STOPPED, JobQueue, LeaseLost
+from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.resource_store import Resource
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012"
 
@@ -178,10 +178,10 @@ def test_a_living_holder_keeps_its_job(jobs):
 
 def test_a_job_held_elsewhere_is_taken_when_its_lease_is_over(jobs, monkeypatch):
     put(jobs, "a")
-    monkeypatch.setattr(job_rows, "LEASE_SECONDS", 1000.0)
+    monkeypatch.setattr(job_queue, "LEASE_SECONDS", 1000.0)
     jobs.claim(elsewhere())
     assert jobs.waiting() == 0
-    monkeypatch.setattr(job_rows, "LEASE_SECONDS", -1.0)
+    monkeypatch.setattr(job_queue, "LEASE_SECONDS", -1.0)
     put(jobs, "b")
     jobs.claim(elsewhere())
     assert jobs.claim().arn == arn("b")
@@ -194,7 +194,7 @@ def test_a_frozen_process_here_loses_its_job_by_the_monotonic_clock_only(jobs, m
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: late)
         assert jobs.waiting() == 0
-    monotonic = time.monotonic() + job_rows.LEASE_SECONDS + 1
+    monotonic = time.monotonic() + job_queue.LEASE_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: monotonic)
     assert jobs.claim().arn == frozen.arn
 

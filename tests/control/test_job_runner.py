@@ -7,13 +7,14 @@ import time
 
 import pytest
 
-from personalens.control import job_handlers, job_runner
-from personalens.control.job_handlers import JobFailed, JobHandler
-from personalens.control.job_queue import DONE, FAILED, MAX_ATTEMPTS, QUEUED, STOPPED
-from personalens.control.process_identity import ProcessIdentity
-from personalens.control.resource_store import Resource
-from personalens.control.service_context import ServiceContext
-from personalens.training.progress import Cancelled, ProgressEvent
+from personalens.jobs import job_runner
+from personalens.jobs.job_runner import JobFailed, JobHandler, run_jobs
+from personalens.jobs.opening import open_home
+from personalens.progress import Cancelled, ProgressEvent
+from personalens.storage.job_queue import DONE, FAILED, MAX_ATTEMPTS, QUEUED, STOPPED
+from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.resource_store import Resource
+from personalens.storage.service_context import ServiceContext
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:campaign/a"
 
@@ -28,8 +29,8 @@ def run(context: ServiceContext, monkeypatch):
     """Run a handler as an inline job and return (resource, progress)."""
 
     def run(function, *, claimed_by_the_dead: int = 0):
-        monkeypatch.setitem(job_handlers.HANDLERS, "test", JobHandler(run=function))
-        queue = ServiceContext.open(context.home, inline_jobs=False).jobs
+        monkeypatch.setitem(job_runner.HANDLERS, "test", JobHandler(run=function))
+        queue = open_home(context.home, inline_jobs=False).jobs
         with context.store.transaction() as tx:
             tx.insert(Resource(ARN, "campaign", "a", status="CREATE PENDING"))
             context.jobs.enqueue(tx, "test", ARN, {"n": 3})
@@ -37,7 +38,7 @@ def run(context: ServiceContext, monkeypatch):
         gone = ProcessIdentity(ProcessIdentity.of_self().host, 2**22 + 1, None)
         for _ in range(claimed_by_the_dead):
             queue.claim(gone)
-        context.run_jobs()
+        run_jobs(context)
         return context.store.get(ARN), context.jobs.progress(ARN)
 
     return run

@@ -7,12 +7,12 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.control.event_log import Event
 from personalens.service_errors import (
     InvalidInputException,
     ResourceAlreadyExistsException,
     ResourceNotFoundException,
 )
+from personalens.storage.event_log import Event
 from tests.conftest import INTERACTIONS_SCHEMA
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
@@ -284,7 +284,7 @@ def test_an_import_whose_report_cannot_be_written_fails(service, shop, tmp_path)
     job = shop.load(shop.events, "events", frame, publishAttributionMetricsToS3=True)
     assert job["status"] == "CREATE FAILED"
     assert "The data location provided is invalid" in job["failureReason"]
-    from personalens.control.dataset_rows import rows_of_group
+    from personalens.storage.dataset_rows import rows_of_group
 
     assert set(rows_of_group(service.context, shop.group)) == {"ITEMS"}
 

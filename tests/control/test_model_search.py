@@ -6,15 +6,16 @@ import json
 
 import pytest
 
-from personalens.control.model_artifacts import load_model, read_outcome, version_folder
-from personalens.control.model_search import AUTOML_JOBS, OBJECTIVE
-from personalens.control.training_job import SEED, train
+from personalens.activation import register
+from personalens.control.work.search import AUTOML_JOBS, OBJECTIVE
+from personalens.control.work.train import SEED, train
 from personalens.datasets.interactions import Interactions
+from personalens.jobs.job_runner import run_jobs
 from personalens.notebook.training_log import search_log
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.sims import SIMS
-from personalens.registration import register
 from personalens.service_errors import InvalidInputException
+from personalens.storage.model_folders import load_model, read_outcome, version_folder
 from personalens.training.tuning import COMPLETE
 from tests.recipes.examples.ease import EASE
 
@@ -191,11 +192,11 @@ def test_an_interrupted_search_goes_on_where_it_was(service, create, waiting, mo
 
     monkeypatch.setattr(SIMS, "_fit", counted)
     with pytest.raises(SystemExit):
-        waiting.run_jobs()
+        run_jobs(waiting)
     folder = version_folder(service.home, arn)
     (kept,) = folder.parent.rglob("*.json")
     assert len(json.loads(kept.read_text())["trials"]) == 2
-    waiting.run_jobs()
+    run_jobs(waiting)
     described = service.describe_solution_version(solutionVersionArn=arn)["solutionVersion"]
     assert described["status"] == "ACTIVE", described
     assert len(fits) == 3 + 2 + 2, "two trials were left, then the hold-out's model and the final"

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from personalens import durable_files
-from personalens.control import training_job
-from personalens.control.job_handlers import JobFailed
-from personalens.control.job_queue import JobQueue
-from personalens.control.model_artifacts import load_model, serving_folder
-from personalens.control.resource_store import ResourceStore
-from personalens.deep_examination import examine_home
+from personalens.cli.home_examination import examine_home
+from personalens.control.work import train
+from personalens.jobs.job_runner import JobFailed, run_jobs
+from personalens.storage.job_queue import JobQueue
+from personalens.storage.model_folders import load_model, serving_folder
+from personalens.storage.resource_store import ResourceStore
 from tests.control.test_recommenders import Cinema
 from tests.dataset_tables import import_rows, import_table, schema_of
 from tests.runtime.test_action_recommendations import import_kind
@@ -241,7 +241,7 @@ def test_an_update_that_fails_leaves_what_served(
         raise JobFailed("there is no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_job, "make_artifact", fail)
+        patch.setattr(train, "make_artifact", fail)
         clock.advance(2 * HOUR + 100)
         assert served.asked() == before
     assert "there is no room" in caplog.text
@@ -272,9 +272,9 @@ def test_an_update_that_a_crash_cut_short_is_made_whole(
                 patch.setattr(durable_files.shutil, "rmtree", lambda *_, **__: None)
             patch.setattr(place, name, die)
             with pytest.raises(SystemExit):
-                context.run_jobs()
+                run_jobs(context)
         assert NEW not in served.asked()
-    context.run_jobs()
+    run_jobs(context)
     assert NEW in served.asked()
     assert len(list(served.folder.parent.iterdir())) == 2
     assert is_in_order(service.home)

@@ -10,13 +10,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from personalens.control.object_storage import (
+from personalens.storage.object_storage import (
     FOLDERS_VARIABLE,
     DataLocationError,
+    ResumingStream,
     check_location,
     find_sources,
 )
-from personalens.control.s3_objects import ResumingStream
 
 
 def contents(location: str) -> dict[str, bytes]:
@@ -245,12 +245,12 @@ def test_what_is_not_in_s3_is_named(s3):
 def test_access_denied_is_a_matter_of_privileges(s3, monkeypatch, code):
     from botocore.exceptions import ClientError
 
-    from personalens.control import s3_objects
+    from personalens.storage import object_storage
 
     def refuse(*arguments):
         raise ClientError({"Error": {"Code": code}}, "HeadObject")
 
-    monkeypatch.setattr(s3_objects, "object_source", refuse)
+    monkeypatch.setattr(object_storage, "object_source", refuse)
     message = fault("s3://films/a.csv")
     assert message.startswith("Insufficient privileges to access data in S3: s3://films/a.csv: ")
 

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from personalens.control.object_storage import FOLDERS_VARIABLE, DataLocationError
-from personalens.control.output_folders import OutputFolder, claim_outputs
-from personalens.control.service_context import ServiceContext
+from personalens.jobs.job_runner import run_jobs
+from personalens.jobs.opening import open_home
+from personalens.jobs.output_folders import OutputFolder, claim_outputs
 from personalens.service_errors import InvalidInputException
+from personalens.storage.object_storage import FOLDERS_VARIABLE, DataLocationError
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 
@@ -57,8 +58,8 @@ def test_an_empty_file_and_one_s_own_are_written_again(home, tmp_path):
 @pytest.fixture
 def waiting(service, monkeypatch):
     """The service with jobs that nobody does yet."""
-    monkeypatch.setattr("personalens.control.service_context.ensure_worker", lambda *_: False)
-    return ServiceContext.open(service.home, inline_jobs=False)
+    monkeypatch.setattr("personalens.jobs.opening.ensure_worker", lambda *_: False)
+    return open_home(service.home, inline_jobs=False)
 
 
 def test_a_job_that_is_done_again_replaces_its_own_files_and_no_others(
@@ -184,12 +185,12 @@ def test_a_job_keeps_to_the_folders_of_its_request_whoever_does_it(
 
     before = ask("before", tmp_path / "secret.csv")
     monkeypatch.setenv(FOLDERS_VARIABLE, json.dumps([str(allowed)]))
-    inline.run_jobs()
+    run_jobs(inline)
     ruled = ask("ruled", allowed / "rows.csv")
     monkeypatch.delenv(FOLDERS_VARIABLE)
     (allowed / "rows.csv").unlink()
     (allowed / "rows.csv").symlink_to(tmp_path / "secret.csv")
-    inline.run_jobs()
+    run_jobs(inline)
     for arn in (before, ruled):
         job = service.describe_dataset_import_job(datasetImportJobArn=arn)["datasetImportJob"]
         assert job["status"] == "CREATE FAILED"

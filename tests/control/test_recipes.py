@@ -2,7 +2,7 @@
 
 import pytest
 
-from personalens.control.recipes import AVAILABLE_SINCE
+from personalens.control.operations.recipes import AVAILABLE_SINCE
 from personalens.recipes import catalog
 from personalens.recipes.registry import PREVIEW_NAMES
 from personalens.service_errors import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from personalens.control import recommendation_memory
-from personalens.control.recommendation_memory import RecommendationMemory
-from personalens.control.resource_store import ResourceStore
 from personalens.home import Home
+from personalens.storage import recommendation_memory
+from personalens.storage.recommendation_memory import RecommendationMemory
+from personalens.storage.resource_store import ResourceStore
 
 
 def wait_for(condition) -> None:

@@ -7,9 +7,8 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.control import recommender_jobs
-from personalens.control.job_runner import run_job
-from personalens.control.model_artifacts import owned_folders, recommender_folder
+from personalens.control.work import recommenders
+from personalens.jobs.job_runner import run_job, run_jobs
 from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
@@ -17,6 +16,7 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.storage.model_folders import owned_folders, recommender_folder
 from tests.conftest import INTERACTIONS_SCHEMA, small_world
 
 RECIPE = "arn:aws:personalize:::recipe/"
@@ -113,17 +113,17 @@ def test_states_of_a_creation(service, cinema, waiting):
             operation(recommenderArn=arn)
     with pytest.raises(ResourceInUseException, match=r"in use by .*popular"):
         service.delete_dataset(datasetArn=cinema.dataset)
-    waiting.run_jobs()
+    run_jobs(waiting)
     assert cinema.describe(arn)["status"] == "ACTIVE"
 
 
 def test_it_stops_and_starts_with_the_same_model(service, cinema, waiting):
     arn = cinema.recommender()
-    waiting.run_jobs()
+    run_jobs(waiting)
     before = asked(service, arn, userId="viewer-1")
     service.stop_recommender(recommenderArn=arn)
     assert cinema.describe(arn)["status"] == "STOP PENDING"
-    waiting.run_jobs()
+    run_jobs(waiting)
     assert cinema.describe(arn)["status"] == "INACTIVE"
     with pytest.raises(ResourceNotFoundException, match=r"Recommender .* is INACTIVE"):
         asked(service, arn, userId="viewer-1")
@@ -132,7 +132,7 @@ def test_it_stops_and_starts_with_the_same_model(service, cinema, waiting):
     model = waiting.store.require(arn).body["_model"]
     service.start_recommender(recommenderArn=arn)
     assert cinema.describe(arn)["status"] == "START PENDING"
-    waiting.run_jobs()
+    run_jobs(waiting)
     assert cinema.describe(arn)["status"] == "ACTIVE"
     assert waiting.store.require(arn).body["_model"] == model
     assert asked(service, arn, userId="viewer-1") == before
@@ -142,7 +142,7 @@ def test_it_stops_and_starts_with_the_same_model(service, cinema, waiting):
 
 def test_an_update_of_the_configuration_keeps_the_model(service, cinema, waiting):
     arn = cinema.recommender()
-    waiting.run_jobs()
+    run_jobs(waiting)
     model = waiting.store.require(arn).body["_model"]
     config = {"enableMetadataWithRecommendations": True}
     service.update_recommender(recommenderArn=arn, recommenderConfig=config)
@@ -154,7 +154,7 @@ def test_an_update_of_the_configuration_keeps_the_model(service, cinema, waiting
     assert "enableMetadataWithRecommendations" not in found["recommenderConfig"]
     with pytest.raises(ResourceInUseException, match="latestRecommenderUpdate"):
         service.update_recommender(recommenderArn=arn, recommenderConfig=config)
-    waiting.run_jobs()
+    run_jobs(waiting)
     found = cinema.describe(arn)
     assert found["latestRecommenderUpdate"]["status"] == "ACTIVE"
     assert found["recommenderConfig"] == {"minRecommendationRequestsPerSecond": 1, **config}
@@ -177,7 +177,7 @@ def test_other_training_columns_mean_another_model(service, cinema):
 
 
 def test_too_few_events_of_the_type_fail_with_the_service_s_words(service, cinema, monkeypatch):
-    monkeypatch.setattr("personalens.control.training_data.MIN_INTERACTIONS", 2000)
+    monkeypatch.setattr("personalens.control.work.training_data.MIN_INTERACTIONS", 2000)
     arn = cinema.recommender()
     found = cinema.describe(arn)
     assert found["status"] == "CREATE FAILED"
@@ -195,7 +195,7 @@ def test_too_few_events_of_the_type_fail_with_the_service_s_words(service, cinem
 def test_an_update_that_fails_leaves_the_recommender_as_it_was(service, cinema, monkeypatch):
     arn = cinema.recommender()
     before = asked(service, arn, userId="viewer-1")
-    monkeypatch.setattr("personalens.control.training_data.MIN_INTERACTIONS", 10**6)
+    monkeypatch.setattr("personalens.control.work.training_data.MIN_INTERACTIONS", 10**6)
     columns = {"includedDatasetColumns": {"INTERACTIONS": ["DEVICE"]}}
     service.update_recommender(
         recommenderArn=arn, recommenderConfig={"trainingDataConfig": columns}
@@ -218,13 +218,13 @@ def test_a_training_that_was_cut_short_is_finished_by_the_next_worker(
     arn = cinema.recommender()
     job = waiting.jobs.claim()
     with monkeypatch.context() as patch:  # killed when the model lay there and nobody knew yet
-        patch.setattr(recommender_jobs, "read_outcome", interrupt)
+        patch.setattr(recommenders, "read_outcome", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_job(waiting, job)
     assert cinema.describe(arn)["status"] == "CREATE IN_PROGRESS"
     [model] = service.home.models.glob("*/*")
     written = model.stat().st_mtime_ns
-    waiting.run_jobs()
+    run_jobs(waiting)
     assert cinema.describe(arn)["status"] == "ACTIVE"
     [model] = service.home.models.glob("*/*")
     assert model.stat().st_mtime_ns == written

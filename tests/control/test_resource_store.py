@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import pytest
 
-from personalens.control.resource_store import Resource, ResourceStore
 from personalens.home import Home
 from personalens.service_errors import (
     InvalidInputException,
@@ -15,6 +14,7 @@ from personalens.service_errors import (
     ResourceAlreadyExistsException,
     ResourceNotFoundException,
 )
+from personalens.storage.resource_store import Resource, ResourceStore
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012"
 

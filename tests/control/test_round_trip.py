@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from personalens.control.dataset_rows import DatasetRows
+from personalens.storage.dataset_rows import DatasetRows
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 SETTINGS = settings(

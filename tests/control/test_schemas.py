@@ -105,7 +105,7 @@ def test_the_first_release_s_word_for_quotas_still_counts(service, monkeypatch):
 
 
 def test_an_unknown_quota_mode_is_named(context, monkeypatch):
-    from personalens.control.quotas import check_quota
+    from personalens.control.operations.kinds import check_quota
 
     monkeypatch.setenv("PERSONALENS_QUOTAS", "some")
     with context.store.transaction() as tx, pytest.raises(ValueError, match=r"'some'.*on, off"):

@@ -8,11 +8,11 @@ import pytest
 from botocore import xform_name
 
 from personalens.aws.service_models import CONTROL, operations
-from personalens.control import worker_launch
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.resource_store import Resource
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.jobs import worker_launch
+from personalens.jobs.opening import open_home
 from personalens.service_errors import ResourceNotFoundException
+from personalens.storage.resource_store import Resource
 
 SCHEMA = "arn:aws:personalize:eu-west-1:999999999999:schema/films"
 
@@ -68,9 +68,9 @@ def test_every_method_is_an_operation_and_takes_its_members():
 
 
 def test_region_and_account_scope_what_is_seen(home):
-    here = PersonalizeProvider(ServiceContext.open(home, inline_jobs=True))
+    here = PersonalizeProvider(open_home(home, inline_jobs=True))
     there = PersonalizeProvider(
-        ServiceContext.open(home, region="eu-west-1", account="999999999999", inline_jobs=True)
+        open_home(home, region="eu-west-1", account="999999999999", inline_jobs=True)
     )
     arn = there.create_dataset_group(name="films")["datasetGroupArn"]
     assert arn == "arn:aws:personalize:eu-west-1:999999999999:dataset-group/films"
@@ -80,7 +80,7 @@ def test_region_and_account_scope_what_is_seen(home):
 
 def test_the_account_comes_from_the_environment(home, monkeypatch):
     monkeypatch.setenv("PERSONALENS_ACCOUNT_ID", "111122223333")
-    assert ServiceContext.open(home).account == "111122223333"
+    assert open_home(home).account == "111122223333"
 
 
 def test_a_context_for_an_arn_shares_the_connections(context):
@@ -97,7 +97,7 @@ def test_the_environment_says_where_jobs_run(home, monkeypatch, mode, inline):
     monkeypatch.setenv("PERSONALENS_JOBS", mode)
     spawned = []
     monkeypatch.setattr(worker_launch, "_spawn", lambda home, place: spawned.append(place))
-    context = ServiceContext.open(home)
+    context = open_home(home)
     with context.store.transaction() as tx:
         tx.insert(Resource(SCHEMA, "campaign", "films", status="CREATE PENDING"))
         context.jobs.enqueue(tx, "nonsense", SCHEMA)
@@ -108,25 +108,26 @@ def test_the_environment_says_where_jobs_run(home, monkeypatch, mode, inline):
 def test_an_unknown_mode_is_named(home, monkeypatch):
     monkeypatch.setenv("PERSONALENS_JOBS", "later")
     with pytest.raises(ValueError, match="'later'; allowed: inline, worker"):
-        ServiceContext.open(home)
+        open_home(home)
 
 
 def test_describe_wakes_a_worker_for_what_nobody_does(home, monkeypatch):
     spawned = []
     monkeypatch.setattr(worker_launch, "_spawn", lambda home, place: spawned.append(place))
-    context = ServiceContext.open(home, inline_jobs=False)
+    context = open_home(home, inline_jobs=False)
     arn = SCHEMA.replace("eu-west-1:999999999999", "us-east-1:123456789012")
     with context.store.transaction() as tx:
         tx.insert(Resource(arn, "campaign", "films", status="CREATE PENDING"))
         context.jobs.enqueue(tx, "nonsense", arn)
         tx.after_commit.clear()  # the process died before it could start a worker
     assert spawned == []
-    assert context.describe(arn, "campaign").status == "CREATE PENDING"
+    described = PersonalizeProvider(context).describe_campaign(campaignArn=arn)["campaign"]
+    assert described["status"] == "CREATE PENDING"
     assert len(spawned) == 1
 
 
 def test_a_region_of_another_partition_works_from_group_to_answer(service, request):
-    service.use(ServiceContext.open(service.home, region="cn-north-1", inline_jobs=True))
+    service.use(open_home(service.home, region="cn-north-1", inline_jobs=True))
     films = request.getfixturevalue("films")
     recipe = service.describe_recipe(recipeArn="arn:aws:personalize:::recipe/aws-popularity-count")
     told = recipe["recipe"]

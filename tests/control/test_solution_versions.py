@@ -2,8 +2,10 @@
 
 import pytest
 
-from personalens.control.service_context import ServiceContext
-from personalens.control.training_job import TRAIN_HANDLER, train
+from personalens.control.work.train import TRAIN_HANDLER, train
+from personalens.jobs.job_runner import run_jobs
+from personalens.jobs.opening import open_home
+from personalens.progress import ProgressEvent
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.service_errors import (
     InvalidInputException,
@@ -12,7 +14,6 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
-from personalens.training.progress import ProgressEvent
 
 POPULARITY = "arn:aws:personalize:::recipe/aws-popularity-count"
 
@@ -150,7 +151,7 @@ def test_a_version_that_has_not_begun_is_stopped_at_once(service, solution, wait
     assert status_of(service, arn) == "CREATE PENDING"
     service.stop_solution_version_creation(solutionVersionArn=arn)
     assert status_of(service, arn) == "CREATE STOPPED"
-    assert waiting.run_jobs() == 0
+    assert run_jobs(waiting) == 0
     assert status_of(service, arn) == "CREATE STOPPED"
     with pytest.raises(InvalidInputException, match="only a version that is CREATE PENDING"):
         service.stop_solution_version_creation(solutionVersionArn=arn)
@@ -170,7 +171,7 @@ def test_a_training_stops_within_a_few_batches(service, solution, waiting, monke
             progress(ProgressEvent("training", 0.5))
 
     monkeypatch.setattr(PopularityCount, "_fit", endless_fit)
-    assert waiting.run_jobs() == 1
+    assert run_jobs(waiting) == 1
     assert seen == ["CREATE IN_PROGRESS", "CREATE STOPPING"]
     assert status_of(service, arn) == "CREATE STOPPED"
     assert list(service.home.models.iterdir()) == []
@@ -197,7 +198,7 @@ def test_a_solution_cannot_be_deleted_while_a_version_trains(service, solution, 
     create(service, solution)
     with pytest.raises(ResourceInUseException, match="CREATE PENDING"):
         service.delete_solution(solutionArn=solution)
-    waiting.run_jobs()
+    run_jobs(waiting)
     service.delete_solution(solutionArn=solution)
     assert service.list_solution_versions()["solutionVersions"] == []
 
@@ -212,5 +213,5 @@ def test_the_quota_of_versions_in_progress(service, solution, waiting, monkeypat
 
 def test_another_region_sees_nothing(service, solution):
     arn = create(service, solution)
-    elsewhere = ServiceContext.open(service.home, region="eu-west-1", inline_jobs=True)
+    elsewhere = open_home(service.home, region="eu-west-1", inline_jobs=True)
     assert elsewhere.store.get(arn) is None

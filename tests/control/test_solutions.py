@@ -2,13 +2,13 @@
 
 import pytest
 
-from personalens.control.solution_config import chosen_columns
 from personalens.service_errors import (
     InvalidInputException,
     ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.settings.solution_config import chosen_columns
 
 HRNN = "arn:aws:personalize:::recipe/aws-hrnn"
 SIMS = "arn:aws:personalize:::recipe/aws-sims"

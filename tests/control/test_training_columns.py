@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.job_handlers import JobFailed
-from personalens.control.model_artifacts import load_model, version_folder
-from personalens.control.training_columns import trainable_context
-from personalens.control.training_data import event_weights, load_training_data, select_interactions
+from personalens.control.work.group_datasets import trainable_context
+from personalens.control.work.training_data import load_training_data
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.interactions import Interactions
+from personalens.jobs.job_runner import JobFailed
 from personalens.recipes import catalog
 from personalens.service_errors import InvalidInputException
+from personalens.settings.event_selection import event_weights, select_interactions
+from personalens.storage.model_folders import load_model, version_folder
 
 RECIPE = "arn:aws:personalize:::recipe/"
 NULLABLE = {"string": ["string", "null"], "float": ["float", "null"], "long": ["long", "null"]}

@@ -7,19 +7,20 @@ import pandas as pd
 import pytest
 
 from personalens import durable_files
-from personalens.control import training_job
-from personalens.control.job_handlers import JobFailed
-from personalens.control.model_artifacts import checkpoint_folder, load_model, version_folder
-from personalens.control.training_data import check_minimums, select_interactions
-from personalens.control.training_job import SEED, train
+from personalens.control.work import train as training_work
+from personalens.control.work.train import SEED, train
+from personalens.control.work.training_data import check_minimums
 from personalens.datasets.interactions import Interactions
 from personalens.evaluation.holdouts import service_holdout
 from personalens.evaluation.offline_report import solution_metrics
+from personalens.jobs.job_runner import JobFailed, run_jobs
 from personalens.notebook.training_log import training_log
+from personalens.progress import Cancelled, ignore_progress
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.training_tables import CannotLearn
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
-from personalens.training.progress import Cancelled, ignore_progress
+from personalens.settings.event_selection import select_interactions
+from personalens.storage.model_folders import checkpoint_folder, load_model, version_folder
 
 RECIPE = "arn:aws:personalize:::recipe/"
 EVENTS = pd.DataFrame(
@@ -225,10 +226,10 @@ def test_a_crash_before_the_artifact_is_whole_leaves_nothing_that_counts(
         patch.setattr(durable_files.shutil, "rmtree", lambda *_, **__: None)  # it cannot tidy
         patch.setattr(durable_files, "write_json", die)
         with pytest.raises(SystemExit):
-            waiting.run_jobs()
+            run_jobs(waiting)
     assert not folder.exists()
     assert len(list(folder.parent.iterdir())) == 1, "the half-written artifact"
-    waiting.run_jobs()
+    run_jobs(waiting)
     described = service.describe_solution_version(solutionVersionArn=arn)["solutionVersion"]
     assert described["status"] == "ACTIVE"
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
@@ -245,13 +246,13 @@ def test_a_model_that_was_saved_is_only_announced_by_the_next_attempt(
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_job, "_announce", die)
+        patch.setattr(training_work, "_announce", die)
         with pytest.raises(SystemExit):
-            waiting.run_jobs()
+            run_jobs(waiting)
     saved = (folder / "metrics.json").stat().st_mtime_ns
     with monkeypatch.context() as patch:
         patch.setattr(PopularityCount, "_fit", die)  # training again would end here
-        waiting.run_jobs()
+        run_jobs(waiting)
     described = service.describe_solution_version(solutionVersionArn=arn)["solutionVersion"]
     assert described["status"] == "ACTIVE"
     assert (folder / "metrics.json").stat().st_mtime_ns == saved

@@ -11,21 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
-from personalens.control import job_handlers, worker_launch
-from personalens.control.catalogue import StorageError
-from personalens.control.job_handlers import JobHandler
-from personalens.control.job_queue import QUEUED, RUNNING, JobQueue
-from personalens.control.process_identity import ProcessIdentity
-from personalens.control.resource_store import Resource
-from personalens.control.service_context import ServiceContext
-from personalens.control.worker import NICENESS, Worker, main
-from personalens.control.worker_launch import (
-    MAX_WORKERS,
-    check_in,
-    ensure_worker,
-    retire,
-)
 from personalens.home import Home
+from personalens.jobs import job_runner, worker_launch
+from personalens.jobs.job_runner import JobHandler
+from personalens.jobs.opening import open_home
+from personalens.jobs.worker import NICENESS, Worker, main
+from personalens.jobs.worker_launch import MAX_WORKERS, check_in, ensure_worker, retire
+from personalens.storage.catalogue import StorageError
+from personalens.storage.job_queue import QUEUED, RUNNING, JobQueue
+from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.resource_store import Resource
+from personalens.storage.service_context import ServiceContext
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012:campaign/"
 
@@ -130,7 +126,7 @@ def test_a_worker_does_not_leave_while_a_job_waits(jobs):
 def test_a_worker_does_what_is_there_and_leaves(home, jobs, monkeypatch):
     done = []
     handler = JobHandler(run=lambda context, job, report: done.append((job.arn, context.region)))
-    monkeypatch.setitem(job_handlers.HANDLERS, "test", handler)
+    monkeypatch.setitem(job_runner.HANDLERS, "test", handler)
     for name in ("a", "b"):
         put(jobs, name)
     assert Worker(home, idle_seconds=0.0).run() == 2
@@ -167,7 +163,7 @@ def restored_signals():
 def real(home, monkeypatch):
     """A context whose jobs a real worker process does; it leaves soon after the last one."""
     monkeypatch.setenv("PERSONALENS_WORKER_IDLE_SECONDS", "0.5")
-    context = ServiceContext.open(home, inline_jobs=False)
+    context = open_home(home, inline_jobs=False)
     yield context
     assert until(lambda: not workers(context)), "a worker has stayed"
 
@@ -215,7 +211,7 @@ def test_a_terminated_worker_gives_its_job_back_and_has_cost_an_attempt(home, jo
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
 
-    monkeypatch.setitem(job_handlers.HANDLERS, "test", JobHandler(run=handler))
+    monkeypatch.setitem(job_runner.HANDLERS, "test", JobHandler(run=handler))
     put(jobs, "a")
     with pytest.raises(SystemExit):
         main(["--home", str(home.path)])
@@ -231,7 +227,7 @@ def test_a_worker_whose_job_is_running_shows_it(home, jobs, monkeypatch):
     def handler(context, job, report):
         states.append(jobs.progress(job.arn)["state"])
 
-    monkeypatch.setitem(job_handlers.HANDLERS, "test", JobHandler(run=handler))
+    monkeypatch.setitem(job_runner.HANDLERS, "test", JobHandler(run=handler))
     put(jobs, "a")
     Worker(home, idle_seconds=0.0).run()
     assert states == [RUNNING]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalens.datasets import csv_blocks
-from personalens.datasets.bad_rows import read_cells
 from personalens.datasets.csv_blocks import CsvImportError, CsvSource, read_blocks, record_ends
+from personalens.datasets.csv_import import read_cells
 
 TEXTS = st.text(st.sampled_from('ab", \n\r\\é'), max_size=6)
 PLAIN = st.text(st.sampled_from("ab é"), max_size=6)

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from personalens.datasets.avro_schemas import parse_schema
-from personalens.datasets.csv_blocks import CsvImportError
-from personalens.datasets.csv_headers import match_columns
+from personalens.datasets.csv_blocks import CsvImportError, match_columns
 
 ITEMS = parse_schema(
     json.dumps(

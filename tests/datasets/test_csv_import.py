@@ -12,7 +12,7 @@ import pytest
 from personalens.datasets import csv_blocks
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.csv_import import CsvImportError, CsvSource, import_csv
-from personalens.training.progress import Cancelled
+from personalens.progress import Cancelled
 
 
 def schema(name="Items", **fields):

@@ -14,8 +14,7 @@ import pytest
 from personalens import durable_files
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.csv_import import CsvSource, import_csv
-from personalens.datasets.dataset_files import DatasetFiles, NoBulkData
-from personalens.datasets.duplicates import is_last
+from personalens.datasets.dataset_files import DatasetFiles, NoBulkData, is_last
 from personalens.datasets.film_tables import avro_schema
 from personalens.datasets.interactions import Interactions
 
@@ -199,9 +198,9 @@ def test_rows_that_share_a_hash_are_compared_exactly(monkeypatch):
     import numpy as np
     import pyarrow as pa
 
-    from personalens.datasets import duplicates
+    from personalens.datasets import dataset_files
 
-    monkeypatch.setattr(duplicates, "_mix", lambda codes, rows: np.zeros(rows, np.uint64))
+    monkeypatch.setattr(dataset_files, "_mix", lambda codes, rows: np.zeros(rows, np.uint64))
     table = pa.table({"a": [1, 2, 1, 3], "b": [1, 1, 1, 1]})
     assert is_last(table).tolist() == [False, True, True, True]
 

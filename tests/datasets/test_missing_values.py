@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_missing_and_counted(import_text):
 def test_the_log_names_the_first_of_each_column(size, import_text, caplog, monkeypatch):
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", size)
     good = [f'{n},"War\n",1990,2.5,1,"two\nlines"\n\n' for n in range(10, 20)]
-    with caplog.at_level(logging.INFO, "personalens.datasets.missing_values"):
+    with caplog.at_level(logging.INFO, "personalens.datasets.csv_import"):
         report, _ = import_text(HEADER + "".join([*good, ROWS[3], *good, ROWS[4]]))
     assert report.missing == {"YEAR": 2, "PRICE": 2, "IS_NEW": 1, "PLOT": 1}
     told = [record.getMessage().split(", column ") for record in caplog.records]

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets import load, parse_schema, registry, simulator
+from personalens.datasets import load, parse_schema, registry
 from personalens.datasets.csv_import import CsvSource, import_csv
-from personalens.datasets.film_catalogue import SPAN_END, SPAN_START, read_films
-from personalens.datasets.film_world import NOTHING, FilmWorld, Viewers
-from personalens.datasets.simulator import generate, load_sample, write_sample
+from personalens.film_world import simulator
+from personalens.film_world.films import SPAN_END, SPAN_START, read_films
+from personalens.film_world.simulator import generate, load_sample, write_sample
+from personalens.film_world.world import NOTHING, FilmWorld, Viewers
 
 COMMITTED = Path(__file__).resolve().parents[2] / "data" / "sample"
 FILES = ("interactions.csv.gz", "items.csv", "users.csv")
@@ -269,7 +270,7 @@ def test_the_seed_decides_every_byte(tmp_path):
 
 def test_any_size_has_exactly_the_rows_that_were_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(Viewers, "BATCH", 50)
-    monkeypatch.setattr("personalens.datasets.viewing.GROUP_EVENTS", 300)
+    monkeypatch.setattr("personalens.film_world.viewing.GROUP_EVENTS", 300)
     told = []
     paths = generate(
         120, 1000, 2345, 1, tmp_path, progress=lambda rows, total: told.append((rows, total))

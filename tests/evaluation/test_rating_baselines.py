@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.evaluation.rating_baselines import GlobalMean, RollingAverage, RollingMeans
-from personalens.evaluation.rating_splits import (
+from personalens.ratings.rating_baselines import GlobalMean, RollingAverage, RollingMeans
+from personalens.ratings.rating_splits import (
     rmse,
     rmse_difference,
     split_by_time,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from personalens.control.service_context import ServiceContext
+from personalens.jobs.opening import open_home
 from personalens.runtime.provider import PersonalizeRuntimeProvider
 
 QUICK = {"algorithmHyperParameters": {"hidden_dimension": "32"}}
@@ -38,7 +38,7 @@ def test_a_click_changes_its_users_next_list_and_nobody_elses(service, deploy, p
 
 def test_other_contexts_on_the_home_see_it_at_their_next_request(service, films, deploy, put):
     campaign = deploy("aws-hrnn", solutionConfig=QUICK)
-    other = PersonalizeRuntimeProvider(ServiceContext.open(service.home))
+    other = PersonalizeRuntimeProvider(open_home(service.home))
     for second in range(3):
         seen = listed(other, campaign, "viewer-1")
         put(userId="viewer-1", itemId="film-3", sentAt=1_700_000_000 + 90 * second)
@@ -166,7 +166,7 @@ def test_trending_now_takes_in_the_streamed_events_of_everybody(service, films, 
     """Amazon Personalize: Trending-Now evaluates streamed interactions, too; somebody else's events
     change the list, without a training."""
     campaign = deploy("aws-trending-now")
-    other = PersonalizeRuntimeProvider(ServiceContext.open(service.home))
+    other = PersonalizeRuntimeProvider(open_home(service.home))
     last = listed(service, campaign, "viewer-1", numResults=500)[-1][0]
     now = int(world["TIMESTAMP"].max())
     for number in range(60):

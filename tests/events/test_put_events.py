@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from personalens.control.dataset_rows import DatasetRows
 from personalens.service_errors import InvalidInputException
+from personalens.storage.dataset_rows import DatasetRows
 from tests.dataset_tables import schema_of
 
 LIST = ["film-1", "film-2"]

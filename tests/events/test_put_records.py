@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from personalens.control.dataset_rows import DatasetRows
 from personalens.service_errors import (
     InvalidInputException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from personalens.storage.dataset_rows import DatasetRows
 
 NAMESPACE = "com.amazonaws.personalize.schema"
 USERS = {

@@ -29,15 +29,17 @@ from typing import Any
 import pandas as pd
 
 from personalens.arns import build, dataset_arn
-from personalens.control.dataset_rows import DatasetRows
-from personalens.control.datasets import sweep_folders
-from personalens.control.job_queue import JobQueue
-from personalens.control.model_artifacts import serving_folder
-from personalens.control.resource_states import ACTIVE, is_in_transition
-from personalens.control.resource_store import ResourceStore
-from personalens.control.service_context import ServiceContext
-from personalens.deep_examination import examine_home
+from personalens.cli.home_examination import examine_home
 from personalens.home import Home
+from personalens.jobs.job_runner import run_jobs
+from personalens.jobs.opening import open_home
+from personalens.storage.dataset_folders import sweep_folders
+from personalens.storage.dataset_rows import DatasetRows
+from personalens.storage.job_queue import JobQueue
+from personalens.storage.model_folders import serving_folder
+from personalens.storage.resource_states import ACTIVE, is_in_transition
+from personalens.storage.resource_store import ResourceStore
+from personalens.storage.service_context import ServiceContext
 from tests.conftest import INTERACTIONS_SCHEMA, Service, small_world
 from tests.dataset_tables import import_table
 
@@ -69,7 +71,7 @@ def open_service(home: Home) -> Service:
 
 
 def do_jobs(service: Service, folder: Path) -> None:
-    service.context.run_jobs()
+    run_jobs(service.context)
 
 
 # -- the homes that the work begins with -----------------------------------------------------------
@@ -85,7 +87,7 @@ def make_nothing(service: Service, folder: Path) -> None:
 def make_films(service: Service, folder: Path) -> None:
     """Two datasets, a tracker, a trained version with a campaign, and one that nobody uses."""
     make_nothing(service, folder)
-    service.use(ServiceContext.open(service.home, inline_jobs=True))
+    service.use(open_home(service.home, inline_jobs=True))
     for step in (make_group, make_schema, make_dataset):
         step(service, folder)
     import_events("first")(service, folder)
@@ -266,9 +268,9 @@ WORKLOADS = {
 
 def take_up(home: Home) -> None:
     """Do what the next worker does, and wait until nothing is on its way any more."""
-    context = ServiceContext.open(home, inline_jobs=False)
+    context = open_home(home, inline_jobs=False)
     sweep_folders(context)
-    context.run_jobs()
+    run_jobs(context)
     deadline = time.monotonic() + WAIT_SECONDS
     while any(map(is_in_transition, all_resources(context))):
         if time.monotonic() > deadline:
@@ -284,7 +286,7 @@ def all_resources(context: ServiceContext) -> list[Any]:
 
 def observe(home: Home, folder: Path) -> dict[str, Any]:
     """Return all that a user can see of a home, without what is another at each time."""
-    context = ServiceContext.open(home, inline_jobs=False)
+    context = open_home(home, inline_jobs=False)
     service = open_service(home)
     seen: dict[str, Any] = {"failed": set(), "reasons": []}
     for each in all_resources(context):

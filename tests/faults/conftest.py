@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import personalens
-from personalens.control.catalogue import StorageError
-from personalens.control.process_identity import ProcessIdentity
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
 from personalens.home import Home
+from personalens.jobs.opening import open_home
+from personalens.storage.catalogue import StorageError
+from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.service_context import ServiceContext
 
 EVENTS_SCHEMA = json.dumps(
     {
@@ -56,7 +57,7 @@ def context(home: Home, monkeypatch) -> Iterator[ServiceContext]:
     """A service whose jobs real workers do; they have left when the test is over."""
     monkeypatch.setenv("PERSONALENS_WORKER_IDLE_SECONDS", "0.3")
     monkeypatch.delenv("PERSONALENS_JOBS", raising=False)
-    context = ServiceContext.open(home, inline_jobs=False)
+    context = open_home(home, inline_jobs=False)
     yield context
     for worker in workers(context):
         os.kill(worker.pid, 9)

@@ -13,9 +13,9 @@ import boto3
 from botocore.exceptions import ClientError
 
 import personalens
-from personalens.control import resources
-from personalens.control.service_context import ServiceContext
 from personalens.home import Home
+from personalens.jobs.opening import open_home
+from personalens.storage import resource_store
 
 SERVICES = ("personalize", "personalize-runtime", "personalize-events")
 FOREVER = 1e9
@@ -73,7 +73,7 @@ def import_what_agents_import(home: Path) -> None:
 
 def _serve(pipe: Any, home: Path) -> None:
     os.environ["PERSONALENS_JOBS"] = "inline"
-    resources.DELETION_SECONDS = FOREVER
+    resource_store.DELETION_SECONDS = FOREVER
     personalens.activate(home, quiet=True)
     clients = [boto3.client(name, region_name="us-east-1") for name in SERVICES]
     while (asked := pipe.recv())[0] != "leave":
@@ -84,10 +84,10 @@ def _answer(clients: list, home: Path, method: str, request: dict) -> dict[str, 
     if method == "modules":
         return {"names": [name for name in sys.modules if name.startswith(("perso", "torch"))]}
     if method == "end_deletions":
-        resources.DELETION_SECONDS = 0.0
-        with ServiceContext.open(Home(home)).store.transaction():
+        resource_store.DELETION_SECONDS = 0.0
+        with open_home(Home(home)).store.transaction():
             pass  # it removes what has been deleted
-        resources.DELETION_SECONDS = FOREVER
+        resource_store.DELETION_SECONDS = FOREVER
         return {}
     client = next(client for client in clients if hasattr(client, method))
     try:

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from personalens.control.datasets import dataset_folder
-from personalens.control.model_artifacts import (
+from personalens.cli.home_examination import examine_home
+from personalens.datasets.dataset_files import DatasetFiles
+from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles, find_damage
+from personalens.service_errors import DamagedHome, ResourceNotFoundException
+from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.model_folders import (
     TrainingOutcome,
     load_model,
     publish,
     replace_memory,
     version_folder,
 )
-from personalens.datasets.dataset_files import DatasetFiles
-from personalens.deep_examination import examine_home
-from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles, find_damage
-from personalens.service_errors import DamagedHome, ResourceNotFoundException
 from tests.contract.account import RECIPE, ROLE
 
 MODEL_FILES = ("config.json", "ids.json", "weights.safetensors")
@@ -255,14 +255,14 @@ def small_home(tmp_path_factory):
     """A model's and a dataset's folder with everything in them, and the bytes of each file."""
     import pandas as pd
 
-    from personalens.control.provider import PersonalizeProvider
-    from personalens.control.service_context import ServiceContext
+    from personalens.control.operations.provider import PersonalizeProvider
     from personalens.home import Home
+    from personalens.jobs.opening import open_home
     from personalens.recipes.popularity_count import PopularityCount
 
     folder = tmp_path_factory.mktemp("small")
     home = Home(folder / "home")
-    provider = PersonalizeProvider(ServiceContext.open(home, inline_jobs=True))
+    provider = PersonalizeProvider(open_home(home, inline_jobs=True))
     frame = pd.DataFrame(
         [(f"u{n % 9}", f"i{n % 7}", n) for n in range(1000)],
         columns=["USER_ID", "ITEM_ID", "TIMESTAMP"],

@@ -179,11 +179,12 @@ def test_locks_that_other_threads_hold_and_transactions_that_are_open(run):
     run(
         """
         from pathlib import Path
-        from personalens.control.event_log import Event
-        from personalens.control.service_context import ServiceContext
+        from personalens.storage.event_log import Event
+        from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
         from personalens.home import Home
 
-        context = ServiceContext.open(Home(Path("home").resolve()), inline_jobs=True)
+        context = open_home(Home(Path("home").resolve()), inline_jobs=True)
         log, stream = context.events, "arn:aws:personalize:us-east-1:1:dataset/g/INTERACTIONS"
         inside = threading.Event()
 
@@ -220,11 +221,12 @@ def test_a_fork_inside_a_reading_leaves_the_reading_as_it_is(run):
     run(
         """
         from pathlib import Path
-        from personalens.control.event_log import BATCH_ROWS, Event
-        from personalens.control.service_context import ServiceContext
+        from personalens.storage.event_log import BATCH_ROWS, Event
+        from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
         from personalens.home import Home
 
-        log = ServiceContext.open(Home(Path("home").resolve()), inline_jobs=True).events
+        log = open_home(Home(Path("home").resolve()), inline_jobs=True).events
         stream = "arn:aws:personalize:us-east-1:1:dataset/g/INTERACTIONS"
         total = BATCH_ROWS + 5
         log.append(stream, "s", "u", [Event(str(n), n, "click") for n in range(total)])

@@ -11,11 +11,11 @@ import pytest
 from safetensors import SafetensorError
 
 from personalens import durable_files
-from personalens.control.datasets import dataset_folder
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.cli.home_examination import examine_home
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.deep_examination import examine_home
 from personalens.recipes import artifact_files
+from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.model_folders import load_model, version_folder
 from personalens.training import checkpoints
 from tests.contract.account import RECIPE, ROLE
 

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from personalens.control.datasets import dataset_folder
 from personalens.datasets.dataset_files import DatasetFiles
+from personalens.storage.dataset_rows import dataset_folder
 from tests.faults.conftest import StallingStorage, make_dataset, until, workers
 
 
@@ -132,12 +132,13 @@ CALLER = """
 import signal
 import sys
 from pathlib import Path
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
 from personalens.home import Home
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind "&"
-provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1]))))
+provider = PersonalizeProvider(open_home(Home(Path(sys.argv[1]))))
 print(provider.create_dataset_import_job(
     jobName="job", datasetArn=sys.argv[2], dataSource={"dataLocation": sys.argv[3]}
 )["datasetImportJobArn"], flush=True)

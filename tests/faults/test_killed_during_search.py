@@ -7,7 +7,7 @@ import os
 import signal
 
 from personalens.arns import recipe_arn
-from personalens.control.model_artifacts import checkpoint_folder, read_outcome, version_folder
+from personalens.storage.model_folders import checkpoint_folder, read_outcome, version_folder
 from tests.faults.conftest import make_dataset, until, workers
 from tests.faults.test_killed_during_training import check_model, finished, write_events
 
@@ -34,7 +34,7 @@ def test_a_killed_search_goes_on_with_the_trials_that_it_had(
         datasetArn=dataset,
         dataSource={"dataLocation": str(write_events(tmp_path / "events.csv"))},
     )["datasetImportJobArn"]
-    assert until(lambda: context.describe(arn, "dataset-import-job").status == "ACTIVE")
+    assert until(lambda: context.store.require(arn, "dataset-import-job").status == "ACTIVE")
     solution = personalize.create_solution(
         name="films",
         datasetGroupArn=context.store.list("dataset-group")[0].arn,

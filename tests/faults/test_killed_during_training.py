@@ -12,9 +12,9 @@ import pytest
 from safetensors import safe_open
 
 from personalens.arns import recipe_arn
-from personalens.control.model_artifacts import read_outcome, version_folder
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.storage.model_folders import read_outcome, version_folder
+from personalens.storage.service_context import ServiceContext
 from tests.faults.conftest import make_dataset, until, workers
 
 USERS, EVENTS, ITEMS = 120, 40, 600
@@ -31,7 +31,7 @@ def solution(personalize, context, tmp_path, monkeypatch) -> str:
         datasetArn=dataset,
         dataSource={"dataLocation": str(write_events(tmp_path / "events.csv"))},
     )["datasetImportJobArn"]
-    assert until(lambda: context.describe(arn, "dataset-import-job").status == "ACTIVE")
+    assert until(lambda: context.store.require(arn, "dataset-import-job").status == "ACTIVE")
     return personalize.create_solution(
         name="films",
         datasetGroupArn=context.store.list("dataset-group")[0].arn,
@@ -110,11 +110,12 @@ def test_epochs_that_were_done_are_not_run_again(personalize, context, solution)
 CALLER = """
 import sys
 from pathlib import Path
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
 from personalens.home import Home
 
-provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1]))))
+provider = PersonalizeProvider(open_home(Home(Path(sys.argv[1]))))
 print(provider.create_solution_version(solutionArn=sys.argv[2])["solutionVersionArn"], flush=True)
 sys.stdin.read()
 """

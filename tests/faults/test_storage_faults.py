@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from personalens.control import catalogue
-from personalens.control.catalogue import StorageError
-from personalens.control.datasets import dataset_folder
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.resource_store import ResourceStore
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
 from personalens.datasets import dataset_files
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.home import Home
+from personalens.jobs.opening import open_home
+from personalens.storage import catalogue
+from personalens.storage.catalogue import StorageError
+from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.resource_store import ResourceStore
 from tests.faults.conftest import EVENTS_SCHEMA, make_dataset, until, workers
 
 
 @pytest.fixture
 def inline(home: Home) -> PersonalizeProvider:
-    return PersonalizeProvider(ServiceContext.open(home, inline_jobs=True))
+    return PersonalizeProvider(open_home(home, inline_jobs=True))
 
 
 def write_events(path: Path, rows: int) -> Path:
@@ -45,12 +45,13 @@ def run_import(personalize: PersonalizeProvider, dataset: str, path: Path, name:
 FILLER = """
 import json, resource, sys
 from pathlib import Path
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
 from personalens.home import Home
 from personalens.service_errors import ServiceError
 
-provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1])), inline_jobs=True))
+provider = PersonalizeProvider(open_home(Home(Path(sys.argv[1])), inline_jobs=True))
 provider.create_dataset_group(name="before")
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 created = []
@@ -80,7 +81,7 @@ def test_a_full_disk_stops_a_write_whole_and_reads_go_on(home, run_python):
     assert [r.name for r in store.list("schema")] == created
     with store.catalogue.reading() as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    provider = PersonalizeProvider(ServiceContext.open(home, inline_jobs=True))
+    provider = PersonalizeProvider(open_home(home, inline_jobs=True))
     provider.create_schema(name=failed, schema=EVENTS_SCHEMA)
     assert len(store.list("schema")) == len(created) + 1
 
@@ -132,7 +133,7 @@ def test_a_disk_that_fills_up_at_the_last_step_keeps_the_data_too(inline, tmp_pa
 def test_a_home_that_cannot_be_made_is_named_with_the_way_out(tmp_path, path):
     (tmp_path / "file").write_text("not a folder")
     home = Home(tmp_path / path)
-    provider = PersonalizeProvider(ServiceContext.open(home, inline_jobs=True))
+    provider = PersonalizeProvider(open_home(home, inline_jobs=True))
     for call in (
         lambda: provider.create_schema(name="films", schema=EVENTS_SCHEMA),
         provider.list_schemas,

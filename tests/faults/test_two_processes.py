@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 
-from personalens.control.event_log import Event, EventLog
-from personalens.control.resource_store import ResourceStore
+from personalens.storage.event_log import Event, EventLog
+from personalens.storage.resource_store import ResourceStore
 from tests.faults.conftest import EVENTS_SCHEMA, make_dataset, until
 
 CREATOR = """
 import json, sys
 from pathlib import Path
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
 from personalens.home import Home
 from personalens.service_errors import ServiceError
 
-provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1])), inline_jobs=True))
+provider = PersonalizeProvider(open_home(Home(Path(sys.argv[1])), inline_jobs=True))
 print("ready", flush=True)
 sys.stdin.readline()
 answers = []
@@ -59,11 +60,12 @@ def test_the_same_resource_is_created_once(home, run_python):
 IMPORTER = """
 import sys
 from pathlib import Path
-from personalens.control.provider import PersonalizeProvider
-from personalens.control.service_context import ServiceContext
+from personalens.control.operations.provider import PersonalizeProvider
+from personalens.jobs.opening import open_home
+from personalens.storage.service_context import ServiceContext
 from personalens.home import Home
 
-provider = PersonalizeProvider(ServiceContext.open(Home(Path(sys.argv[1]))))
+provider = PersonalizeProvider(open_home(Home(Path(sys.argv[1]))))
 for number in range(3):
     provider.create_dataset_import_job(
         jobName=f"{sys.argv[4]}-{number}", datasetArn=sys.argv[2],
@@ -101,7 +103,7 @@ def test_imports_that_two_processes_ask_for_are_all_done_once(
 SENDER = """
 import sys
 from pathlib import Path
-from personalens.control.event_log import Event, EventLog
+from personalens.storage.event_log import Event, EventLog
 from personalens.home import Home
 
 log, arn, name = EventLog(Home(Path(sys.argv[1]))), sys.argv[2], sys.argv[3]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from personalens.control.datasets import dataset_folder
 from personalens.datasets.dataset_files import DatasetFiles
+from personalens.storage.dataset_rows import dataset_folder
 from tests.conftest import Service
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"

@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from personalens.registration import register
+from personalens.activation import register
 from tests.contract.account import RECIPE, Account
 from tests.homes.description import describe
 

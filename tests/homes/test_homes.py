@@ -9,15 +9,15 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from personalens.cli.commands.commands import app
 from typer.testing import CliRunner
 
-from personalens.cli import app
-from personalens.control import automatic_training, custom_recipes
-from personalens.control.catalogue import NewerFile
-from personalens.control.catalogue_schema import MIGRATIONS
-from personalens.control.event_log import Event
-from personalens.deep_examination import examine_home
+from personalens.cli.home_examination import examine_home
+from personalens.control.work import schedule
 from personalens.home import Home
+from personalens.storage import custom_recipes
+from personalens.storage.catalogue import MIGRATIONS, NewerFile
+from personalens.storage.event_log import Event
 from tests.conftest import INTERACTIONS_SCHEMA, Service
 from tests.homes.description import describe
 from tests.homes.make_home import PLACE, RECIPE_MODULE
@@ -42,7 +42,7 @@ def old(request, tmp_path, monkeypatch):
         (made,) = connection.execute("SELECT max(updated_at) FROM resources").fetchone()
     connection.close()
     # The home is as old as it was then: hours later, updates would be due and change its answers.
-    monkeypatch.setattr(automatic_training, "clock", lambda: made)
+    monkeypatch.setattr(schedule, "clock", lambda: made)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
     yield request.param, Service(home)

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from personalens import lab_outputs
+from tests.labs import lab_outputs
 
 
 def write_lab(path, source):

@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from personalens import datasets, lab_runner
-from personalens.lab_runner import LabFailed, choose_dataset, find_labs, run_labs
+from personalens import datasets
+from personalens.cli import lab_runner
+from personalens.cli.lab_runner import LabFailed, choose_dataset, find_labs, run_labs
 
 from .conftest import run
 
@@ -71,7 +72,7 @@ def test_waiting_leaves_one_plain_line_in_a_notebook(write_lab, tmp_path):
         'personalize = boto3.client("personalize")\n'
         'arn = personalize.create_dataset_group(name="films")["datasetGroupArn"]\n'
         "group = personalens.wait(personalize, arn)",
-        "from personalens.notebook.status_line import StatusLine\n"
+        "from personalens.notebook.progress import StatusLine\n"
         'with StatusLine("Solution version films/0a1b2c3d", shown=True) as line:\n'
         '    line.update("CREATE IN_PROGRESS", {"stage": "training", "fraction": 0.5})\n'
         '    line.finish("ACTIVE (1.0 s)")',

@@ -15,8 +15,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from personalens import lab_report
-from personalens.lab_runner import run_labs
+from personalens.cli import lab_report
+from personalens.cli.lab_runner import run_labs
 
 from .conftest import LABS, ROOT, clean_environment, run
 

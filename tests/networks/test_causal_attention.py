@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from personalens.networks.causal_attention import CausalAttention, _group
+from personalens.networks.causal_transformer import CausalAttention, _group
 
 STEPS, BATCH, WIDTH, HEADS = 13, 2, 6, 3
 

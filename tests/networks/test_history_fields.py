@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from personalens.networks import deep_fm_network
-from personalens.networks.deep_fm_network import DeepFMNetwork
+from personalens.networks import deep_fm
+from personalens.networks.deep_fm import DeepFMNetwork
 from personalens.networks.dropout import Dropout
 from personalens.networks.feature_vectors import QueryVectors
 from personalens.networks.feed_forward import FeedForwardNetwork
@@ -113,7 +113,7 @@ def test_a_feed_forward_score_is_a_tower_and_a_wide_path(events):
 
 @pytest.mark.parametrize("units_at_once", [1, 10**6])
 def test_a_deep_fm_score_is_all_pairs_and_the_layers(events, units_at_once, monkeypatch):
-    monkeypatch.setattr(deep_fm_network, "_UNITS_AT_ONCE", units_at_once)
+    monkeypatch.setattr(deep_fm, "_UNITS_AT_ONCE", units_at_once)
     network, positions = build(DeepFMNetwork), torch.tensor([2, 7, 9])
     fields = network.encoder.mix(network.fields(events, positions))
     scores = network.scores(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from personalens.networks.one_step_regression import one_step_regression
+from personalens.ratings.rating_network import one_step_regression
 
 
 def some_covariance(batch=2, steps=6):

@@ -7,7 +7,7 @@ import torch
 from personalens.networks.feature_vectors import QueryVectors
 from personalens.networks.item_vectors import FieldValues
 from personalens.networks.session_network import Events, SessionNetwork, seen_before
-from personalens.testing.tiny_network import tiny_network
+from tests.tiny_network import tiny_network
 
 ITEMS, FEATURES, QUERIES = 20, 7, (3, 4)
 

@@ -6,7 +6,7 @@ import torch
 from personalens.networks.item_vectors import FieldValues
 from personalens.networks.session_network import Events, Seen, seen_before
 from personalens.networks.twin_network import TwinNetwork
-from personalens.testing.tiny_network import tiny_network
+from tests.tiny_network import tiny_network
 
 ITEMS, FEATURES, KNOWN = 12, 5, 9
 

@@ -15,8 +15,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from personalens.notebook import plots
-from personalens.notebook.figure_output import describe_figure, small_png
-from personalens.notebook.plots.axes import new_axes, show_percent
+from personalens.notebook.plots.axes import describe_figure, new_axes, show_percent, small_png
 
 LOG = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.5], "metric": [0.1, 0.3, 0.2]})
 METRICS = pd.DataFrame(

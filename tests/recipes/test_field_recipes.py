@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.histories import History
+from personalens.progress import ProgressEvent
 from personalens.recipes import catalog
 from personalens.recipes.deep_fm import DeepFMRecipe
 from personalens.recipes.ffnn import FFNN
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.same_scores import same_scores
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import ProgressEvent
 
 RECIPES = [DeepFMRecipe, FFNN]
 SHORT = TrainingOptions(max_epochs=4)

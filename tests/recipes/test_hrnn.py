@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from personalens.datasets.histories import History
+from personalens.progress import Cancelled
 from personalens.recipes.hrnn import HRNN
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.same_scores import same_scores
 from personalens.testing.tiny_world import tiny_world
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Cancelled
 
 QUICK = TrainingOptions(max_epochs=2)
 

@@ -14,17 +14,17 @@ import pytest
 import personalens.datasets
 import personalens.recipes
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.film_world import FilmWorld
 from personalens.datasets.histories import histories_by_id
 from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.film_world.world import FilmWorld
+from personalens.ratings.rating_head import RatingHRNN
 from personalens.recipes.domain import MoreLikeX
 from personalens.recipes.item_affinity import ItemAffinity
 from personalens.recipes.next_best_action import NextBestAction
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.ranked_table import ranked_table, ranking_table
-from personalens.recipes.rating_head import RatingHRNN
 from personalens.recipes.saved_histories import without_users
 
 EVENTS = pd.DataFrame(

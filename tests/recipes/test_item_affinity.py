@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.metadata import Metadata
-from personalens.recipes.attribute_expressions import (
+from personalens.recipes.item_affinity import ItemAffinity
+from personalens.recipes.item_attribute_affinity import (
+    ItemAttributeAffinity,
     items_with_attributes,
     parse_attribute_expression,
 )
-from personalens.recipes.item_affinity import ItemAffinity
-from personalens.recipes.item_attribute_affinity import ItemAttributeAffinity
 from personalens.testing.segment_contract import SegmentContract
 from personalens.testing.tiny_world import tiny_world
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from personalens.progress import Cancelled
 from personalens.recipes import item_neighbours
 from personalens.recipes.item_neighbours import related_items, user_item_matrix
-from personalens.training.progress import Cancelled
 
 USERS, ITEMS = 120, 40
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from personalens.recipes.personalized_ranking_v2 import PersonalizedRankingV2
+from personalens.recipes.personalized_ranking import PersonalizedRankingV2
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.tiny_world import tiny_world
 from personalens.training.options import TrainingOptions

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.evaluation.rating_baselines import RollingMeans
-from personalens.evaluation.rating_splits import rmse, split_by_time, split_newest_of_each_user
-from personalens.recipes.rating_head import RatingHRNN
-from personalens.training.progress import Cancelled
+from personalens.progress import Cancelled
+from personalens.ratings.rating_baselines import RollingMeans
+from personalens.ratings.rating_head import RatingHRNN
+from personalens.ratings.rating_splits import rmse, split_by_time, split_newest_of_each_user
 
 SPLITS = [split_by_time, split_newest_of_each_user]
 

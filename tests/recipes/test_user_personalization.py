@@ -8,11 +8,11 @@ import pytest
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.progress import Cancelled
 from personalens.recipes.user_personalization import CHOICES, UserPersonalization
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.same_scores import same_scores
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Cancelled
 
 
 class TestUserPersonalization(RecipeContract):

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.storage.model_folders import load_model, version_folder
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GENRES = ["drama", "war|drama", "comedy", "noir"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from personalens.control.model_artifacts import load_model, version_folder
 from personalens.runtime.request_randomness import SEED_VARIABLE, RequestRandomness
+from personalens.storage.model_folders import load_model, version_folder
 
 RECIPE = "arn:aws:personalize:::recipe/aws-user-personalization"
 

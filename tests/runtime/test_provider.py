@@ -8,11 +8,12 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from personalens.control.model_artifacts import load_model, version_folder
+from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import (
     InvalidInputException,
     ResourceNotFoundException,
 )
+from personalens.storage.model_folders import load_model, version_folder
 
 MISSING = "arn:aws:personalize:us-east-1:123456789012:campaign/missing"
 
@@ -219,7 +220,7 @@ def test_only_an_active_campaign_answers(service, films, popular, waiting):
     pending = service.create_campaign(name="pending", solutionVersionArn=version)["campaignArn"]
     with pytest.raises(ResourceNotFoundException, match="is CREATE PENDING"):
         service.get_recommendations(campaignArn=pending)
-    waiting.run_jobs()
+    run_jobs(waiting)
     assert len(items(service.get_recommendations(campaignArn=pending))) == 25
 
 

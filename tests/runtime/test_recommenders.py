@@ -139,7 +139,7 @@ def test_exploration_is_the_recommender_s(service, for_you):
 
 
 def test_a_model_that_is_trained_anew_serves_the_next_request(service, shop, monkeypatch):
-    monkeypatch.setattr("personalens.control.training_data.MIN_INTERACTIONS", 500)
+    monkeypatch.setattr("personalens.control.work.training_data.MIN_INTERACTIONS", 500)
     arn = service.create_recommender(
         name="views",
         datasetGroupArn=shop.group,

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.event_log import Event, EventLog
 from personalens.home import Home
 from personalens.recipes.base import Recipe
 from personalens.runtime import user_histories
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.user_histories import UserHistories
+from personalens.storage.event_log import Event, EventLog
 
 GROUP = "arn:aws:personalize:us-east-1:123456789012:dataset-group/films"
 CLICKS = "arn:aws:personalize:us-east-1:123456789012:dataset/films/INTERACTIONS"

@@ -10,12 +10,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from personalens.progress import ignore_progress
 from personalens.recipes.hrnn import HRNN
 from personalens.recipes.user_personalization import UserPersonalization
 from personalens.training import checkpoints
-from personalens.training.loop import Reporter, Trainer, train
+from personalens.training.loop import Reporter, train
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import ignore_progress
+from personalens.training.trainer import Trainer
 from tests.training.test_loop import figures, make_trainer, weights
 
 FIGURES = (0.1, 0.4, 0.2, 0.3)  # the second epoch is the best, the fourth the last

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from personalens.recipes.hrnn import HRNN
-from personalens.testing.tiny_network import tiny_network
 from personalens.training.distributed import InTurn, Replicas, joined_replicas, process_group
+from tests.tiny_network import tiny_network
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

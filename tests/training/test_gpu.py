@@ -11,9 +11,9 @@ from personalens.datasets.histories import History
 from personalens.networks.dropout import Dropout
 from personalens.networks.session_network import Events, seen_before
 from personalens.recipes.hrnn import HRNN
-from personalens.testing.tiny_network import tiny_network
 from personalens.training.devices import choose_device, mixed_precision, tensor_cores
 from personalens.training.losses import FullSoftmax, SampledSoftmax
+from tests.tiny_network import tiny_network
 from tests.training.test_loop import make_trainer
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -8,12 +8,13 @@ import torch
 from torch.nn import functional
 
 from personalens.networks.gru import GRU
-from personalens.testing.tiny_network import tiny_network
+from personalens.progress import Cancelled, ignore_progress
 from personalens.training.batches import NO_TARGET, Sequences, cut_windows
-from personalens.training.loop import Reporter, Trainer, train
+from personalens.training.loop import Reporter, train
 from personalens.training.losses import FullSoftmax
 from personalens.training.options import TrainingOptions
-from personalens.training.progress import Cancelled, ignore_progress
+from personalens.training.trainer import Trainer
+from tests.tiny_network import tiny_network
 
 ITEMS = 12
 OPTIONS = TrainingOptions(max_epochs=6, patience=2, batch_size=4)

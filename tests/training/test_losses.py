@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from personalens.networks.session_network import SessionNetwork, seen_before
-from personalens.testing.tiny_network import tiny_network
 from personalens.training import losses
 from personalens.training.losses import FullSoftmax, SampledSoftmax
+from tests.tiny_network import tiny_network
 
 ITEMS = 50
 

@@ -5,13 +5,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from personalens.networks.deep_fm import Part
-from personalens.networks.deep_fm_network import DeepFMNetwork
+from personalens.networks.deep_fm import DeepFMNetwork, Part
 from personalens.networks.dropout import Dropout
 from personalens.networks.history_fields import HistoryFields
 from personalens.networks.item_vectors import ItemVectors
 from personalens.networks.session_network import seen_before
-from personalens.training.pair_softmax import PairSoftmax
+from personalens.training.losses import PairSoftmax
 
 ITEMS, ROWS = 12, 20
 

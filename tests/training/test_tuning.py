@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from personalens.training.progress import Cancelled, ProgressEvent
+from personalens.progress import Cancelled, ProgressEvent
 from personalens.training.tuning import COMPLETE, CUT, FIRST_UNCUT, Range, Search, Trial
 
 SPACE = (Range("x", "continuous", -1.0, 1.0), Range("n", "integer", 0, 5))

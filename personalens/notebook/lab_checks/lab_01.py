@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
+from personalens.notebook.lab_checks.answers import as_number, expect_near
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
-from personalens.notebook.lab_checks.answers import as_number, expect_near
 
 
 @check("1a", hint="lab.data.interactions is the table to look at.")

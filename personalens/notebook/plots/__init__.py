@@ -13,22 +13,20 @@ from personalens.notebook.plots.data_plots import (
     share_histogram,
     viewer_timelines,
 )
-from personalens.notebook.plots.event_plots import shares_by_click
-from personalens.notebook.plots.exploration_plots import regret_curves
-from personalens.notebook.plots.filter_plots import seen_in_lists
 from personalens.notebook.plots.model_plots import (
+    came_by_reach,
+    found_by_place,
     ladder,
     metric_comparison,
     overlap_matrix,
-    training_curve,
-)
-from personalens.notebook.plots.ranking_plots import found_by_place
-from personalens.notebook.plots.search_plots import (
+    regret_curves,
     search_history,
+    seen_in_lists,
+    shares_by_click,
+    training_curve,
     tried_values,
     winner_by_trials,
 )
-from personalens.notebook.plots.segment_plots import came_by_reach
 from personalens.notebook.plots.workflow_plot import workflow_map
 
 __all__ = [

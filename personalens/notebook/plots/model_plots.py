@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes
+from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes, show_percent
 
 
 def training_curve(log: pd.DataFrame, column: str, *, label: str, ax: Axes | None = None) -> Axes:
@@ -118,3 +118,213 @@ def _short_metric(name: str) -> str:
     """Return ``NDCG at 10`` for ``normalized_discounted_cumulative_gain_at_10``."""
     name = name.replace("normalized_discounted_cumulative_gain", "NDCG")
     return name.replace("mean_reciprocal_rank", "MRR").replace("_", " ")
+
+
+# Where in a list the wanted items stand.
+
+
+def found_by_place(places: pd.DataFrame, *, most: int = 20, ax: Axes | None = None) -> Axes:
+    """Plot which share of the wanted items stands among the first k, for k up to ``most``.
+
+    Parameters
+    ----------
+    places
+        One row per wanted item, one column per order of the lists; 1 is the first place.
+    most
+        The last place to be shown.
+    """
+    ax = new_axes(size=(7.5, 3.6)) if ax is None else ax
+    reach = np.arange(1, most + 1)
+    for position, name in enumerate(places.columns):
+        within = (places[name].to_numpy()[:, None] <= reach).mean(axis=0)  # (most,)
+        marker = MARKERS[position % len(MARKERS)]
+        ax.plot(reach, within, marker + "-", color=COLOURS[position % 10], ms=4, label=name)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    show_percent(ax.yaxis)
+    ax.set_ylim(bottom=0)
+    ax.set(xlabel="results that the viewer looks at, from the top", ylabel="wanted films so far")
+    ax.legend(frameon=False)
+    return ax
+
+
+# How many of those whom a message reaches come.
+
+
+def came_by_reach(shares: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
+    """Plot which share of the people who are written to come, over how many they are.
+
+    Parameters
+    ----------
+    shares
+        Index: number of people, the likeliest first; one column per way of choosing them; values
+        0..1.
+    chance
+        The share if people are drawn by lot.
+    """
+    ax = new_axes(size=(7.5, 3.4)) if ax is None else ax
+    for position, name in enumerate(shares.columns):
+        style = {"color": COLOURS[position % 10], "markersize": 4, "markevery": 5}
+        marker = MARKERS[position % len(MARKERS)] + "-"
+        ax.plot(shares.index, shares[name], marker, label=name, **style)
+    ax.axhline(chance, color="0.3", linestyle="--", linewidth=1, label="by lot")
+    show_percent(ax.yaxis)
+    ax.set_ylim(bottom=0)
+    ax.set(xlabel="people who are written to, the likeliest first", ylabel="who came of them")
+    ax.legend(frameon=False)
+    return ax
+
+
+# What filters leave in a list.
+
+NEWEST_EVENTS = 100
+
+
+def seen_in_lists(events: pd.Series, seen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot how many films of their list viewers have seen, over how many events they have.
+
+    Parameters
+    ----------
+    events
+        Number of events by viewer.
+    seen
+        Number of seen films by viewer, one column per way of asking.
+    """
+    ax = new_axes(size=(7.5, 3.4)) if ax is None else ax
+    number = events.loc[seen.index].to_numpy()
+    for position, name in enumerate(seen.columns):
+        marker = MARKERS[position % len(MARKERS)]
+        style = {"color": COLOURS[position % 10], "s": 12, "alpha": 0.6, "label": name}
+        ax.scatter(number, seen[name].to_numpy(), marker=marker, **style)
+    ax.axvline(NEWEST_EVENTS, color="0.3", linestyle="--", linewidth=1)
+    label = {"va": "top", "color": "0.3"}
+    ax.text(NEWEST_EVENTS * 1.04, ax.get_ylim()[1], f"{NEWEST_EVENTS} events", **label)
+    ax.set_xscale("log")
+    ax.set(xlabel="events of the viewer (logarithmic)", ylabel="seen films in the list")
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
+# How lists follow events.
+
+
+def shares_by_click(shares: pd.DataFrame, label: str, *, ax: Axes | None = None) -> Axes:
+    """Plot what part of a list something takes, over the number of clicks.
+
+    Parameters
+    ----------
+    shares
+        One row per number of clicks, from none; one column per line, 0 to 1.
+    label
+        Of the vertical axis.
+    """
+    ax = new_axes() if ax is None else ax
+    for position, name in enumerate(shares.columns):
+        marker = MARKERS[position % len(MARKERS)]
+        ax.plot(shares[name].to_numpy(), marker=marker, color=COLOURS[position % 10], label=name)
+    show_percent(ax.yaxis)
+    ax.set_ylim(0, min(1.02, 1.2 * max(0.1, shares.to_numpy().max())))
+    ax.set_xticks(range(len(shares)))
+    ax.set(xlabel="films watched", ylabel=label)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+# What exploring costs and buys.
+
+
+def regret_curves(regret: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot the regret so far of each strategy against the round: flat means that it has learned.
+
+    Parameters
+    ----------
+    regret
+        A row a round, a column a strategy: the clicks lost up to this round.
+    """
+    ax = new_axes() if ax is None else ax
+    rounds = np.arange(1, len(regret) + 1)
+    step = max(1, len(regret) // 8)
+    for position, name in enumerate(regret.columns):
+        ax.plot(
+            rounds,
+            regret[name],
+            marker=MARKERS[position % len(MARKERS)],
+            markevery=(step - 1, step),
+            color=COLOURS[position % 10],
+            label=str(name).replace("_", "-"),
+        )
+    ax.set(
+        xlabel="round",
+        ylabel="regret: clicks lost so far",
+        title="What a strategy has lost against always showing the best film",
+    )
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    return ax
+
+
+# What a search for hyperparameters tried, and what its winner is worth.
+
+
+def winner_by_trials(curve: pd.DataFrame, *, label: str, ax: Axes | None = None) -> Axes:
+    """Plot what winners scored in their search, and measured again, by the number of trials.
+
+    Parameters
+    ----------
+    curve
+        Index: number of trials; columns: ``in the search`` and ``measured again``.
+    label
+        What the figures are.
+    """
+    ax = new_axes(size=(6.5, 3.0)) if ax is None else ax
+    for place, (column, style) in enumerate(zip(curve.columns, ("o-", "s--"), strict=True)):
+        ax.plot(curve.index, curve[column], style, color=COLOURS[place], markersize=4, label=column)
+    ax.set(xlabel="trials in the search", ylabel=label)
+    ax.legend(frameon=False, title="the winner's figure", loc="center right")
+    return ax
+
+
+def search_history(log: pd.DataFrame, *, label: str, ax: Axes | None = None) -> Axes:
+    """Plot the value of each trial, and of the best one so far.
+
+    Trials that were cut short have no value and leave a gap.
+
+    Parameters
+    ----------
+    log
+        As :func:`personalens.search_log` returns it.
+    label
+        What the values are.
+    """
+    ax = new_axes(size=(6.5, 3.0)) if ax is None else ax
+    best = log["value"].cummax().ffill()
+    ax.step(log["trial"], best, where="post", color=COLOURS[1], label="best so far")
+    ax.plot(log["trial"], log["value"], "o", color=COLOURS[0], label="a trial")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="trial", ylabel=label, title="In the order in which they ran")
+    ax.legend(frameon=False, loc="lower right")
+    return ax
+
+
+def tried_values(log: pd.DataFrame, name: str, *, label: str, ax: Axes | None = None) -> Axes:
+    """Plot the value of each trial against one hyperparameter, each with its number.
+
+    Parameters
+    ----------
+    log
+        As :func:`personalens.search_log` returns it.
+    name
+        The hyperparameter: a column of the log.
+    label
+        What the values are.
+    """
+    ax = new_axes(size=(6.5, 3.0)) if ax is None else ax
+    done = log.dropna(subset=["value"])
+    ax.plot(done[name], done["value"], "o", color=COLOURS[0])
+    best = done.loc[done["value"].idxmax()]
+    ax.plot(best[name], best["value"], "D", color=COLOURS[1], markersize=9)
+    for number, place, value in zip(done["trial"], done[name], done["value"], strict=True):
+        offset = (0, 8) if number % 2 else (0, -16)  # neighbours seldom share a side
+        ax.annotate(str(number), (place, value), offset, textcoords="offset points", ha="center")
+    ax.margins(y=0.2)
+    ax.set(xlabel=name, ylabel=label, title="By what they tried (diamond: the best)")
+    return ax

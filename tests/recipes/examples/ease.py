@@ -7,8 +7,8 @@ Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 
 import numpy as np
 
+from personalens.progress import ProgressEvent
 from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
-from personalens.training.progress import ProgressEvent
 
 
 class EASEConfig(RecipeConfig):

@@ -8,8 +8,8 @@ Chen and Goodman, "An empirical study of smoothing techniques for language model
 
 import numpy as np
 
+from personalens.progress import ProgressEvent
 from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
-from personalens.training.progress import ProgressEvent
 
 
 class MarkovChainConfig(RecipeConfig):

@@ -1,0 +1,1 @@
+"""The operations of the control plane, by kind, named as boto3 names them."""

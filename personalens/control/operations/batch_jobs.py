@@ -1,0 +1,198 @@
+"""Batch jobs: recommendations for a file of users or items, segments of users for a file of items.
+
+Amazon Personalize: Create-, Describe- and List- of BatchInferenceJob and BatchSegmentJob. The work
+itself is done in ``personalens.runtime``, by what also answers GetRecommendations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from personalens.arns import build, parse
+from personalens.control.operations.kinds import KindOperations, check_quota
+from personalens.control.operations.tags import put_tags
+from personalens.filters.expressions import parse_filter
+from personalens.jobs.output_folders import check_output
+from personalens.service_errors import InvalidInputException
+from personalens.settings.serving_config import (
+    BATCH_INFERENCE,
+    EXPLORATION,
+    EXPLORING_RECIPES,
+    THEME_GENERATION,
+    ExplorationSettings,
+)
+from personalens.storage.dataset_rows import group_schemas
+from personalens.storage.object_storage import DataLocationError, check_location, kept_folders
+from personalens.storage.resource_states import CREATE_PENDING, SOLUTION_VERSION, require_active
+from personalens.storage.resource_store import Resource, Transaction
+
+INFERENCE, SEGMENT = "batch-inference-job", "batch-segment-job"
+SEGMENTATION = "USER_SEGMENTATION"
+THEMED_RECIPE = "aws-similar-items"
+DEFAULT_RESULTS = 25
+MOST_RESULTS = {INFERENCE: 500, SEGMENT: 5_000_000}
+
+
+class BatchJobOperations(KindOperations):
+    """Operations on batch inference jobs and batch segment jobs."""
+
+    def create_batch_inference_job(
+        self,
+        *,
+        batchInferenceJobMode: str = BATCH_INFERENCE,
+        batchInferenceJobConfig: Mapping[str, Any] | None = None,
+        themeGenerationConfig: Mapping[str, Any] | None = None,
+        **request: Any,
+    ) -> dict[str, Any]:
+        """Ask for recommendations: one line of JSON out for each line of JSON in. In the mode
+        THEME_GENERATION each list has a theme, made of the catalogue's words (the service's is
+        written by a large language model).
+
+        Raises
+        ------
+        InvalidInputException
+            For a recipe, a filter or a configuration that does not fit; themes without a field that
+            names the items and one that describes them; or a location that no job can read or
+            write.
+        """
+        body: dict[str, Any] = {"batchInferenceJobMode": batchInferenceJobMode}
+        if (batchInferenceJobMode == THEME_GENERATION) != (themeGenerationConfig is not None):
+            raise InvalidInputException(
+                f"batchInferenceJobMode is {batchInferenceJobMode}; give themeGenerationConfig "
+                f"with {THEME_GENERATION}, and with it alone."
+            )
+        if themeGenerationConfig is not None:
+            body["themeGenerationConfig"] = themeGenerationConfig
+        if batchInferenceJobConfig is not None:
+            body["batchInferenceJobConfig"] = batchInferenceJobConfig
+        return {"batchInferenceJobArn": self._create(INFERENCE, body, **request)}
+
+    def create_batch_segment_job(self, **request: Any) -> dict[str, Any]:
+        """Ask for user segments: one line with users out for each line with an item, or with item
+        attributes, in.
+
+        Raises
+        ------
+        InvalidInputException
+            For a recipe that does not segment users, a filter that is not about users, or a
+            location that no job can read or write.
+        """
+        return {"batchSegmentJobArn": self._create(SEGMENT, {}, **request)}
+
+    def _create(
+        self,
+        kind: str,
+        body: dict[str, Any],
+        *,
+        jobName: str,
+        solutionVersionArn: str,
+        jobInput: Mapping[str, Any],
+        jobOutput: Mapping[str, Any],
+        roleArn: str,
+        filterArn: str | None = None,
+        numResults: int = DEFAULT_RESULTS,
+        tags: Sequence[dict[str, str]] | None = None,
+    ) -> str:
+        context = self.context
+        arn = build(kind, jobName, region=context.region, account=context.account)
+        if not 1 <= numResults <= MOST_RESULTS[kind]:
+            raise InvalidInputException(
+                f"numResults is {numResults}; allowed: 1 to {MOST_RESULTS[kind]}."
+            )
+        self._check_places(jobInput["s3DataSource"]["path"], jobOutput["s3DataDestination"]["path"])
+        body = body | {
+            "solutionVersionArn": solutionVersionArn,
+            "numResults": numResults,
+            "jobInput": jobInput,
+            "jobOutput": jobOutput,
+            "roleArn": roleArn,
+            **kept_folders(),
+        }
+        with context.store.transaction() as tx:
+            version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))
+            self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
+            if "themeGenerationConfig" in body:
+                _check_themes(tx, version, body["themeGenerationConfig"])
+            if filterArn is not None:
+                body["filterArn"] = filterArn
+                _check_filter(tx, kind, filterArn, version)
+            check_quota(tx, kind)
+            tx.insert(Resource(arn, kind, jobName, solutionVersionArn, CREATE_PENDING, body=body))
+            put_tags(tx, arn, tags)
+            context.jobs.enqueue(tx, kind, arn)
+        return arn
+
+    def _check_places(self, source: str, target: str) -> None:
+        try:
+            check_location(source)
+            check_output(target, self.context.home)
+        except DataLocationError as error:
+            raise InvalidInputException(str(error)) from None
+        if source == target:
+            raise InvalidInputException(
+                f"The input and output locations are both {source}; they must differ."
+            )
+
+    def _check_recipe(self, kind: str, version: Resource, config: Mapping[str, Any]) -> None:
+        name = parse(version.body["recipeArn"]).name
+        recipe_type = self.context.recipes()[name].recipe_type
+        if recipe_type == "PERSONALIZED_ACTIONS":
+            raise InvalidInputException(f"{name} recommends actions; no batch job does.")
+        if (recipe_type == SEGMENTATION) != (kind == SEGMENT):
+            operation = "CreateBatchSegmentJob" if kind == INFERENCE else "CreateBatchInferenceJob"
+            raise InvalidInputException(f"{name} is a {recipe_type} recipe: call {operation}.")
+        for member, recipes in (
+            (EXPLORATION, EXPLORING_RECIPES),
+            ("rankingInfluence", ("aws-semantic-similarity",)),
+        ):
+            if member in config and name not in recipes:
+                raise InvalidInputException(
+                    f"batchInferenceJobConfig.{member} does not apply to the recipe {name}; leave "
+                    "it out."
+                )
+        ExplorationSettings.from_campaign(config)
+
+
+def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any]) -> None:
+    recipe = parse(version.body["recipeArn"]).name
+    if recipe != THEMED_RECIPE:
+        raise InvalidInputException(
+            f"Themes are generated for the recipe {THEMED_RECIPE}; this version is of {recipe}."
+        )
+    schema = group_schemas(tx, version.body["datasetGroupArn"]).get("Items")
+    fields = () if schema is None else schema.fields
+    if not any(field.textual for field in fields):
+        raise InvalidInputException(
+            "Themes need an Items dataset with a textual field, such as DESCRIPTION: add one by "
+            "UpdateDataset."
+        )
+    name = config["fieldsForThemeGeneration"]["itemName"]
+    strings = [field.name for field in fields if field.value_type == "string"]
+    if name not in strings:
+        raise InvalidInputException(
+            f"themeGenerationConfig.fieldsForThemeGeneration.itemName is {name}; the string "
+            f"columns of the Items dataset are {', '.join(strings)}."
+        )
+
+
+def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> None:
+    found = require_active(tx.require(arn, "filter"))
+    if found.parent_arn != version.body["datasetGroupArn"]:
+        raise InvalidInputException(
+            f"The filter {arn} belongs to {found.parent_arn}, but the solution version to "
+            f"{version.body['datasetGroupArn']}: create the filter in that group."
+        )
+    asked, wanted = parse_filter(found.body["filterExpression"]), "ItemID"
+    if kind == SEGMENT:
+        wanted = "UserID"
+        of_events = any(c.field.dataset == "Interactions" for c in asked.conditions)
+        if of_events and parse(version.body["recipeArn"]).name == "aws-item-attribute-affinity":
+            raise InvalidInputException(
+                f"The filter {arn} asks about Interactions, which aws-item-attribute-affinity "
+                "cannot be filtered by: ask about Users."
+            )
+    if asked.target != wanted:
+        raise InvalidInputException(
+            f"The filter {arn} is about {asked.target}; this job takes one about {wanted}."
+        )

@@ -1,0 +1,148 @@
+"""Campaigns: solution versions that answer requests.
+
+Amazon Personalize: CreateCampaign, DescribeCampaign, ListCampaigns, UpdateCampaign, DeleteCampaign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from personalens import arns
+from personalens.control.operations.kinds import KindOperations, check_quota
+from personalens.control.operations.tags import put_tags
+from personalens.control.work.deploy import (
+    CAMPAIGN,
+    CAMPAIGN_HANDLER,
+    CAMPAIGN_JOB,
+    begin_update,
+    newest_active_version,
+)
+from personalens.service_errors import InvalidInputException
+from personalens.settings.serving_config import EXPLORATION, EXPLORING_RECIPES, ExplorationSettings
+from personalens.storage.resource_states import (
+    CREATE_PENDING,
+    SOLUTION,
+    SOLUTION_VERSION,
+    require_active,
+    require_settled,
+    solution_of,
+)
+from personalens.storage.resource_store import Resource, ResourceReader
+
+__all__ = ["CAMPAIGN_HANDLER", "CampaignOperations"]
+
+INFLUENCED = ("rankingInfluence", ("aws-semantic-similarity",))
+
+
+class CampaignOperations(KindOperations):
+    """Operations on campaigns."""
+
+    def create_campaign(
+        self,
+        *,
+        name: str,
+        solutionVersionArn: str,
+        minProvisionedTPS: int = 1,
+        campaignConfig: dict[str, Any] | None = None,
+        tags: list[dict[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Deploy a solution version, or with ``SOLUTION_ARN/$LATEST`` the newest ACTIVE one.
+
+        ``minProvisionedTPS`` is stored and reported; in AWS it is what one pays for.
+        """
+        context = self.context
+        arn = arns.build(CAMPAIGN, name, region=context.region, account=context.account)
+        with context.store.transaction() as tx:
+            version = _require_version(tx, solutionVersionArn)
+            _check_config(campaignConfig, solutionVersionArn, version)
+            group = version.body["datasetGroupArn"]
+            others = [c for c in tx.list(CAMPAIGN) if c.body["_datasetGroupArn"] == group]
+            check_quota(tx, CAMPAIGN, existing=len(others))
+            body: dict[str, Any] = {
+                "solutionVersionArn": version.arn,
+                "minProvisionedTPS": minProvisionedTPS,
+                "_datasetGroupArn": group,
+            }
+            if campaignConfig is not None:
+                body["campaignConfig"] = campaignConfig
+            tx.insert(Resource(arn, CAMPAIGN, name, status=CREATE_PENDING, body=body))
+            put_tags(tx, arn, tags)
+            context.jobs.enqueue(tx, CAMPAIGN_JOB, arn)
+        return {"campaignArn": arn}
+
+    def list_campaigns(self, *, solutionArn: str | None = None, **page: Any) -> dict[str, Any]:
+        """List campaigns, oldest first; those that a solution, or one version of it, serves if
+        asked. Amazon Personalize: solutionArn may be a solution version's ARN."""
+
+        def is_wanted(campaign: Resource) -> bool:
+            version = campaign.body["solutionVersionArn"]
+            return solutionArn in (None, version, solution_of(version))
+
+        return self._list(CAMPAIGN, where=is_wanted, **page)
+
+    def update_campaign(
+        self,
+        *,
+        campaignArn: str,
+        solutionVersionArn: str | None = None,
+        minProvisionedTPS: int | None = None,
+        campaignConfig: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Change the version, the capacity or the configuration; what is left out stays.
+
+        The campaign serves as before until ``latestCampaignUpdate.status`` is ACTIVE.
+
+        Raises
+        ------
+        ResourceInUseException
+            Unless the campaign is ACTIVE or CREATE FAILED, with no update on its way.
+        """
+        with self.context.store.transaction() as tx:
+            campaign = require_settled(tx.require(campaignArn, CAMPAIGN))
+            if solutionVersionArn is None:
+                version = tx.require(campaign.body["solutionVersionArn"])
+            else:
+                version = _require_version(tx, solutionVersionArn)
+            if solutionVersionArn is not None or campaignConfig is not None:
+                kept = campaign.body.get("campaignConfig")
+                config = kept if campaignConfig is None else campaignConfig
+                _check_config(config, solutionVersionArn, version)
+            changes: dict[str, Any] = {"solutionVersionArn": version.arn}
+            if minProvisionedTPS is not None:
+                changes["minProvisionedTPS"] = minProvisionedTPS
+            if campaignConfig is not None:
+                changes["campaignConfig"] = campaignConfig
+            begin_update(tx, self.context.jobs, campaign, changes)
+        return {"campaignArn": campaignArn}
+
+
+def _require_version(reader: ResourceReader, arn: str) -> Resource:
+    """Return the ACTIVE solution version of an ARN that may end in ``$LATEST``."""
+    if not arn.endswith(f"/{arns.LATEST}"):
+        return require_active(reader.require(arn, SOLUTION_VERSION))
+    solution_arn = solution_of(arn)
+    require_active(reader.require(solution_arn, SOLUTION))
+    newest = newest_active_version(reader, solution_arn)
+    if newest is None:
+        raise InvalidInputException(
+            f"The solution {solution_arn} has no ACTIVE solution version yet. Create one and wait "
+            "until it is ACTIVE."
+        )
+    return reader.require(newest, SOLUTION_VERSION)
+
+
+def _check_config(config: dict[str, Any] | None, asked: str | None, version: Resource) -> None:
+    config = config or {}
+    recipe = arns.parse(version.body["recipeArn"]).name
+    for member, recipes in ((EXPLORATION, EXPLORING_RECIPES), INFLUENCED):
+        if member in config and recipe not in recipes:
+            raise InvalidInputException(
+                f"campaignConfig.{member} does not apply to the recipe {recipe}; leave it out."
+            )
+    ExplorationSettings.from_campaign(config)
+    follows = config.get("syncWithLatestSolutionVersion", False)
+    if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
+        raise InvalidInputException(
+            "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
+            f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
+        )

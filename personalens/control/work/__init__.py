@@ -1,0 +1,1 @@
+"""The work behind the operations: import, export, train, search, update, deploy."""

@@ -1,0 +1,1 @@
+"""The simulated film service: its films, its viewers, and what they watch."""

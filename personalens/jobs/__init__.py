@@ -1,0 +1,1 @@
+"""Who does the work that a request asks for: the runner, the worker, and how both are opened."""

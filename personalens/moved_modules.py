@@ -1,0 +1,50 @@
+"""Modules by the names that they once had: homes, copied notebooks and recipes of others hold them.
+
+A home stores a recipe as "module:class", and a recipe from outside the package imports what it
+needs. Both outlive a move of a file, so an old name leads to the module as it is called now.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "personalens.control.kinds": "personalens.control.operations.kinds",
+    "personalens.control.model_search": "personalens.control.work.search",
+    "personalens.control.schemas": "personalens.control.operations.schemas",
+    "personalens.datasets.film_world": "personalens.film_world.world",
+    "personalens.evaluation.rating_baselines": "personalens.ratings.rating_baselines",
+    "personalens.evaluation.rating_splits": "personalens.ratings.rating_splits",
+    "personalens.notebook.rating_plots": "personalens.notebook.plots.rating_plots",
+    "personalens.recipes.rating_comparators": "personalens.ratings.rating_comparators",
+    "personalens.recipes.rating_head": "personalens.ratings.rating_head",
+    "personalens.recipes.personalized_ranking_v2": "personalens.recipes.personalized_ranking",
+    "personalens.runtime.promotions": "personalens.runtime.candidate_ranking",
+    "personalens.training.progress": "personalens.progress",
+}
+
+
+class _MovedModules:
+    """Finds a module under its old name: the very module, not a copy."""
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(MOVED[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        asked = module.__spec__  # the import system has just put the old name there
+        if asked is not None:
+            module.__spec__ = asked.loader_state
+
+
+def install() -> None:
+    """Let imports find the modules of :data:`MOVED`."""
+    if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(_MovedModules())

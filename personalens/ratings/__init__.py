@@ -1,0 +1,1 @@
+"""RatingHRNN, which predicts ratings, and the models that it is compared with."""

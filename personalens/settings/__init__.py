@@ -1,0 +1,1 @@
+"""What the configuration in a request means."""

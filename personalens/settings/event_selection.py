@@ -1,0 +1,90 @@
+"""Which events a solution learns from, and how much each weighs.
+
+Amazon Personalize: ``eventType``, ``eventValueThreshold`` and ``eventsConfig`` of CreateSolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from personalens.datasets.histories import History
+from personalens.datasets.interactions import EVENT_VALUE, Interactions
+from personalens.settings.solution_config import (
+    INTERACTIONS,
+    chosen_columns,
+    parse_threshold,
+)
+
+
+def select_interactions(
+    events: Interactions, event_type: str | None, config: Mapping[str, Any]
+) -> Interactions:
+    """Return the events and columns that a solution learns from.
+
+    Parameters
+    ----------
+    events
+        The Interactions dataset.
+    event_type
+        Keep events of this type only, spelled exactly so.
+    config
+        ``solutionConfig``: with an ``eventValueThreshold`` an event needs an EVENT_VALUE of at
+        least that; ``eventsConfig`` says the same of each event type, and how much it weighs, and
+        leaves out the types that it does not list; ``trainingDataConfig`` says which columns stay.
+    """
+    keep = takes(events, event_type, config)
+    if parameters := _event_parameters(config):
+        events = replace(events, event_weights=event_weights(events, parameters))
+    selected = events if keep.all() else events.select(keep)
+    optional = frozenset([*events.context, EVENT_VALUE])
+    columns = chosen_columns(config.get("trainingDataConfig", {}), INTERACTIONS, optional)
+    return replace(
+        selected,
+        event_values=selected.event_values if EVENT_VALUE in columns else None,
+        context={name: column for name, column in selected.context.items() if name in columns},
+    )
+
+
+def takes(
+    events: Interactions | History, event_type: str | None, config: Mapping[str, Any]
+) -> np.ndarray:
+    """Return (n,) bool: which events a solution learns from; see :func:`select_interactions`."""
+    keep = np.ones(len(events), bool)
+    if event_type is not None:
+        keep &= False if events.event_types is None else events.event_types == event_type
+    threshold = parse_threshold(config.get("eventValueThreshold"))
+    if threshold is not None:
+        keep &= False if events.event_values is None else events.event_values >= threshold
+    if parameters := _event_parameters(config):
+        keep &= ~np.isnan(event_weights(events, parameters))
+    return keep
+
+
+def _event_parameters(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return config.get("eventsConfig", {}).get("eventParametersList", [])
+
+
+def event_weights(
+    events: Interactions | History, parameters: Sequence[Mapping[str, Any]]
+) -> np.ndarray:
+    """Return how much each event weighs by ``eventsConfig.eventParametersList``.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) float32; NaN where no entry takes the event. Where two entries do, the higher weight
+        counts; an entry without a weight has 1.
+    """
+    weights = np.full(len(events), np.nan, np.float32)
+    for entry in parameters:
+        taken = np.zeros(len(events), bool)
+        if events.event_types is not None:
+            taken |= events.event_types == entry.get("eventType")
+        if (threshold := entry.get("eventValueThreshold")) is not None:
+            taken &= False if events.event_values is None else events.event_values >= threshold
+        weights[taken] = np.fmax(weights[taken], np.float32(entry.get("weight", 1.0)))
+    return weights
