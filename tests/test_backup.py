@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from personalens.cli.commands.commands import app
+from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 from personalens.cli import backup

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import boto3
 import pytest
 import typer
-from personalens.cli.commands.commands import app
+from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 import personalens

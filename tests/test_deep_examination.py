@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 
 import pytest
-from personalens.cli.commands.commands import app
+from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 from personalens.cli.home_examination import examine_home

@@ -10,7 +10,7 @@ import sys
 
 import boto3
 import pytest
-from personalens.cli.commands.commands import app
+from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 import personalens

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import typer
-from personalens.cli.commands.commands import app
+from personalens.cli.commands import app
 
 import personalens
 from personalens.testing import recipe_contract

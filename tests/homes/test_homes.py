@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from personalens.cli.commands.commands import app
+from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 from personalens.cli.home_examination import examine_home
