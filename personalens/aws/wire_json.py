@@ -42,12 +42,8 @@ class WireResponse:
 def parse_params(operation: Operation, body: bytes) -> dict[str, Any]:
     """Return the parameters that ``body`` holds, typed by the operation's input shape.
 
-    Unknown members and nulls are left out, timestamps become aware datetimes.
-
-    Raises
-    ------
-    SerializationException
-        If the body is not UTF-8 JSON of the right types. NaN and infinities are not JSON.
+    Unknown members and nulls are left out, timestamps become aware datetimes. NaN and infinities
+    are not JSON. What is not of the right types is a SerializationException.
     """
     shape = operation.model.input_shape
     if shape is None or not body.strip():
@@ -238,7 +234,6 @@ def _structure_renderer(shape: Shape) -> Callable[[Any], dict[str, Any]]:
         name: (member.serialization.get("name", name), _compile_renderer(member))
         for name, member in shape.members.items()
     }
-
     kinds = {
         name: _PLAIN[member.type_name]
         for name, member in shape.members.items()

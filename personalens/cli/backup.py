@@ -44,15 +44,6 @@ def back_up(home: Home, target: Path) -> None:
 
     Logs, checkpoints of trainings and the files of registered recipes, which lie elsewhere, are not
     in it. Jobs that are running are waiting ones in it.
-
-    Raises
-    ------
-    FileExistsError
-        If ``target`` is there already.
-    ValueError
-        If it lies in the home, or there is no home.
-    StorageError, OSError
-        If the home cannot be read, or the file not be written.
     """
     if target.exists():
         raise FileExistsError(f"{target} exists already. Give another name, or delete it")
@@ -71,17 +62,7 @@ def back_up(home: Home, target: Path) -> None:
 
 
 def restore(home: Home, source: Path) -> None:
-    """Put a backup in the place of a home that is not there or is empty: whole, or not at all.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something in the home.
-    NoBackup
-        If the file is no backup, is damaged, or was written by a newer PersonaLens.
-    OSError
-        If the file cannot be read, or the home not be written.
-    """
+    """Put a backup in the place of a home that is not there or is empty: whole, or not at all."""
     if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
         raise FileExistsError(
             f"{home.path} is not empty. Give another --home, or run personalens reset first"

@@ -45,15 +45,7 @@ class Finding:
 
 
 def examine(home: Home | None = None, *, port: int = DEFAULT_PORT) -> Iterator[Finding]:
-    """Yield a finding for each thing that a lab needs, in the order in which it would fail.
-
-    Parameters
-    ----------
-    home
-        Default: :func:`personalens.home.default_home`.
-    port
-        Where ``personalens serve`` would listen.
-    """
+    """Yield a finding for each thing that a lab needs, in the order in which it would fail."""
     home = home or default_home()
     checks: dict[str, Callable[[], Finding]] = {
         "python": check_python,

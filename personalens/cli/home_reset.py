@@ -22,11 +22,6 @@ class NoHome(ValueError):
 def check_is_home(home: Home) -> None:
     """Refuse what PersonaLens has not made: only a catalogue of ours, or none yet among empty
     folders of ours, makes a folder a home.
-
-    Raises
-    ------
-    NoHome
-        If it is none.
     """
     path, catalogue = home.path, home.catalogue
     if not path.is_dir():

@@ -38,21 +38,7 @@ class TrainedRecipe:
 
 @dataclass
 class RunReport:
-    """The end of a run, as tables.
-
-    Attributes
-    ----------
-    metrics
-        A row for each metric, a column for each recipe.
-    viewer
-        Whose history and recommendations are shown.
-    history
-        The viewer's newest films: TITLE, EVENT_VALUE.
-    recommendations
-        A column of titles for each recipe.
-    steps
-        What took how many seconds, in order.
-    """
+    """The end of a run, as tables."""
 
     metrics: pd.DataFrame
     viewer: str

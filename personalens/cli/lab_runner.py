@@ -47,13 +47,6 @@ def choose_dataset(name: str | None) -> tuple[str, str | None]:
 
     Without a name it is ml-latest-small if that is at hand or can be downloaded in a few seconds,
     else the embedded sample.
-
-    Raises
-    ------
-    ValueError
-        If there is no such data set.
-    personalens.datasets.DataUnavailable
-        If the data set that was asked for by name cannot be had.
     """
     if name and name not in NAMES:
         raise ValueError(f"there is no data set {name!r}; choose one of {', '.join(NAMES)}")
@@ -72,13 +65,7 @@ def choose_dataset(name: str | None) -> tuple[str, str | None]:
 
 
 def find_labs(folder: Path, last: int = LAST_MAIN_LAB) -> list[Path]:
-    """Return the notebooks up to a number, in order.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of the main job's is missing, or there are none.
-    """
+    """Return the notebooks up to a number, in order."""
     found = {int(path.name[:2]): path for path in all_labs(folder)}
     wanted = range(min(last, LAST_MAIN_LAB) + 1)
     if missing := [number for number in wanted if number not in found]:
@@ -95,22 +82,7 @@ def all_labs(folder: Path) -> list[Path]:
 
 
 def run_labs(labs: Iterable[Path], dataset: str, out: Path) -> Iterator[LabRun]:
-    """Execute labs with papermill into ``out`` on a fresh home; yield each as it ends.
-
-    Parameters
-    ----------
-    labs
-        The notebooks, in order.
-    dataset
-        Goes into each one's ``parameters`` cell.
-    out
-        Emptied first. The executed notebooks go there, the home into ``out/home``.
-
-    Raises
-    ------
-    LabFailed
-        At the first cell that raises.
-    """
+    """Execute labs with papermill into ``out`` on a fresh home; yield each as it ends."""
     _empty(out)
     for lab in labs:
         started = time.perf_counter()
@@ -154,24 +126,7 @@ def execute_lab(
     *,
     folder: Path | None = None,
 ) -> None:
-    """Execute one notebook into ``target``, with ``title`` on its progress bar.
-
-    Parameters
-    ----------
-    lab, target
-        The notebook, and where the executed one goes.
-    parameters
-        Go into its ``parameters`` cell.
-    title
-        Of the progress bar.
-    folder
-        Where the kernel runs; default: the lab's own.
-
-    Raises
-    ------
-    LabFailed
-        At the first cell that raises.
-    """
+    """Execute one notebook into ``target``, with ``title`` on its progress bar."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError

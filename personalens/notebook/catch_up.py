@@ -56,22 +56,7 @@ NEWEST_SHARE = 0.05
 
 
 def create_once(create: Callable[..., dict], **request: Any) -> str:
-    """Call a boto3 ``create_...`` method; return the new resource's ARN, or the existing one's.
-
-    Parameters
-    ----------
-    create
-        A method of a boto3 client, such as ``personalize.create_schema``.
-    **request
-        Its parameters.
-
-    Returns
-    -------
-    str
-        The ARN. Where a resource with that ARN exists already, the request is *not* compared with
-        it: what exists is kept. What is being deleted keeps its name until it is gone: then the
-        new one is made.
-    """
+    """Call a boto3 ``create_...`` method; return the new resource's ARN, or the existing one's."""
     try:
         response = create(**request)
     except ClientError as error:

@@ -65,15 +65,7 @@ def is_strict() -> bool:
 
 
 def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
-    """Run one check and print one line about it.
-
-    Raises
-    ------
-    ValueError
-        If there is no such check, with the checks of this lab.
-    CheckFailed
-        In strict mode, if the check fails.
-    """
+    """Run one check and print one line about it."""
     from personalens.notebook import lab_checks  # noqa: F401  registers the checks
 
     if name not in CHECKS:
@@ -152,18 +144,6 @@ def kind_of(answer: Any) -> str:
 
 class ExpectedError:
     """A context in which a service error of one code must occur; it is shown, not raised.
-
-    Parameters
-    ----------
-    code
-        The error's code, such as ``ResourceInUseException``; or the name of an exception class.
-    show_message
-        Whether to print the error's message behind its code.
-
-    Raises
-    ------
-    AssertionError
-        On leaving, if nothing was raised. An error of another code passes through.
 
     Examples
     --------

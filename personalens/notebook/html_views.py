@@ -24,15 +24,6 @@ class TitledTable:
     """A table with a caption. Integers in columns named in capitals, the data sets' own, are shown
     as they are (an epoch second is no quantity); others get separators from 10,000 on.
 
-    Parameters
-    ----------
-    frame
-        The rows. The index is shown only if it has a name.
-    caption
-        One line that says what the rows are.
-    digits
-        Decimals of floating-point columns.
-
     Examples
     --------
     >>> TitledTable(pd.DataFrame({"film": ["Up"], "score": [0.5]}), "Best", digits=1)
@@ -83,13 +74,6 @@ class TitledTable:
 class ResourceCard:
     """What a Describe call says about one resource, without the clocks.
 
-    Parameters
-    ----------
-    resource
-        The inner object of a Describe response, such as ``response["datasetGroup"]``.
-    caption
-        One line above the members.
-
     Examples
     --------
     >>> ResourceCard({"name": "films", "status": "ACTIVE"}, "Dataset group")
@@ -122,17 +106,7 @@ class ResourceCard:
 
 @dataclass(frozen=True, eq=False)
 class SourceExcerpt:
-    """The lines of a function or class, with the file they stand in.
-
-    Parameters
-    ----------
-    target
-        A function, method or class of the package.
-    most
-        Lines shown at most.
-    skip_docstring
-        Whether to leave the docstring out.
-    """
+    """The lines of a function or class, with the file they stand in."""
 
     target: Any
     most: int = 30
