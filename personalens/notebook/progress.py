@@ -8,11 +8,13 @@ same on AWS; with PersonaLens active it also shows the job's stage, epoch, loss 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TextIO
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from tqdm import tqdm
@@ -20,6 +22,7 @@ from tqdm import tqdm
 from personalens import arns
 
 _WIDTH = 88
+_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_PERSONALIZE"
 
 
 class StatusLine:
@@ -194,7 +197,7 @@ def wait(
     _check_arguments(client, until)
     started = time.monotonic()
     job_progress = _progress_source()
-    pauses = _Pauses(poll, is_local=_is_local(client))
+    pauses = _Pauses(poll, is_local=is_local(client.meta.endpoint_url))
     is_going = False
     with StatusLine(_title(arn), shown=not quiet) as line:
         while True:
@@ -295,11 +298,13 @@ def _latest_update(description: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _is_local(client: Any) -> bool:
-    """Whether the answers come from this machine, so that looking often costs nothing."""
+def is_local(endpoint: str | None = None) -> bool:
+    """Return whether a call to an endpoint is answered on this machine; default: the endpoint that
+    the environment names for Personalize."""
     if _active_home() is not None:
         return True
-    return bool(re.match(r"https?://(localhost|127\.|\[::1\])", client.meta.endpoint_url))
+    host = urlsplit(endpoint or os.environ.get(_ENDPOINT_VARIABLE, "")).hostname
+    return re.fullmatch(r"localhost|127(\.\d+){3}|::1", host or "") is not None
 
 
 def _active_home() -> Any:

@@ -12,6 +12,7 @@ from personalens.notebook.plots.data_plots import (
     rank_curve,
     share_histogram,
     viewer_timelines,
+    workflow_map,
 )
 from personalens.notebook.plots.model_plots import (
     came_by_reach,
@@ -27,7 +28,6 @@ from personalens.notebook.plots.model_plots import (
     tried_values,
     winner_by_trials,
 )
-from personalens.notebook.plots.workflow_plot import workflow_map
 
 __all__ = [
     "COLOURS",

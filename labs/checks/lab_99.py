@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from personalens.home import default_home
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_texts, described, require_active
 from personalens.notebook.progress import WaitFailed, wait
+
+from .answers import as_texts, described, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
