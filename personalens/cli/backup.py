@@ -1,9 +1,8 @@
 """A running home in one file, and back.
 
 While the files are taken, nobody can write to the catalogue, so no dataset and no model comes or
-goes; the files themselves are linked, not copied, in that time. Then everybody goes on, and the
-links are packed. Events go on being put meanwhile: those that were acknowledged before it began
-are all in it.
+goes; the files are only linked in that time, not copied. Then everybody goes on, and the links are
+packed. Events can be put all the while: those acknowledged before it began are all in it.
 """
 
 from __future__ import annotations

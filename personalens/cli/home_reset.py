@@ -20,9 +20,8 @@ class NoHome(ValueError):
 
 
 def check_is_home(home: Home) -> None:
-    """Refuse what PersonaLens has not made: only a catalogue of ours, or none yet among empty
-    folders of ours, makes a folder a home.
-    """
+    """Refuse what PersonaLens has not made with NoHome: only a catalogue of ours, or none yet among
+    empty folders of ours, makes a folder a home."""
     path, catalogue = home.path, home.catalogue
     if not path.is_dir():
         raise NoHome(f"{path} is a file, not a folder: give the folder that is the home")

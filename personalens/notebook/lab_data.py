@@ -129,8 +129,6 @@ class Lab:
         """A ``personalize`` client, made when it is first needed."""
         return boto3.client("personalize")
 
-    # -- names, files, roles -----------------------------------------------------------------
-
     def name(self, suffix: str) -> str:
         """Return a resource name of this session: ``lab-ml-100k-hrnn`` for ``hrnn``."""
         return f"{_PREFIX}-{self.dataset}-{suffix}"
@@ -156,8 +154,6 @@ class Lab:
             )
         return _LOCAL_ROLE
 
-    # -- films and viewers -------------------------------------------------------------------
-
     @cached_property
     def _titles(self) -> pd.Series:
         return self.data.items.set_index("ITEM_ID")["TITLE"]
@@ -177,15 +173,13 @@ class Lab:
 
         Service responses work too: an ``itemId`` column is taken as ITEM_ID.
         """
-        key = next((name for name in ("ITEM_ID", "itemId") if name in frame.columns), None)
-        if key is None:
-            raise ValueError(
-                f"the table has no ITEM_ID or itemId column: {', '.join(map(str, frame.columns))}"
-            )
-        titles = frame[key].astype(str).map(self.title)
-        position = frame.columns.get_loc(key) + 1
+        names = [name for name in ("ITEM_ID", "itemId") if name in frame.columns]
+        if not names:
+            columns = ", ".join(map(str, frame.columns))
+            raise ValueError(f"the table has no ITEM_ID or itemId column: {columns}")
+        key, title = names[0], "TITLE" if names[0] == "ITEM_ID" else "title"
         result = frame.copy()
-        result.insert(position, "TITLE" if key == "ITEM_ID" else "title", titles)
+        result.insert(frame.columns.get_loc(key) + 1, title, frame[key].astype(str).map(self.title))
         return result
 
     def history(self, user_id: str, *, newest: int | None = None) -> pd.DataFrame:
@@ -193,9 +187,8 @@ class Lab:
         events = self.data.interactions
         mine = events[events["USER_ID"].astype(str) == str(user_id)]
         mine = mine.sort_values("TIMESTAMP", kind="stable")
-        return self.with_titles(mine if newest is None else mine.tail(newest)).reset_index(
-            drop=True
-        )
+        mine = mine if newest is None else mine.tail(newest)
+        return self.with_titles(mine).reset_index(drop=True)
 
     def viewers(self, count: int = 3, *, at_least: int = 20, at_most: int = 200) -> list[str]:
         """Return viewers with neither a thin nor an endless history, chosen by the seed."""

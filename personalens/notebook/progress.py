@@ -20,95 +20,7 @@ from botocore.exceptions import ClientError
 from tqdm import tqdm
 
 from personalens import arns
-
-_WIDTH = 88
-_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_PERSONALIZE"
-
-
-class StatusLine:
-    """Shown while waiting: a live bar where somebody watches, then one line that stays.
-
-    Parameters
-    ----------
-    title
-        What is waited for.
-    shown
-        False prints nothing at all. Where the output goes to a file there is no live bar.
-    """
-
-    def __init__(self, title: str, *, shown: bool) -> None:
-        self.title = title
-        self.stream = _stream()
-        self.shown = shown
-        self.is_live = shown and (_in_notebook() or self.stream.isatty())
-        self.bar: tqdm | None = None
-
-    def __enter__(self) -> StatusLine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._take_away()
-
-    def update(self, status: str, progress: Mapping[str, Any]) -> None:
-        """Show the status, and the job's progress where it is known."""
-        if not self.is_live:
-            return
-        if self.bar is None:
-            self.bar = tqdm(total=1.0, leave=False, file=self.stream, ncols=_WIDTH)
-        fraction = progress.get("fraction")
-        self.bar.set_description_str(progress.get("stage") or status, refresh=False)
-        self.bar.set_postfix_str(_numbers(progress), refresh=False)
-        if fraction is None:
-            self.bar.bar_format = "{desc} [{elapsed}]{postfix}"
-        else:
-            self.bar.bar_format = "{desc} {percentage:3.0f}%|{bar}|{postfix}"
-            self.bar.n = min(1.0, max(0.0, float(fraction)))
-        self.bar.refresh()
-
-    def finish(self, text: str) -> None:
-        """Take the bar away and print the line that stays."""
-        self._take_away()
-        if self.shown:
-            print(f"{self.title}: {text}", file=self.stream, flush=True)
-
-    def _take_away(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
-def _numbers(progress: Mapping[str, Any]) -> str:
-    """Return ``epoch 3/8, loss 5.213, 12,000/100,000 rows`` from a job's progress."""
-    parts = []
-    if (epoch := progress.get("epoch")) is not None:
-        parts.append(f"epoch {epoch}" + (f"/{progress['epochs']}" if "epochs" in progress else ""))
-    for name in ("loss", "metric"):
-        if (value := progress.get(name)) is not None:
-            parts.append(f"{name} {value:.3f}")
-    if (rows := progress.get("rows")) is not None:
-        total = f"/{progress['total_rows']:,}" if "total_rows" in progress else ""
-        parts.append(f"{rows:,}{total} rows")
-    return ", ".join(parts)
-
-
-def missing_values(progress: Mapping[str, Any]) -> str:
-    """Return what an import took as missing, as the end of a line; empty if that is nothing.
-
-    >>> missing_values({"missing_values": {"YEAR": 12, "GENRES": 1}})
-    '; values taken as missing: YEAR 12, GENRES 1'
-    """
-    counts = progress.get("missing_values") or {}
-    columns = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"; values taken as missing: {columns}" if columns else ""
-
-
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules and hasattr(sys.stdout, "set_parent")
-
-
-def _stream() -> TextIO:
-    """A notebook cell's output; elsewhere stderr, so that a script's stdout stays its own."""
-    return sys.stdout if _in_notebook() else sys.stderr
-
+from personalens.home import Home
 
 Until = Literal["ready", "stopped", "deleted"]
 
@@ -120,25 +32,19 @@ ENDED = frozenset({STOPPED, "INACTIVE"})
 _LOCAL_POLL, _REMOTE_POLL = (0.1, 0.5), (15.0, 30.0)
 _GRACE = 5
 """Looks after which a stop or a delete that was asked for must show in the status."""
+_WIDTH = 88
+_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_PERSONALIZE"
 
 
 class WaitFailed(RuntimeError):
     """What was waited for will not come: it failed, was stopped, or was never asked for.
 
-    Attributes
-    ----------
-    arn
-        Of what was waited for.
-    status
-        Its last status, such as ``CREATE FAILED``.
-    failure_reason
-        The service's ``failureReason``, or what stands in for it.
+    ``status`` is its last one, such as ``CREATE FAILED``; ``failure_reason`` the service's
+    ``failureReason``, or a sentence in its place.
     """
 
-    def __init__(self, arn: str, status: str | None, failure_reason: str) -> None:
-        self.arn = arn
-        self.status = status
-        self.failure_reason = failure_reason
+    def __init__(self, arn: str, status: str, failure_reason: str) -> None:
+        self.arn, self.status, self.failure_reason = arn, status, failure_reason
         super().__init__(f"{_title(arn)}: {status}. {failure_reason}")
 
 
@@ -237,12 +143,11 @@ def _check_arguments(client: Any, until: str) -> None:
 
 def _describe(client: Any, arn: str) -> dict[str, Any] | None:
     """Return the inner object of the Describe operation of this ARN; None if it is gone."""
-    kind = arns.parse(arn).kind
-    method = getattr(client, f"describe_{kind.replace('-', '_')}")
-    first, *others = kind.split("-")
+    first, *others = arns.parse(arn).kind.split("-")
     member = first + "".join(word.capitalize() for word in others)
+    describe = getattr(client, "_".join(["describe", first, *others]))
     try:
-        return method(**{f"{member}Arn": arn})[member]
+        return describe(**{f"{member}Arn": arn})[member]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return None
@@ -257,7 +162,8 @@ def _settled(arn: str, description: Mapping[str, Any] | None, until: str, looks:
         raise WaitFailed(arn, "not found", "Nothing has this ARN: check it, or create it first.")
     status = _status(description)
     if status.endswith("FAILED") and (until != "deleted" or status.startswith("DELETE")):
-        reason = _failure_reason(description) or "The service gave no failureReason."
+        told = (each.get("failureReason") for each in (description, _latest_update(description)))
+        reason = next(filter(None, told), "The service gave no failureReason.")
         raise WaitFailed(arn, status, reason)
     if until == "deleted":
         if looks >= _GRACE and not status.startswith("DELETE"):
@@ -286,10 +192,6 @@ def _is_being_deleted(description: Mapping[str, Any]) -> bool:
     return _status(description).startswith("DELETE")
 
 
-def _failure_reason(description: Mapping[str, Any]) -> str | None:
-    return description.get("failureReason") or _latest_update(description).get("failureReason")
-
-
 def _latest_update(description: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return ``latestCampaignUpdate``, ``latestSolutionUpdate`` and the like, or nothing."""
     for name, value in description.items():
@@ -307,17 +209,15 @@ def is_local(endpoint: str | None = None) -> bool:
     return re.fullmatch(r"localhost|127(\.\d+){3}|::1", host or "") is not None
 
 
-def _active_home() -> Any:
+def _active_home() -> Home | None:
     from personalens import activation
 
-    router = activation._current_router()
-    return None if router is None else router.home
+    return activation.current_home() if activation.is_active() else None
 
 
 def _progress_source() -> Callable[[str], Mapping[str, Any] | None]:
     """Return how to learn a job's stage, fraction, epoch and so on: nothing is known of AWS's."""
-    home = _active_home()
-    if home is None:
+    if (home := _active_home()) is None:
         return lambda arn: None
     from personalens.storage.job_queue import JobQueue
 
@@ -346,3 +246,85 @@ class _Pauses:
         time.sleep(self.length if at_most is None else max(0.0, min(self.length, at_most)))
         self.length = min(self.length * 1.5, self.last)
         self.count += 1
+
+
+# -- showing ---------------------------------------------------------------------------------------
+
+
+class StatusLine:
+    """Shown while waiting: a live bar where somebody watches, then one line that stays.
+
+    Where the output goes to a file there is no live bar; ``shown=False`` prints nothing at all.
+    """
+
+    def __init__(self, title: str, *, shown: bool) -> None:
+        self.title, self.shown = title, shown
+        self.stream = _stream()
+        self.is_live = shown and (_in_notebook() or self.stream.isatty())
+        self.bar: tqdm | None = None
+
+    def __enter__(self) -> StatusLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._take_away()
+
+    def update(self, status: str, progress: Mapping[str, Any]) -> None:
+        """Show the status, and the job's progress where it is known."""
+        if not self.is_live:
+            return
+        if self.bar is None:
+            self.bar = tqdm(total=1.0, leave=False, file=self.stream, ncols=_WIDTH)
+        fraction = progress.get("fraction")
+        self.bar.set_description_str(progress.get("stage") or status, refresh=False)
+        self.bar.set_postfix_str(_numbers(progress), refresh=False)
+        if fraction is None:
+            self.bar.bar_format = "{desc} [{elapsed}]{postfix}"
+        else:
+            self.bar.bar_format = "{desc} {percentage:3.0f}%|{bar}|{postfix}"
+            self.bar.n = min(1.0, max(0.0, float(fraction)))
+        self.bar.refresh()
+
+    def finish(self, text: str) -> None:
+        """Take the bar away and print the line that stays."""
+        self._take_away()
+        if self.shown:
+            print(f"{self.title}: {text}", file=self.stream, flush=True)
+
+    def _take_away(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _numbers(progress: Mapping[str, Any]) -> str:
+    """Return ``epoch 3/8, loss 5.213, 12,000/100,000 rows`` from a job's progress."""
+    parts = []
+    if (epoch := progress.get("epoch")) is not None:
+        parts.append(f"epoch {epoch}" + (f"/{progress['epochs']}" if "epochs" in progress else ""))
+    for name in ("loss", "metric"):
+        if (value := progress.get(name)) is not None:
+            parts.append(f"{name} {value:.3f}")
+    if (rows := progress.get("rows")) is not None:
+        total = f"/{progress['total_rows']:,}" if "total_rows" in progress else ""
+        parts.append(f"{rows:,}{total} rows")
+    return ", ".join(parts)
+
+
+def missing_values(progress: Mapping[str, Any]) -> str:
+    """Return what an import took as missing, as the end of a line; empty if that is nothing.
+
+    >>> missing_values({"missing_values": {"YEAR": 12, "GENRES": 1}})
+    '; values taken as missing: YEAR 12, GENRES 1'
+    """
+    counts = progress.get("missing_values") or {}
+    columns = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"; values taken as missing: {columns}" if columns else ""
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules and hasattr(sys.stdout, "set_parent")
+
+
+def _stream() -> TextIO:
+    """A notebook cell's output; elsewhere stderr, so that a script's stdout stays its own."""
+    return sys.stdout if _in_notebook() else sys.stderr
