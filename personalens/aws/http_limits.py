@@ -90,7 +90,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """Close the connection that has kept the server waiting longest, so that strangers who ask
-        nothing keep nobody out."""
+        nothing do not keep others out."""
         others = [each for each in self.connections if each is not self and not each.is_answering]
         longest = min(others, key=lambda each: each.waits_since, default=self)
         longest.transport.abort()

@@ -20,9 +20,7 @@ import asyncio
 import json
 import logging
 import re
-import socket
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -42,7 +40,6 @@ from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import RUNTIME, SERVICES, Operation, find_by_request, operations
 from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
-from personalens.home import Home
 from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
 
@@ -59,7 +56,6 @@ METRICS_PATH = "/_personalens/metrics"
 _JSON_TYPES = ("application/json", "application/x-amz-json-1.1", "application/x-amz-json-1.0")
 _RUNTIME_PATHS = {each.model.http["requestUri"] for each in operations(RUNTIME).values()}
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[a-z0-9-]+)/")
-_SHUTDOWN_SECONDS = 10
 _THREADS = 40
 """As many requests wait for the disk or for a computation at the same time; the others queue."""
 
@@ -212,7 +208,7 @@ class ServiceApplication:
 
     def _health(self) -> WireResponse:
         report = {"status": "ok"}
-        if self._verifier is None:  # else strangers ask: they learn that somebody is there
+        if self._verifier is None:  # strangers learn only that a server is there
             report |= {
                 "version": personalens.__version__,
                 "home": str(self._router.home.path),
@@ -272,7 +268,7 @@ def _region(headers: Mapping[str, str]) -> str:
 
 
 def server_config(app: Any, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration for ``app``: quiet, and without what nobody needs."""
+    """Return uvicorn's configuration for ``app``: quiet, and without what is not used."""
     return uvicorn.Config(
         app,
         log_level="warning",
@@ -286,34 +282,3 @@ def server_config(app: Any, **options: Any) -> uvicorn.Config:
         timeout_graceful_shutdown=30,
         **options,
     )
-
-
-class LocalServer:
-    """The services on a loopback port, in a thread, for the length of a ``with`` block, in which
-    clients connect to its ``url``. Port 0 takes any that is free."""
-
-    def __init__(
-        self,
-        home: Home | None = None,
-        *,
-        port: int = 0,
-        router: OperationRouter | None = None,
-        **options: Any,
-    ) -> None:
-        self._port = port
-        app = ServiceApplication(router or OperationRouter(home), **options)
-        self._server = uvicorn.Server(server_config(app))
-
-    def __enter__(self) -> LocalServer:
-        self._socket = socket.create_server(("127.0.0.1", self._port))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(_SHUTDOWN_SECONDS)
-        self._socket.close()

@@ -191,15 +191,21 @@ def _pattern_check(shape: Shape) -> Check:
 
 
 def _length_check(shape: Shape) -> Callable[[Any, str, list[str]], bool]:
-    """Return a check that adds the fault and says whether the value is short enough."""
+    return _range_check(shape, "length", len)
+
+
+def _range_check(
+    shape: Shape, noun: str, measure: Callable[[Any], float]
+) -> Callable[[Any, str, list[str]], bool]:
+    """Return a check that adds the fault and says whether the value is not too much."""
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
 
     def check(value: Any, path: str, faults: list[str]) -> bool:
-        if least is not None and len(value) < least:
-            rule = f"Member must have length greater than or equal to {least}"
+        if least is not None and measure(value) < least:
+            rule = f"Member must have {noun} greater than or equal to {least}"
             _blame(shape, value, path, rule, faults)
-        if most is not None and len(value) > most:
-            rule = f"Member must have length less than or equal to {most}"
+        if most is not None and measure(value) > most:
+            rule = f"Member must have {noun} less than or equal to {most}"
             _blame(shape, value, path, rule, faults)
             return False
         return True
@@ -208,19 +214,14 @@ def _length_check(shape: Shape) -> Callable[[Any, str, list[str]], bool]:
 
 
 def _number_check(shape: Shape) -> Check:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
     accepted = (int,) if shape.type_name in ("integer", "long") else (int, float)
+    check_range = _range_check(shape, "value", lambda value: value)
 
     def check(value: Any, path: str, faults: list[str]) -> None:
         if not isinstance(value, accepted) or isinstance(value, bool) or not math.isfinite(value):
             rule = f"Member must be a finite number of type {shape.type_name}"
             return _blame(shape, value, path, rule, faults)
-        if least is not None and value < least:
-            rule = f"Member must have value greater than or equal to {least}"
-            _blame(shape, value, path, rule, faults)
-        if most is not None and value > most:
-            rule = f"Member must have value less than or equal to {most}"
-            _blame(shape, value, path, rule, faults)
+        check_range(value, path, faults)
 
     return check
 

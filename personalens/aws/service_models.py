@@ -60,7 +60,7 @@ def load_model(service: str) -> ServiceModel:
 
 
 class OwnModels:
-    """A session's loader, but for the three services: those it loads from botocore's own data."""
+    """A session's loader that takes the three services from botocore's own data."""
 
     def __init__(self, theirs: Any) -> None:
         self.theirs = theirs

@@ -7,7 +7,7 @@ nothing. So is CloudWatch: the metrics that a notebook would ask it for are not 
 
 moto's server lets every web page in (``Access-Control-Allow-Origin: *``), and has pages of its own
 that show, record and erase everything. So no request reaches it that a foreign page may have sent,
-known by its origin or by a foreign name of this machine, and nobody reaches those pages.
+known by its origin or by a foreign name of this machine, and none for moto's own pages.
 """
 
 from __future__ import annotations

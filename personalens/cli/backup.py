@@ -39,7 +39,7 @@ class NoBackup(ValueError):
 
 
 def back_up(home: Home, target: Path) -> None:
-    """Write all that a home holds into one new file, whatever is going on in it.
+    """Write all that a home holds into one new file, while work goes on in it.
 
     Logs, checkpoints of trainings and the files of registered recipes, which lie elsewhere, are not
     in it. Jobs that are running are waiting ones in it.
@@ -126,7 +126,7 @@ def _take(home: Home, staged: Path) -> None:
     finally:
         catalogue.close()
     with closing(sqlite3.connect(staged / home.catalogue.name)) as copy, copy:
-        # Whoever works on the jobs works on them there. Here they wait for somebody else.
+        # The workers of the home are not those of the copy: in it, jobs wait for a worker.
         copy.execute(
             f"UPDATE jobs SET state = '{QUEUED}', token = NULL, holder = NULL,"
             f" attempt = max(0, attempt - 1) WHERE state = '{RUNNING}'"

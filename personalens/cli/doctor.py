@@ -64,7 +64,7 @@ def examine(home: Home | None = None, *, port: int = DEFAULT_PORT) -> Iterator[F
     for subject, check in checks.items():
         try:
             yield check()
-        except Exception as error:  # whatever is broken is what the learner wants to know
+        except Exception as error:  # any fault is what the learner wants to know
             yield finding_of(subject, error)
 
 

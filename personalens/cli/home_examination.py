@@ -62,7 +62,7 @@ def examine_home(home: Home) -> Iterator[Finding]:
     context = open_home(home, inline_jobs=False, create=False)
     try:
         context.store.catalogue.version()
-    except NewerFile as error:  # whose files may mean what this version does not know
+    except NewerFile as error:  # this version may misread its files
         yield finding_of("home", error)
         return
     except StorageError:
@@ -228,7 +228,7 @@ def _check_events(context: ServiceContext) -> Iterator[Problem]:
     known = {dataset.arn for dataset in context.jobs.store.list("dataset")}
     with closing(sqlite3.connect(context.home.events)) as connection:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            return  # a crash came before its tables: whoever opens it next makes them
+            return  # a crash came before its tables: the next to open it makes them
 
         def count(table: str, condition: str, *values: int) -> int:
             query = f"SELECT count(*) FROM {table} WHERE {condition}"

@@ -74,7 +74,7 @@ def _name(process: Path) -> str:
 
 def remove_home(home: Home) -> list[Path]:
     """Delete what PersonaLens has made, links not followed, and the folder if it is then empty.
-    Return what is left in it, which somebody else has made.
+    Return what is left in it, which PersonaLens has not made.
 
     It may be called again after a crash: the catalogue, which tells that it is a home, goes last.
     """

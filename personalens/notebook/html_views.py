@@ -98,18 +98,17 @@ class ResourceCard:
 
 @dataclass(frozen=True, eq=False)
 class SourceExcerpt:
-    """The lines of a function or class, with the file they stand in."""
+    """The first lines of a function or class without its docstring, and the file they stand in."""
 
     target: Any
     most: int = 30
-    skip_docstring: bool = True
 
     def __repr__(self) -> str:
         path = Path(inspect.getsourcefile(self.target)).resolve()
         shown = path.relative_to(_PACKAGE_ROOT) if path.is_relative_to(_PACKAGE_ROOT) else path.name
         # Without line numbers: they change with every change above, in all labs.
         lines = textwrap.dedent(inspect.getsource(self.target)).splitlines()
-        if self.skip_docstring and getattr(self.target, "__doc__", None):
+        if getattr(self.target, "__doc__", None):
             lines = _without_docstring(lines)
         body = lines[: self.most] + ["..."] * (len(lines) > self.most)
         return "\n".join([Path(shown).as_posix(), "", *body])

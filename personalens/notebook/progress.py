@@ -162,8 +162,8 @@ def _settled(arn: str, description: Mapping[str, Any] | None, until: str, looks:
         raise WaitFailed(arn, "not found", "Nothing has this ARN: check it, or create it first.")
     status = _status(description)
     if status.endswith("FAILED") and (until != "deleted" or status.startswith("DELETE")):
-        told = (each.get("failureReason") for each in (description, _latest_update(description)))
-        reason = next(filter(None, told), "The service gave no failureReason.")
+        reasons = (each.get("failureReason") for each in (description, _latest_update(description)))
+        reason = next(filter(None, reasons), "The service gave no failureReason.")
         raise WaitFailed(arn, status, reason)
     if until == "deleted":
         if looks >= _GRACE and not status.startswith("DELETE"):
