@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TextIO
 from urllib.parse import urlsplit
 
@@ -101,34 +101,32 @@ def wait(
     'ACTIVE'
     """
     _check_arguments(client, until)
-    started = time.monotonic()
+    started, is_going = time.monotonic(), False
     job_progress = _progress_source()
-    pauses = _Pauses(poll, is_local=is_local(client.meta.endpoint_url))
-    is_going = False
     with StatusLine(_title(arn), shown=not quiet) as line:
-        while True:
+        for looks, pause in enumerate(_pauses(poll, is_local(client.meta.endpoint_url))):
             description = _describe(client, arn)
             if description is not None:
-                is_going = _is_being_deleted(description)
-            status = _settled(arn, description, "deleted" if is_going else until, pauses.count)
+                is_going = _status(description).startswith("DELETE")
+            status = _settled(arn, description, "deleted" if is_going else until, looks)
+            elapsed = time.monotonic() - started
             if status is not None:
                 missing = missing_values(job_progress(arn) or {})
-                line.finish(f"{status} ({time.monotonic() - started:.1f} s){missing}")
+                line.finish(f"{status} ({elapsed:.1f} s){missing}")
                 return description
             line.update(_status(description), job_progress(arn) or {})
-            elapsed = time.monotonic() - started
             if timeout is not None and elapsed >= timeout:
                 raise TimeoutError(
                     f"{_title(arn)}: still {_status(description)} after {elapsed:.0f} s. The work "
                     "goes on; call wait again to go on waiting."
                 )
-            pauses.sleep(at_most=None if timeout is None else timeout - elapsed)
+            time.sleep(pause if timeout is None else min(pause, timeout - elapsed))
 
 
 def deletion_began(client: Any, arn: str) -> bool:
     """Return whether a deletion of this ARN has begun, be it under way or over."""
-    description = _describe(client, arn)
-    return description is None or _is_being_deleted(description)
+    status = _status(_describe(client, arn))
+    return status == "deleted" or status.startswith("DELETE")
 
 
 # -- looking -------------------------------------------------------------------------------------
@@ -187,11 +185,6 @@ def _status(description: Mapping[str, Any] | None) -> str:
     return update if status in READY and update not in READY else status
 
 
-def _is_being_deleted(description: Mapping[str, Any]) -> bool:
-    """Whether the status is DELETE PENDING, DELETE IN_PROGRESS or DELETE FAILED."""
-    return _status(description).startswith("DELETE")
-
-
 def _latest_update(description: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return ``latestCampaignUpdate``, ``latestSolutionUpdate`` and the like, or nothing."""
     for name, value in description.items():
@@ -231,21 +224,12 @@ def _title(arn: str) -> str:
     return f"{parsed.kind.replace('-', ' ').capitalize()} {name}"
 
 
-# -- pausing ---------------------------------------------------------------------------------------
-
-
-class _Pauses:
-    """Pauses that grow from the first to the last length, so quick work is seen at once."""
-
-    def __init__(self, poll: float | None, *, is_local: bool) -> None:
-        first, last = _LOCAL_POLL if is_local else _REMOTE_POLL
-        self.length, self.last = (first, last) if poll is None else (poll, poll)
-        self.count = 0
-
-    def sleep(self, *, at_most: float | None = None) -> None:
-        time.sleep(self.length if at_most is None else max(0.0, min(self.length, at_most)))
-        self.length = min(self.length * 1.5, self.last)
-        self.count += 1
+def _pauses(poll: float | None, is_local: bool) -> Iterator[float]:
+    """Yield pauses without an end that grow, so that quick work is seen at once."""
+    pause, longest = _LOCAL_POLL if is_local else _REMOTE_POLL
+    while True:
+        yield pause if poll is None else poll
+        pause = min(pause * 1.5, longest)
 
 
 # -- showing ---------------------------------------------------------------------------------------
