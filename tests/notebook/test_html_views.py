@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from personalens.notebook.staging import stage
 
 from personalens.notebook.html_views import (
     ResourceCard,
@@ -16,6 +15,7 @@ from personalens.notebook.html_views import (
     TitledTable,
     format_value,
 )
+from personalens.notebook.lab_data import stage
 
 
 def parse(view) -> ElementTree.Element:
