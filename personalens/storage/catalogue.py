@@ -114,20 +114,12 @@ class DamagedFile(StorageError):
 
 
 class Catalogue:
-    """Connections to one home's catalogue, one a thread.
+    """Connections to one home's catalogue, one a thread; with ``path`` and ``migrations``, to
+    another file of the home, which has tables of its own.
 
-    Parameters
-    ----------
-    home
-        Where the file lies.
-    create
-        Whether a missing home is made. A worker says no: a learner who deletes the home means it.
-    busy_seconds
-        How long a write waits for others.
-    path, migrations
-        Another file of the home, with tables of its own.
-    synchronous
-        FULL, or NORMAL: a power cut, but no crash of a process, may lose the newest writes.
+    ``create`` says whether a missing home is made. A worker says no: a learner who deletes the home
+    means it. ``synchronous`` may be NORMAL: then a power cut, but no crash of a process, may lose
+    the newest writes.
     """
 
     def __init__(
@@ -150,15 +142,7 @@ class Catalogue:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: commits at the end, rolls back on any error.
-
-        Raises
-        ------
-        StorageError
-            If the file cannot be written; nothing was changed then.
-        RuntimeError
-            If this thread is inside a transaction already.
-        """
+        """A write transaction: commits at the end, rolls back on any error."""
         with self._handle() as connection:
             if connection.in_transaction:
                 raise RuntimeError("this thread is inside a catalogue transaction already")

@@ -8,16 +8,6 @@ the log came to know them as a user's: a training notes the newest one that it h
 comes later is live. Of a session whose user is not known yet, the events are kept under the
 session's id; once the session names its user they become the user's, with new numbers.
 
-For whom else it may concern:
-
-* exports: :meth:`EventLog.batches` streams the events of a dataset, :meth:`EventLog.records` the
-  put items, users and actions; :mod:`personalens.storage.dataset_rows` gives both as the columns
-  of the dataset's schema;
-* data deletion: :meth:`EventLog.delete_users`;
-* metric attribution: the batches' columns EVENT_ATTRIBUTION_SOURCE (explicit), RECOMMENDED_BY (the
-  campaign or recommender behind the recommendationId) and RECEIVED_AT (not retroactive, windows of
-  15 minutes), with ``known_only=False``.
-
 Amazon Personalize: PutEvents, PutUsers, PutItems, PutActions, PutActionInteractions.
 """
 
@@ -29,13 +19,15 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import pyarrow as pa
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.home import Home
 from personalens.storage.catalogue import Catalogue
 from personalens.storage.group_commit import GroupCommit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -80,25 +72,6 @@ EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 BATCH_ROWS = 10_000
-BATCH_SCHEMA = pa.schema(
-    {
-        "SEQUENCE": pa.int64(),
-        "USER_ID": pa.string(),
-        "IS_KNOWN": pa.bool_(),
-        "SESSION_ID": pa.string(),
-        "ITEM_ID": pa.string(),
-        "TIMESTAMP": pa.int64(),
-        "RECEIVED_AT": pa.float64(),
-        "EVENT_TYPE": pa.string(),
-        "EVENT_VALUE": pa.float32(),
-        "PROPERTIES": pa.string(),
-        "IMPRESSION": pa.string(),
-        "RECOMMENDATION_ID": pa.string(),
-        "RECOMMENDED_BY": pa.string(),
-        "EVENT_ATTRIBUTION_SOURCE": pa.string(),
-    }
-)
-"""The columns of :meth:`EventLog.batches`."""
 _COLUMNS = (
     "sequence, who, is_known, session_id, item_id, sent_at, received_at, event_type, event_value,"
     " properties, impression, recommendation_id, recommended_by, attribution_source"
@@ -135,15 +108,7 @@ class LiveMark(NamedTuple):
 
 
 class EventLog:
-    """The event log of one home. Safe across threads and processes.
-
-    Parameters
-    ----------
-    home
-        Whose log.
-    create
-        Whether a missing home may be made.
-    """
+    """The event log of one home. Safe across threads and processes."""
 
     def __init__(self, home: Home, *, create: bool = True):
         self._catalogue = Catalogue(
@@ -326,16 +291,9 @@ class EventLog:
         until: int | None = None,
         known_only: bool = True,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the events of a stream, in the order of their numbers, as of one moment.
-
-        Parameters
-        ----------
-        after, until
-            Only later sequence numbers than the first count, up to and with the last.
-        known_only
-            Whether events of sessions whose user is not known are left out; in the others'
-            USER_ID is then the session's id.
-        """
+        """Yield the events of a stream, in the order of their numbers, as of one moment: those
+        with a number above ``after`` and up to ``until``. Unless ``known_only``, events of sessions
+        whose user is not known are there as well, with the session's id as USER_ID."""
         condition = f"stream = {_STREAM} AND sequence > :after AND sequence <= :newest"
         condition += " AND is_known = 1" if known_only else ""
         newest = self.newest() if until is None else until
@@ -456,10 +414,38 @@ def _to_json(columns: Mapping[str, Any] | None) -> str | None:
     return text.encode().decode() if columns else None  # ValueError: half characters
 
 
+@cache
+def _batch_schema() -> pa.Schema:
+    """Return the columns of :meth:`EventLog.batches`."""
+    import pyarrow as pa  # as below: only who reads events needs it, and it takes a while to load
+
+    return pa.schema(
+        {
+            "SEQUENCE": pa.int64(),
+            "USER_ID": pa.string(),
+            "IS_KNOWN": pa.bool_(),
+            "SESSION_ID": pa.string(),
+            "ITEM_ID": pa.string(),
+            "TIMESTAMP": pa.int64(),
+            "RECEIVED_AT": pa.float64(),
+            "EVENT_TYPE": pa.string(),
+            "EVENT_VALUE": pa.float32(),
+            "PROPERTIES": pa.string(),
+            "IMPRESSION": pa.string(),
+            "RECOMMENDATION_ID": pa.string(),
+            "RECOMMENDED_BY": pa.string(),
+            "EVENT_ATTRIBUTION_SOURCE": pa.string(),
+        }
+    )
+
+
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else [[]] * len(BATCH_SCHEMA)
+    import pyarrow as pa
+
+    schema = _batch_schema()
+    columns = zip(*rows, strict=True) if rows else [[]] * len(schema)
     arrays = [
         pa.array([bool(v) for v in values] if pa.types.is_boolean(f.type) else values, f.type)
-        for f, values in zip(BATCH_SCHEMA, columns, strict=True)
+        for f, values in zip(schema, columns, strict=True)
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=BATCH_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -48,13 +48,7 @@ TALLY = Tally()
 
 
 class GroupCommit:
-    """Lets the threads of a process share transactions.
-
-    Parameters
-    ----------
-    catalogue
-        The connections to write with.
-    """
+    """Lets the threads of a process share transactions."""
 
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue

@@ -22,10 +22,11 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from personalens.datasets.csv_import import CsvSource
+if TYPE_CHECKING:
+    from personalens.datasets.csv_blocks import CsvSource
 
 logger = logging.getLogger(__name__)
 
@@ -86,19 +87,11 @@ def _source(client: Any, bucket: str, key: str, size: int, etag: str) -> CsvSour
     def open_stream() -> BinaryIO:
         return io.BufferedReader(ResumingStream(read_from, size), BUFFER_BYTES)
 
-    return CsvSource(key.rpartition("/")[2], open_stream, size)
+    return _named(key.rpartition("/")[2], open_stream, size)
 
 
 class ResumingStream(io.RawIOBase):
-    """A download that goes on where it broke off.
-
-    Parameters
-    ----------
-    read_from
-        Opens the body from a position on.
-    size
-        How long it is; an end before that is a break, too.
-    """
+    """A download that goes on where it broke off; an end before ``size`` is a break, too."""
 
     def __init__(self, read_from: Callable[[int], Any], size: int):
         super().__init__()
@@ -171,26 +164,9 @@ def find_sources(
     recursive: bool = False,
     folders: Sequence[str] | None = None,
 ) -> list[CsvSource]:
-    """Return the files at a location, by name.
-
-    Parameters
-    ----------
-    location
-        A file, or a folder that ends in ``/``.
-    region
-        The S3 region where the environment names none.
-    suffix
-        How the names of a folder's files end, in whatever case.
-    recursive
-        Whether the files in a folder's subfolders count too.
-    folders
-        Below which the files must lie; None: see :func:`check_reach`.
-
-    Raises
-    ------
-    DataLocationError
-        If there is nothing that can be read, with the reason in the service's words and ours.
-    """
+    """Return the files at a location, by name: one file, or those of a folder, whose location ends
+    in ``/``, with names that end in ``suffix``, in whatever case. ``folders``: see
+    :func:`check_reach`."""
     if location.startswith("s3://"):
         sources = _find_in_s3(location, region, suffix, recursive)
     elif is_local(location):
@@ -205,13 +181,7 @@ def find_sources(
 
 
 def check_location(location: str) -> None:
-    """Refuse a location of a form that no job could read or write, before there is a job.
-
-    Raises
-    ------
-    DataLocationError
-        If it is none of the forms, or a path that climbs with ``..``.
-    """
+    """Refuse a location of a form that no job could read or write, before there is a job."""
     if location.startswith("s3://"):
         split_key(location)
     elif is_local(location):
@@ -224,11 +194,6 @@ def check_location(location: str) -> None:
 def check_reach(location: str, folders: Sequence[str] | None = None) -> None:
     """Refuse a location of this machine outside of the folders that are allowed: those given, and
     those of the environment. Links are followed.
-
-    Raises
-    ------
-    DataLocationError
-        If it is outside.
     """
     for allowed in (folders, allowed_folders()):
         if allowed is not None and is_local(location):
@@ -345,13 +310,7 @@ def _find_in_files(
 
 
 def local_path(location: str) -> Path:
-    """Return the path of a ``file://`` location or an absolute path.
-
-    Raises
-    ------
-    DataLocationError
-        If it names another machine, or climbs: what ``..`` leads to depends on links.
-    """
+    """Return the path of a ``file://`` location or an absolute path."""
     path = Path(location)
     if location.startswith("file://"):
         parts = urlsplit(location)
@@ -374,7 +333,13 @@ def _file_source(location: str, path: Path) -> CsvSource:
         raise _invalid(location, f"{path.name} is not a regular file")
     with open(path, "rb"):  # say at once what may not be read
         pass
-    return CsvSource(path.name, lambda: _open_regular(path), status.st_size)
+    return _named(path.name, lambda: _open_regular(path), status.st_size)
+
+
+def _named(name: str, open_stream: Callable[[], BinaryIO], size: int) -> CsvSource:
+    from personalens.datasets.csv_blocks import CsvSource  # numpy loads with it: only jobs need it
+
+    return CsvSource(name, open_stream, size)
 
 
 def _open_regular(path: Path) -> BinaryIO:

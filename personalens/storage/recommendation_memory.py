@@ -56,13 +56,7 @@ class Recommendation(NamedTuple):
 
 
 class RecommendationMemory:
-    """The lists that the processes of a home have served lately. Safe to share between threads.
-
-    Parameters
-    ----------
-    home
-        Whose.
-    """
+    """The lists that the processes of a home have served lately. Safe to share between threads."""
 
     def __init__(self, home: Home):
         self._home = home

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from personalens.arns import event_tracker_arn
 from personalens.home import Home
 from personalens.storage.event_log import EventLog
 from personalens.storage.job_queue import JobQueue
 from personalens.storage.recommendation_memory import RecommendationMemory
-from personalens.storage.resource_store import ResourceStore
+from personalens.storage.resource_store import Resource, ResourceStore
 
 if TYPE_CHECKING:
     from personalens.recipes.registry import RecipeEntry
@@ -18,21 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """One region of one account in one home.
-
-    Attributes
-    ----------
-    home
-        Where everything lies.
-    store
-        The resources of this region and account.
-    jobs
-        The home's job queue.
-    events, recommendations
-        The home's event log, and the lists that were served lately.
-    region, account
-        What new ARNs carry.
-    """
+    """One region of one account in one home."""
 
     home: Home
     store: ResourceStore
@@ -55,3 +42,16 @@ class ServiceContext:
         from personalens.storage.custom_recipes import known_recipes
 
         return known_recipes(self.jobs.store)
+
+
+def find_tracker(context: ServiceContext, tracking_id: str) -> Resource | None:
+    """Return the tracker of a tracking id; None if there is none, or it is being deleted."""
+    found = context.store.get(tracker_arn(context, tracking_id))
+    if found is None or found.is_being_deleted or found.body["trackingId"] != tracking_id:
+        return None
+    return found
+
+
+def tracker_arn(context: ServiceContext, tracking_id: str) -> str:
+    # The ARN's eight digits are the tracking id's first, so that PutEvents finds it by its key.
+    return event_tracker_arn(tracking_id[:8], region=context.region, account=context.account)

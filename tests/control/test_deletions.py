@@ -208,7 +208,7 @@ def test_a_kill_in_the_middle_ends_right(service, films, train):
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from personalens.control import solutions\n"
+        "from personalens.control.operations import solutions\n"
         "from personalens.control.operations.provider import PersonalizeProvider\n"
         "from personalens.storage.service_context import ServiceContext\n"
         "from personalens.home import Home\n"

@@ -14,7 +14,7 @@ from personalens import durable_files
 from personalens.cli.home_examination import examine_home
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.recipes import artifact_files
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from personalens.storage.model_folders import load_model, version_folder
 from personalens.training import checkpoints
 from tests.contract.account import RECIPE, ROLE

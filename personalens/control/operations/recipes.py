@@ -6,7 +6,7 @@ Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeat
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personalens.arns import (
     algorithm_arn,
@@ -15,12 +15,13 @@ from personalens.arns import (
     partition_of,
     recipe_arn,
 )
-from personalens.recipes import catalog
-from personalens.recipes.catalog import Hyperparameter
-from personalens.recipes.registry import PREVIEW_NAMES, RecipeEntry
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.resource_store import make_token, read_token
 from personalens.storage.service_context import ServiceContext
+
+if TYPE_CHECKING:
+    from personalens.recipes.catalog import Hyperparameter
+    from personalens.recipes.registry import RecipeEntry
 
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
 """Recipes have always been there: the day on which Amazon Personalize became available."""
@@ -84,7 +85,7 @@ class RecipeOperations:
         if entry is None:
             known = sorted({e.algorithm for e in entries})
             raise _not_found("algorithm", algorithmArn, known)
-        rows = [r for r in catalog.hyperparameter_table(entry) if r.group == catalog.ALGORITHM]
+        rows = _rows(entry, "algorithm")
         return {
             "algorithm": {
                 "name": name,
@@ -108,19 +109,14 @@ class RecipeOperations:
         if not entries:
             known = sorted({e.feature_transformation for e in known_entries})
             raise _not_found("feature transformation", featureTransformationArn, known)
-        defaults = {
-            row.name: row.default
-            for entry in entries
-            for row in catalog.hyperparameter_table(entry)
-            if row.group == catalog.FEATURE_TRANSFORMATION
-        }
+        rows = [row for entry in entries for row in _rows(entry, "featureTransformation")]
         return {
             "featureTransformation": {
                 "name": name,
                 "featureTransformationArn": feature_transformation_arn(
                     name, region=self.context.region
                 ),
-                "defaultParameters": defaults,
+                "defaultParameters": {row.name: row.default for row in rows},
                 "creationDateTime": AVAILABLE_SINCE,
                 "lastUpdatedDateTime": AVAILABLE_SINCE,
                 "status": "ACTIVE",
@@ -129,14 +125,9 @@ class RecipeOperations:
 
 
 def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
-    """Return the entry of a recipe ARN; those of the preview of 2018 still lead to their recipes.
+    """Return the entry of a recipe ARN; those of the preview of 2018 lead to their recipes."""
+    from personalens.recipes.registry import PREVIEW_NAMES  # as in _rows
 
-    Raises
-    ------
-    ResourceNotFoundException
-        If there is no such recipe, with those that there are; or if it came from outside the
-        package and cannot be imported any more.
-    """
     name, entries = _name_in(context, arn, "recipe") or "", context.recipes()
     entry = entries.get(PREVIEW_NAMES.get(name, name))
     if entry is None:
@@ -157,6 +148,13 @@ def _summary(entry: RecipeEntry, region: str) -> dict[str, Any]:
         "lastUpdatedDateTime": AVAILABLE_SINCE,
     }
     return summary if entry.domain is None else {**summary, "domain": entry.domain}
+
+
+def _rows(entry: RecipeEntry, group: str) -> list[Hyperparameter]:
+    # here: pandas and pydantic load with it, and a process that asks for no recipe needs neither
+    from personalens.recipes.catalog import hyperparameter_table
+
+    return [row for row in hyperparameter_table(entry) if row.group == group]
 
 
 def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:

@@ -9,27 +9,27 @@ Amazon Personalize: CreateCampaign, UpdateCampaign, ``syncWithLatestSolutionVers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Progress, ProgressEvent
 from personalens.storage.job_queue import Job, JobQueue
 from personalens.storage.model_folders import load_model, serving_folder
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     CREATE_PENDING,
     SOLUTION_VERSION,
+    Resource,
+    ResourceReader,
+    Transaction,
     moved_update,
     new_update,
     solution_of,
     unfinished_update,
 )
-from personalens.storage.resource_store import Resource, ResourceReader, Transaction
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 CAMPAIGN = "campaign"
 CAMPAIGN_JOB = "campaign"
@@ -40,8 +40,10 @@ DEPLOYED = ("solutionVersionArn", "minProvisionedTPS", "campaignConfig")
 def begin_update(
     tx: Transaction, jobs: JobQueue, campaign: Resource, changes: dict[str, Any]
 ) -> None:
-    """Ask for an update of a campaign; members that are not in ``changes`` stay as they are."""
-    wanted = {name: campaign.body[name] for name in DEPLOYED if name in campaign.body} | changes
+    """Ask for an update of a campaign; members that are not in ``changes``, or None there, stay as
+    they are."""
+    kept = {name: campaign.body.get(name) for name in DEPLOYED}
+    wanted = kept | {name: value for name, value in changes.items() if value is not None}
     tx.update(campaign.arn, latestCampaignUpdate=new_update(CREATE_PENDING, **wanted))
     jobs.enqueue(tx, CAMPAIGN_JOB, campaign.arn, {"update": True})
 

@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Progress
@@ -27,17 +27,16 @@ from personalens.storage.model_folders import (
     recommender_folder,
     remove_artifact,
 )
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     INACTIVE,
+    Resource,
+    Transaction,
     moved_update,
 )
-from personalens.storage.resource_store import Resource, Transaction
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
 
