@@ -30,6 +30,8 @@ class WireRequest:
         Whole, as bytes.
     region
         The client's region.
+    account
+        The account of who has signed, where the key names one.
     """
 
     method: str
@@ -37,6 +39,7 @@ class WireRequest:
     headers: Mapping[str, str]
     body: bytes
     region: str = DEFAULT_REGION
+    account: str | None = None
 
 
 def answer(
@@ -57,6 +60,7 @@ def answer(
             operation.name,
             params,
             region=request.region,
+            account=request.account,
             request_id=request_id,
         )
         return render_result(operation, result, request_id)

@@ -29,13 +29,15 @@ class ServiceContext:
     region: str
     account: str
 
+    def of(self, region: str, account: str) -> ServiceContext:
+        """Return the context of another region and account, on the same connections."""
+        catalogue = self.store.catalogue
+        store = ResourceStore(self.home, region=region, account=account, catalogue=catalogue)
+        return replace(self, store=store, region=region, account=account)
+
     def for_arn(self, arn: str) -> ServiceContext:
         """Return the context of the region and account of an ARN, on the same connections."""
-        region, account = arn.split(":")[3:5]
-        store = ResourceStore(
-            self.home, region=region, account=account, catalogue=self.store.catalogue
-        )
-        return replace(self, store=store, region=region, account=account)
+        return self.of(*arn.split(":")[3:5])
 
     def recipes(self) -> Mapping[str, RecipeEntry]:
         """Return the recipes that exist here, those registered in the home among them."""
