@@ -87,7 +87,8 @@ other file of the home; never edit one."""
 BUSY_SECONDS = 30.0
 """How long a write waits for the other processes' writes before it gives up."""
 FORK_WAITS_SECONDS = 10.0
-"""How long a fork waits for the transaction of another thread."""
+"""How long a fork waits for the transactions of other threads."""
+FORK_LOOKS_SECONDS = 0.1
 END_WAITS_SECONDS = 10.0
 """How long the end of the process waits for it."""
 MOST_KEPT = 20_000
@@ -146,6 +147,8 @@ class Catalogue:
         with self._handle() as connection:
             if connection.in_transaction:
                 raise RuntimeError("this thread is inside a catalogue transaction already")
+            handle = self._local.handle
+            handle.is_writing = True
             try:
                 with self._translated():
                     connection.execute("BEGIN IMMEDIATE")
@@ -154,6 +157,8 @@ class Catalogue:
             except BaseException:
                 _roll_back(connection)
                 raise
+            finally:
+                handle.is_writing = False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -307,6 +312,8 @@ class _Handle:
     def __init__(self, connection: sqlite3.Connection, path: Path):
         self.lock = threading.RLock()
         self.users = 0  # blocks of this thread that use the connection now
+        # Not connection.in_transaction: that is False again while a commit is flushed to the disk.
+        self.is_writing = False
         self.hold(connection)
         self.pid = os.getpid()
         self._path = str(path)
@@ -362,13 +369,21 @@ def _before_fork() -> None:
     """Close connections until the fork is over: SQLite's locks do not survive one, and a child that
     inherits none cannot confuse them. A transaction of another thread ends first, else SQLite would
     think in the child for ever that this process is writing. Who reads goes on reading."""
-    for handle in list(_handles):
-        connection = handle.connection
-        writes = connection is not None and connection.in_transaction
-        if handle.lock.acquire(timeout=FORK_WAITS_SECONDS if writes else 0):
-            _held_over_a_fork.append(handle)
-            if not handle.users:
-                handle.close()
+    give_up = time.monotonic() + FORK_WAITS_SECONDS
+    busy = list(_handles)
+    patience = 0.0
+    while busy:
+        for handle in busy:
+            if handle.lock.acquire(timeout=patience if handle.is_writing else 0):
+                _held_over_a_fork.append(handle)
+                if not handle.users:
+                    handle.close()
+        # Again: who was reading may have begun to write while another was waited for.
+        busy = [each for each in busy if each.is_writing and each not in _held_over_a_fork]
+        is_inside = any(each.is_writing for each in _held_over_a_fork)  # others may wait for us
+        if is_inside or time.monotonic() > give_up:
+            return
+        patience = FORK_LOOKS_SECONDS
 
 
 def _after_fork() -> None:

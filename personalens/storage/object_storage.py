@@ -20,7 +20,8 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -85,18 +86,28 @@ def _source(client: Any, bucket: str, key: str, size: int, etag: str) -> CsvSour
         return client.get_object(Bucket=bucket, Key=key, IfMatch=etag, **arguments)["Body"]
 
     def open_stream() -> BinaryIO:
-        return io.BufferedReader(ResumingStream(read_from, size), BUFFER_BYTES)
+        errors = partial(_download_errors, f"s3://{bucket}/{key}", client)
+        return io.BufferedReader(ResumingStream(read_from, size, errors), BUFFER_BYTES)
 
     return _named(key.rpartition("/")[2], open_stream, size)
 
 
 class ResumingStream(io.RawIOBase):
-    """A download that goes on where it broke off; an end before ``size`` is a break, too."""
+    """A download that goes on where it broke off; an end before ``size`` is a break, too.
 
-    def __init__(self, read_from: Callable[[int], Any], size: int):
+    ``errors`` is a context in which the error that ends it becomes another one.
+    """
+
+    def __init__(
+        self,
+        read_from: Callable[[int], Any],
+        size: int,
+        errors: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ):
         super().__init__()
         self._read_from = read_from
         self._size = size
+        self._errors = errors
         self._position = 0
         self._body: Any = None
 
@@ -109,22 +120,26 @@ class ResumingStream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self._position >= self._size:
             return 0
+        with self._errors():
+            data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _read(self, length: int) -> bytes:
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 if self._body is None:
                     self._body = self._read_from(self._position)
-                data = self._body.read(len(buffer))
-                if data:
-                    break
+                if data := self._body.read(length):
+                    return data
                 raise OSError(f"the download ended after {self._position} of {self._size} bytes")
             except Exception as error:
                 self._drop_body()
                 if attempt == READ_ATTEMPTS or _is_final(error):
                     raise
                 logger.warning("download broke off at byte %s: %s", self._position, error)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        raise AssertionError("the last attempt has raised")
 
     def close(self) -> None:
         self._drop_body()
@@ -251,14 +266,29 @@ def _find_in_s3(location: str, region: str, suffix: str, recursive: bool) -> lis
 def s3_client(location: str, region: str) -> Iterator[Any]:
     """An S3 client for the work inside, whose errors become a DataLocationError that names the
     location."""
+    with _s3_errors(location):
+        client = open_client(region)
+    with _s3_errors(location, client):
+        yield client
+
+
+@contextmanager
+def _download_errors(location: str, client: Any) -> Iterator[None]:
+    try:
+        with _s3_errors(location, client):
+            yield
+    except OSError as error:
+        raise _invalid(location, f"the download broke off ({error})") from error
+
+
+@contextmanager
+def _s3_errors(location: str, client: Any = None) -> Iterator[None]:
     from boto3.exceptions import S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     bucket, key = split_key(location, is_folder=True)
-    client = None
     try:
-        client = open_client(region)
-        yield client
+        yield
     except NoCredentialsError as error:
         raise _forbidden(location, "no AWS credentials are configured (run `aws configure`)") from (
             error
@@ -277,6 +307,8 @@ def s3_client(location: str, region: str) -> Iterator[Any]:
 def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
     if code == "NoSuchBucket":
         return f"there is no bucket {bucket}"
+    if code in ("412", "PreconditionFailed"):
+        return "it was replaced while it was read; try again"
     if code not in ("404", "NoSuchKey"):
         return f"S3 answered {code}"
     try:

@@ -178,7 +178,7 @@ def test_enqueueing_starts_a_detached_process(home, real, tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHONPATH", "")
     put(real.jobs, "a", "nonsense")
     arn = PREFIX + "a"
-    assert until(lambda: real.describe(arn, "campaign").status == "CREATE FAILED")
+    assert until(lambda: real.store.require(arn).status == "CREATE FAILED")
     assert "no handler for 'nonsense'" in real.store.require(arn).failure_reason
     (worker,) = workers(real)
     assert worker.pid != os.getpid()

@@ -150,6 +150,9 @@ def test_a_disk_that_takes_no_more_files(service, films, jobs, kind, code, monke
         check_reason(found, code)
     if kind != "deletion":
         assert rows.manifest == before
+    elif code == errno.ENOSPC:  # by then some rows and models may have been written without them
+        assert "Nothing was changed" not in found["failureReason"]
+        assert "The deletion is not complete." in found["failureReason"]
     assert len(load_model(version_folder(service.home, jobs.version)).items_) > 0
     assert [str(f) for f in examine_home(service.home) if not f.is_ok] == []
     assert not list(service.home.path.rglob("*.partial"))
