@@ -237,7 +237,7 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(s3):
     [
         (
             "AccessDenied",
-            "Insufficient privileges to access data in S3: s3://films/a.csv: S3 answe",
+            "Insufficient privileges to access data in S3: s3://films/a.csv: ",
         ),
         ("NoSuchKey", "s3://films/a.csv: there is no object a.csv in the bucket films"),
         (ConnectionError("reset"), r"s3://films/a.csv: the download broke off \(reset\)"),
