@@ -134,7 +134,7 @@ class OperationRouter:
             ) from error
 
     def _provider_method(
-        self, operation: Operation, region: str, account: str | None
+        self, operation: Operation, region: str, account: str | None = None
     ) -> Callable[..., dict]:
         provider = self._provider(operation.service, region, account)
         method = getattr(provider, operation.method, None)

@@ -1,4 +1,4 @@
-"""Run one job: heartbeat beside it, its end in the catalogue whatever happens."""
+"""Run one job: a heartbeat beside it, and its end in the catalogue, however it ends."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def handler_of(kind: str) -> JobHandler:
 
 
 def begin_due_work(context: ServiceContext) -> None:
-    """Ask for the trainings and updates whose time has come, if nobody has looked for a minute."""
+    """Ask for the trainings and updates that are due, unless somebody looked within a minute."""
     _named(DUE_WORK)(context)
 
 

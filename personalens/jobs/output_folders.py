@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 from personalens import durable_files
 from personalens.home import Home
-from personalens.storage import object_storage
 from personalens.storage.job_queue import Job
 from personalens.storage.object_storage import (
     FORMS,
@@ -70,7 +69,7 @@ class OutputFolder:
             yield file
             file.seek(0)
             with s3_client(self._location, self._region) as client:
-                object_storage.upload(client, file, bucket, prefix + name)
+                client.upload_fileobj(file, bucket, prefix + name)
 
     @contextmanager
     def _writing_file(self, name: str) -> Iterator[BinaryIO]:

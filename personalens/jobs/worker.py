@@ -38,7 +38,7 @@ IDLE_VARIABLE = "PERSONALENS_WORKER_IDLE_SECONDS"
 DEFAULT_IDLE_SECONDS = 20.0
 LOOK_SECONDS = 0.05
 NICENESS = 10
-"""A training takes what others leave: who asks a server for recommendations waits for an answer."""
+"""A training takes the time that others leave: users wait for recommendations of a server."""
 AUTOGROUP = Path("/proc/self/autogroup")
 """Linux, where it shares the cores among sessions first: how nice this session is (sched(7))."""
 

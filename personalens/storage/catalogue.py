@@ -72,7 +72,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             lease_wall REAL NOT NULL,
             lease_monotonic REAL NOT NULL)""",
     ),
-    # The catalogue's version is that of the home: whatever opens a home opens it first. Since this
+    # The catalogue's version is that of the home, for the catalogue is opened first. Since this
     # one the imported rows' manifests have checksums, which earlier versions cannot read, and each
     # transaction looks for deletions that are over.
     (
@@ -297,7 +297,7 @@ _serials = count()
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that can be told from all others, those that took its place among them."""
+    """A connection with a number of its own, which no later one in its place has."""
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -368,7 +368,7 @@ _held_over_a_fork: list[_Handle] = []
 def _before_fork() -> None:
     """Close connections until the fork is over: SQLite's locks do not survive one, and a child that
     inherits none cannot confuse them. A transaction of another thread ends first, else SQLite would
-    think in the child for ever that this process is writing. Who reads goes on reading."""
+    think in the child for ever that this process is writing. Readers go on reading."""
     give_up = time.monotonic() + FORK_WAITS_SECONDS
     busy = list(_handles)
     patience = 0.0
@@ -378,7 +378,7 @@ def _before_fork() -> None:
                 _held_over_a_fork.append(handle)
                 if not handle.users:
                     handle.close()
-        # Again: who was reading may have begun to write while another was waited for.
+        # Again: a reader may have begun to write while another was waited for.
         busy = [each for each in busy if each.is_writing and each not in _held_over_a_fork]
         is_inside = any(each.is_writing for each in _held_over_a_fork)  # others may wait for us
         if is_inside or time.monotonic() > give_up:

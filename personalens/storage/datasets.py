@@ -33,8 +33,8 @@ def dataset_folder(context: ServiceContext, dataset: Resource) -> Path:
     """Return where the imported rows of a dataset lie, for
     :class:`~personalens.datasets.dataset_files.DatasetFiles`.
 
-    The digest tells apart what differs by region, account or capital letters only; the rest is for
-    people who look.
+    The digest distinguishes what differs by region, account or capital letters only; the rest of
+    the name is for people.
     """
     parsed = parse(dataset.arn)
     digest = hashlib.blake2b(dataset.arn.encode(), digest_size=4).hexdigest()

@@ -56,7 +56,7 @@ EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
             attribution_source TEXT)""",
         "CREATE UNIQUE INDEX events_by_identity ON events (stream, identity)",
         "CREATE INDEX events_by_who ON events (stream, who, is_known, sequence)",
-        """CREATE TABLE sessions (            -- whom a session has named last
+        """CREATE TABLE sessions (            -- the user that a session has named last
             stream INTEGER NOT NULL,
             session_id TEXT NOT NULL,
             user_id TEXT NOT NULL,
@@ -126,7 +126,7 @@ class EventLog:
 
         An event that the stream has already (by its ``event_id``, or, without one, in all that it
         says) is left out. With a ``user_id`` the session's earlier anonymous events become the
-        user's; without, the events are those of the user whom the session has named last, if any.
+        user's; without, the events are those of the user that the session has named last, if any.
         """
         self.append_all(dataset_arn, [(session_id, user_id, events)])
 
@@ -249,8 +249,8 @@ class EventLog:
         return self._last_puts[dataset_arn][1]
 
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
-        """Return the mark of a user's events after a sequence number, and of all of a session
-        that nobody is known of. An equal mark stands for the same events, but for deletions."""
+        """Return the mark of a user's events after a sequence number, or of all events of a
+        session without a user. An equal mark stands for the same events, except for deletions."""
         kept, key = self._catalogue.unchanged(), (dataset_arn, who, after)
         if key not in kept:
             found = self._one(
@@ -261,7 +261,7 @@ class EventLog:
         return kept[key]
 
     def live_users(self, dataset_arn: str, after: int) -> set[str]:
-        """Return the users of whom there are events after a sequence number."""
+        """Return the users who have events after a sequence number."""
         with self._catalogue.reading() as connection:
             rows = connection.execute(
                 f"SELECT DISTINCT who FROM events WHERE stream = {_STREAM} AND is_known = 1"
@@ -359,7 +359,7 @@ def _join_session(
     user_id: str | None,
     numbers: _Numbers,
 ) -> tuple[str, bool]:
-    """Return whose the events are, and whether that is a user."""
+    """Return the user, or else the session, of the events, and whether it is a user."""
     named = connection.execute(
         "SELECT user_id FROM sessions WHERE stream = ? AND session_id = ?", (stream, session_id)
     ).fetchone()
@@ -417,7 +417,7 @@ def _to_json(columns: Mapping[str, Any] | None) -> str | None:
 @cache
 def _batch_schema() -> pa.Schema:
     """Return the columns of :meth:`EventLog.batches`."""
-    import pyarrow as pa  # as below: only who reads events needs it, and it takes a while to load
+    import pyarrow as pa  # here, as below: it takes a while to load, and only readers need it
 
     return pa.schema(
         {

@@ -1,10 +1,10 @@
 """The job queue: long work as rows in the catalogue, with leases, heartbeats and progress.
 
 A job belongs to a resource (the import job, the solution version) whose status tells the learner
-how it goes. Who takes a job gets a fresh *token*; every later write under that job checks it in the
-same transaction. So a worker that was frozen and came back after its job had been given away cannot
-change anything: its token is stale. A job whose holder has died, or whose lease ran out, is taken
-by the next one that asks.
+how it goes. A worker that takes a job gets a fresh *token*; every later write under that job checks
+it in the same transaction. So a worker that was frozen and came back after its job had been given
+away cannot change anything: its token is stale. A job whose holder has died, or whose lease ran
+out, is taken by the next one that asks.
 
 References
 ----------
@@ -131,7 +131,7 @@ def _read_state(pid: int) -> tuple[str, int] | None:
 
 @dataclass(frozen=True)
 class Job:
-    """A job in the hands of whoever claimed it."""
+    """A job in the hands of the worker that has claimed it."""
 
     id: int
     kind: str

@@ -4,7 +4,7 @@
 ``home.models/recommender.<name>/<eight hex digits>/``, holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
 and ``trials.json``, and the checksums of them all, ``checksums.json``. The folder appears in one
-rename, so whoever sees it sees all of it. An artifact never changes, but for users that it has to
+rename, so it is never seen half-made. An artifact never changes, except for users that it has to
 forget. While it is being trained, its checkpoints lie beside its place. A version that was updated
 by itself has a second folder, ``<its digits>-<eight more>``, with the model that serves.
 """
@@ -261,7 +261,7 @@ def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -
         return _load(folder, recipes or {})
     except (OtherFormat, ImportError, MemoryError):
         raise
-    except Exception as error:  # whatever a recipe makes of arrays that it did not write
+    except Exception as error:  # a recipe may raise anything at arrays that are not its own
         if not folder.exists():
             raise FileNotFoundError(
                 f"there is no trained model in {folder}: it was deleted. Create a new solution "

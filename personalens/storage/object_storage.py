@@ -31,21 +31,175 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FORMS = "s3://BUCKET/KEY, file:///FOLDER/FILE or an absolute path; a folder ends with /"
+FOLDERS_VARIABLE = "PERSONALENS_ALLOWED_FOLDERS"
+"""A JSON list of the folders that locations must lie below; without the variable, anywhere."""
+KEPT_FOLDERS = "_allowedFolders"
+"""Member of a resource with locations: that list as it was when they were given."""
 READ_ATTEMPTS = 4
 BUFFER_BYTES = 1 << 20
+_FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it"
 
 
-def open_client(region: str) -> Any:
-    """Return an S3 client: the region is the environment's, else ``region``."""
-    import boto3  # here: the worker needs it for S3 only, and it costs a third of a second
-    from botocore.config import Config
+class DataLocationError(Exception):
+    """The location cannot be read; the message is the job's ``failureReason``."""
 
-    session = boto3.Session()
-    return session.client(
-        "s3",
-        region_name=session.region_name or region,
-        config=Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}),
-    )
+
+def find_sources(
+    location: str,
+    *,
+    region: str,
+    suffix: str = ".csv",
+    recursive: bool = False,
+    folders: Sequence[str] | None = None,
+) -> list[CsvSource]:
+    """Return the files at a location, by name: one file, or those of a folder, whose location ends
+    in ``/``, with names that end in ``suffix``, in whatever case. ``folders``: see
+    :func:`check_reach`."""
+    if location.startswith("s3://"):
+        sources = _find_in_s3(location, region, suffix, recursive)
+    elif is_local(location):
+        sources = _find_in_files(location, suffix, recursive, folders)
+    else:
+        raise _invalid(location, f"it is none of these forms: {FORMS}")
+    if not sources and suffix == ".csv":
+        raise _invalid(location, "the folder holds no CSV file (a name that ends in .csv)")
+    if not sources:
+        raise _invalid(location, "the folder holds no file")
+    return sources
+
+
+def check_location(location: str) -> None:
+    """Refuse a location of a form that no job could read or write, before there is a job."""
+    if location.startswith("s3://"):
+        split_key(location)
+    elif is_local(location):
+        local_path(location)
+        check_reach(location)
+    else:
+        raise _invalid(location, f"it is none of these forms: {FORMS}")
+
+
+def check_reach(location: str, folders: Sequence[str] | None = None) -> None:
+    """Refuse a location of this machine outside of the folders that are allowed: those given, and
+    those of the environment. Links are followed.
+    """
+    for allowed in (folders, allowed_folders()):
+        if allowed is not None and is_local(location):
+            _check_path(location, local_path(location), allowed)
+
+
+def _check_path(location: str, path: Path, folders: Sequence[str]) -> None:
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # links that go in a circle
+        raise _invalid(location, "it cannot be followed") from None
+    if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
+        where = f" or below {', '.join(folders)}" if folders else ""
+        raise _invalid(
+            location,
+            f"this server reads and writes at s3://{where} only. Another folder of the server is "
+            "let in by `personalens serve --allow-folder FOLDER`",
+        )
+
+
+def allowed_folders() -> list[str] | None:
+    """Return the folders below which locations of this machine may lie; None: anywhere."""
+    text = os.environ.get(FOLDERS_VARIABLE)
+    return None if text is None else json.loads(text)
+
+
+def kept_folders() -> Mapping[str, Any]:
+    """Return what a resource with locations keeps of the rule under which they were given."""
+    folders = allowed_folders()
+    return {} if folders is None else {KEPT_FOLDERS: folders}
+
+
+def is_local(location: str) -> bool:
+    """Whether a location is a file or folder of this machine."""
+    return location.startswith("file://") or os.path.isabs(location)
+
+
+def local_path(location: str) -> Path:
+    """Return the path of a ``file://`` location or an absolute path."""
+    path = Path(location)
+    if location.startswith("file://"):
+        parts = urlsplit(location)
+        if parts.netloc not in ("", "localhost"):
+            raise _invalid(
+                location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER"
+            )
+        path = Path(unquote(parts.path))
+    path = Path("/", *path.parts[1:]) if path.is_absolute() else path  # POSIX keeps a leading //
+    if ".." in path.parts:
+        raise _invalid(location, "it climbs with '..'; write the path that is meant")
+    if "\0" in str(path):
+        raise _invalid(location, "no path has a null character")
+    return path
+
+
+def split_key(location: str, *, is_folder: bool = False) -> tuple[str, str]:
+    """Return bucket and key of an ``s3://`` location; only a folder's key may be empty."""
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    if not bucket or not (key or is_folder):
+        raise _invalid(location, f"a bucket and a key are needed: {FORMS}")
+    return bucket, key
+
+
+def _find_in_files(
+    location: str, suffix: str, recursive: bool, folders: Sequence[str] | None
+) -> list[CsvSource]:
+    path = local_path(location)
+    check_reach(location, folders)
+    is_folder = str(location).endswith("/")
+    try:
+        mode = path.stat().st_mode  # follows links; a loop of links is an OSError
+        if is_folder and not stat.S_ISDIR(mode):
+            raise _invalid(location, "it ends with / but is not a folder")
+        if not is_folder and stat.S_ISDIR(mode):
+            raise _invalid(location, _FOLDER_HINT)
+        if not is_folder:
+            return [_file_source(location, path)]
+        entries = sorted(path.rglob("*") if recursive else path.iterdir())
+        files = [file for file in entries if file.name.lower().endswith(suffix)]
+        for file in files:
+            check_reach(str(file), folders)  # a link in an allowed folder may lead out of it
+        return [_file_source(location, file) for file in files if not file.is_dir()]
+    except OSError as error:
+        raise unreadable(location, error) from error
+
+
+def _file_source(location: str, path: Path) -> CsvSource:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise _invalid(location, f"{path.name} is not a regular file")
+    with open(path, "rb"):  # say at once what may not be read
+        pass
+    return _named(path.name, lambda: _open_regular(path), status.st_size)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    # Without waiting: a pipe that took the file's place would hold the job for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def _named(name: str, open_stream: Callable[[], BinaryIO], size: int) -> CsvSource:
+    from personalens.datasets.csv_blocks import CsvSource  # numpy loads with it: only jobs need it
+
+    return CsvSource(name, open_stream, size)
+
+
+def _find_in_s3(location: str, region: str, suffix: str, recursive: bool) -> list[CsvSource]:
+    bucket, key = split_key(location)
+    with s3_client(location, region) as client:
+        if key.endswith("/"):
+            return _folder_sources(client, bucket, key, suffix, recursive)
+        return [object_source(client, bucket, key)]
 
 
 def object_source(client: Any, bucket: str, key: str) -> CsvSource:
@@ -54,11 +208,9 @@ def object_source(client: Any, bucket: str, key: str) -> CsvSource:
     return _source(client, bucket, key, head["ContentLength"], head["ETag"])
 
 
-def folder_sources(
-    client: Any, bucket: str, prefix: str, *, suffix: str = ".csv", recursive: bool = False
+def _folder_sources(
+    client: Any, bucket: str, prefix: str, suffix: str, recursive: bool
 ) -> list[CsvSource]:
-    """Return the objects below a prefix whose names end so, by name; directly below it, unless
-    ``recursive``."""
     deep = {} if recursive else {"Delimiter": "/"}
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **deep)
     return [
@@ -67,16 +219,6 @@ def folder_sources(
         for found in page.get("Contents", ())
         if found["Key"].lower().endswith(suffix) and not found["Key"].endswith("/")
     ]
-
-
-def has_objects_below(client: Any, bucket: str, prefix: str) -> bool:
-    """Whether any object's key starts with this."""
-    return client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount", 0) > 0
-
-
-def upload(client: Any, stream: BinaryIO, bucket: str, key: str) -> None:
-    """Write an object, in parts where it is long; it is there whole or not at all."""
-    client.upload_fileobj(stream, bucket, key)
 
 
 def _source(client: Any, bucket: str, key: str, size: int, etag: str) -> CsvSource:
@@ -158,108 +300,17 @@ def _is_final(error: Exception) -> bool:
     return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) in range(400, 500)
 
 
-FORMS = "s3://BUCKET/KEY, file:///FOLDER/FILE or an absolute path; a folder ends with /"
+def open_client(region: str) -> Any:
+    """Return an S3 client: the region is the environment's, else ``region``."""
+    import boto3  # here: the worker needs it for S3 only, and it costs a third of a second
+    from botocore.config import Config
 
-
-FOLDERS_VARIABLE = "PERSONALENS_ALLOWED_FOLDERS"
-"""A JSON list of the folders that locations must lie below; without the variable, anywhere."""
-KEPT_FOLDERS = "_allowedFolders"
-"""Member of a resource with locations: that list as it was when they were given."""
-
-
-class DataLocationError(Exception):
-    """The location cannot be read; the message is the job's ``failureReason``."""
-
-
-def find_sources(
-    location: str,
-    *,
-    region: str,
-    suffix: str = ".csv",
-    recursive: bool = False,
-    folders: Sequence[str] | None = None,
-) -> list[CsvSource]:
-    """Return the files at a location, by name: one file, or those of a folder, whose location ends
-    in ``/``, with names that end in ``suffix``, in whatever case. ``folders``: see
-    :func:`check_reach`."""
-    if location.startswith("s3://"):
-        sources = _find_in_s3(location, region, suffix, recursive)
-    elif is_local(location):
-        sources = _find_in_files(location, suffix, recursive, folders)
-    else:
-        raise _invalid(location, f"it is none of these forms: {FORMS}")
-    if not sources and suffix == ".csv":
-        raise _invalid(location, "the folder holds no CSV file (a name that ends in .csv)")
-    if not sources:
-        raise _invalid(location, "the folder holds no file")
-    return sources
-
-
-def check_location(location: str) -> None:
-    """Refuse a location of a form that no job could read or write, before there is a job."""
-    if location.startswith("s3://"):
-        split_key(location)
-    elif is_local(location):
-        local_path(location)
-        check_reach(location)
-    else:
-        raise _invalid(location, f"it is none of these forms: {FORMS}")
-
-
-def check_reach(location: str, folders: Sequence[str] | None = None) -> None:
-    """Refuse a location of this machine outside of the folders that are allowed: those given, and
-    those of the environment. Links are followed.
-    """
-    for allowed in (folders, allowed_folders()):
-        if allowed is not None and is_local(location):
-            _check_path(location, local_path(location), allowed)
-
-
-def allowed_folders() -> list[str] | None:
-    """Return the folders below which locations of this machine may lie; None: anywhere."""
-    text = os.environ.get(FOLDERS_VARIABLE)
-    return None if text is None else json.loads(text)
-
-
-def kept_folders() -> Mapping[str, Any]:
-    """Return what a resource with locations keeps of the rule under which they were given."""
-    folders = allowed_folders()
-    return {} if folders is None else {KEPT_FOLDERS: folders}
-
-
-def _check_path(location: str, path: Path, folders: Sequence[str]) -> None:
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError):  # links that go in a circle
-        raise _invalid(location, "it cannot be followed") from None
-    if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
-        where = f" or below {', '.join(folders)}" if folders else ""
-        raise _invalid(
-            location,
-            f"this server reads and writes at s3://{where} only. Another folder of the server is "
-            "let in by `personalens serve --allow-folder FOLDER`",
-        )
-
-
-def is_local(location: str) -> bool:
-    """Whether a location is a file or folder of this machine."""
-    return location.startswith("file://") or os.path.isabs(location)
-
-
-def split_key(location: str, *, is_folder: bool = False) -> tuple[str, str]:
-    """Return bucket and key of an ``s3://`` location; only a folder's key may be empty."""
-    bucket, _, key = location.removeprefix("s3://").partition("/")
-    if not bucket or not (key or is_folder):
-        raise _invalid(location, f"a bucket and a key are needed: {FORMS}")
-    return bucket, key
-
-
-def _find_in_s3(location: str, region: str, suffix: str, recursive: bool) -> list[CsvSource]:
-    bucket, key = split_key(location)
-    with s3_client(location, region) as client:
-        if key.endswith("/"):
-            return folder_sources(client, bucket, key, suffix=suffix, recursive=recursive)
-        return [object_source(client, bucket, key)]
+    session = boto3.Session()
+    return session.client(
+        "s3",
+        region_name=session.region_name or region,
+        config=Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}),
+    )
 
 
 @contextmanager
@@ -304,7 +355,7 @@ def _s3_errors(location: str, client: Any = None) -> Iterator[None]:
         raise _invalid(location, f"S3 cannot be reached ({error})") from error
 
 
-def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
+def _s3_fault(client: Any, bucket: str, key: str, code: str) -> str:
     if code == "NoSuchBucket":
         return f"there is no bucket {bucket}"
     if code in ("412", "PreconditionFailed"):
@@ -312,79 +363,11 @@ def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
     if code not in ("404", "NoSuchKey"):
         return f"S3 answered {code}"
     try:
-        is_folder = has_objects_below(client, bucket, f"{key}/")
+        below = client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
     except Exception:  # the bucket itself may be what is missing
         return f"there is no bucket {bucket}, or no object {key} in it"
+    is_folder = below.get("KeyCount", 0) > 0
     return _FOLDER_HINT if is_folder else f"there is no object {key} in the bucket {bucket}"
-
-
-def _find_in_files(
-    location: str, suffix: str, recursive: bool, folders: Sequence[str] | None
-) -> list[CsvSource]:
-    path = local_path(location)
-    check_reach(location, folders)
-    is_folder = str(location).endswith("/")
-    try:
-        mode = path.stat().st_mode  # follows links; a loop of links is an OSError
-        if is_folder and not stat.S_ISDIR(mode):
-            raise _invalid(location, "it ends with / but is not a folder")
-        if not is_folder and stat.S_ISDIR(mode):
-            raise _invalid(location, _FOLDER_HINT)
-        if not is_folder:
-            return [_file_source(location, path)]
-        entries = sorted(path.rglob("*") if recursive else path.iterdir())
-        files = [file for file in entries if file.name.lower().endswith(suffix)]
-        for file in files:
-            check_reach(str(file), folders)  # a link in an allowed folder may lead out of it
-        return [_file_source(location, file) for file in files if not file.is_dir()]
-    except OSError as error:
-        raise unreadable(location, error) from error
-
-
-def local_path(location: str) -> Path:
-    """Return the path of a ``file://`` location or an absolute path."""
-    path = Path(location)
-    if location.startswith("file://"):
-        parts = urlsplit(location)
-        if parts.netloc not in ("", "localhost"):
-            raise _invalid(
-                location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER"
-            )
-        path = Path(unquote(parts.path))
-    path = Path("/", *path.parts[1:]) if path.is_absolute() else path  # POSIX keeps a leading //
-    if ".." in path.parts:
-        raise _invalid(location, "it climbs with '..'; write the path that is meant")
-    if "\0" in str(path):
-        raise _invalid(location, "no path has a null character")
-    return path
-
-
-def _file_source(location: str, path: Path) -> CsvSource:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise _invalid(location, f"{path.name} is not a regular file")
-    with open(path, "rb"):  # say at once what may not be read
-        pass
-    return _named(path.name, lambda: _open_regular(path), status.st_size)
-
-
-def _named(name: str, open_stream: Callable[[], BinaryIO], size: int) -> CsvSource:
-    from personalens.datasets.csv_blocks import CsvSource  # numpy loads with it: only jobs need it
-
-    return CsvSource(name, open_stream, size)
-
-
-def _open_regular(path: Path) -> BinaryIO:
-    # Without waiting: a pipe that took the file's place would hold the job for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
-    file = os.fdopen(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return file
-
-
-_FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it"
 
 
 def unreadable(location: str, error: OSError) -> DataLocationError:

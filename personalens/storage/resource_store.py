@@ -90,8 +90,8 @@ def scope_of(arn: str) -> str:
 def from_row(row: Iterable[Any]) -> Resource | None:
     """Return the resource of a row with :data:`COLUMNS`; None if its deletion is over by now.
 
-    The row of a deleted resource says since when it is being deleted. What follows from that is
-    the same for all who look, so no process has to be there to end a deletion.
+    The row of a deleted resource says since when it is being deleted. Every reader draws the same
+    conclusion from that, so no process has to be there to end a deletion.
     """
     *members, body = row
     found = Resource(*members, body=json.loads(body))
@@ -125,11 +125,11 @@ def is_in_transition(resource: Resource) -> bool:
 
 
 def new_update(status: str, **members: Any) -> dict[str, Any]:
-    """Return the member that tells of an update, such as "latestCampaignUpdate"; None is left
-    out."""
+    """Return the member that describes an update, such as "latestCampaignUpdate", without what is
+    None."""
     now = time.time()
-    told = {**members, "status": status, "creationDateTime": now, "lastUpdatedDateTime": now}
-    return {name: value for name, value in told.items() if value is not None}
+    update = {**members, "status": status, "creationDateTime": now, "lastUpdatedDateTime": now}
+    return {name: value for name, value in update.items() if value is not None}
 
 
 def moved_update(

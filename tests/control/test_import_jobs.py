@@ -181,8 +181,7 @@ def waiting(service, dataset: str, location, *names: str) -> ServiceContext:
     """Create import jobs that nobody runs yet, and return the context that will run them."""
     context = open_home(service.home, inline_jobs=True)
     context.jobs.wake = lambda: None
-    operations = dataset_jobs.ImportJobOperations()
-    operations.context = context
+    operations = dataset_jobs.ImportJobOperations(context)
     for name in names:
         mode = "FULL" if name == names[0] else "INCREMENTAL"
         operations.create_dataset_import_job(

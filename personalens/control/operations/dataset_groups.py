@@ -53,8 +53,7 @@ class SchemaOperations(KindOperations):
 
     def create_schema(self, *, name: str, schema: str, domain: str | None = None) -> dict[str, Any]:
         """Check a schema by every rule of the service and keep it."""
-        # here, as below: it imports fastavro, which a process that makes no schema can spare
-        from personalens.datasets.avro_schemas import SchemaError, parse_schema
+        from personalens.datasets.avro_schemas import SchemaError, parse_schema  # loads fastavro
 
         with as_invalid_input(SchemaError):
             parsed = parse_schema(schema, domain=domain)

@@ -63,36 +63,17 @@ _UNDER_WAY = (CREATE_PENDING, CREATE_IN_PROGRESS, CREATE_STOPPING)
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes
-    ----------
-    word
-        The kind, such as "dataset-group".
-    listed
-        Members that its lists show beside the ARN, the name and the times.
-    parent
-        The member that names the parent; "" where it has none.
-    name_key
-        What the service calls its name; "" where it has none that lists show.
-    quota
-        How many there may be, if ``PERSONALENS_QUOTAS`` is on.
-    used_by
-        What stands against its deletion: a kind, and the member in which that names this one.
-    only_unfinished
-        Whether only those that are not yet done stand against it.
-    deleted_with_it
-        Kinds of children that go with it.
-    """
-
-    word: str
-    listed: tuple[str, ...]
-    parent: str = ""
-    name_key: str = "name"
-    quota: Quota | None = None
+    word: str  # such as "dataset-group"
+    listed: tuple[str, ...]  # what its lists show beside the ARN, the name and the times
+    parent: str = ""  # the member that names the parent; "" where there is none
+    name_key: str = "name"  # what the service calls its name; "" where lists show none
+    quota: Quota | None = None  # how many there may be, if PERSONALENS_QUOTAS is on
+    # What stands against its deletion: a kind, and the member in which that names this one.
     used_by: tuple[tuple[str, str], ...] = ()
-    only_unfinished: bool = False
-    deleted_with_it: tuple[str, ...] = ()
+    only_unfinished: bool = False  # whether only those that are not done yet stand against it
+    deleted_with_it: tuple[str, ...] = ()  # kinds of children that go with it
 
     @property
     def noun(self) -> str:
@@ -224,7 +205,8 @@ class KindOperations:
     A class that answers one of them in its own way writes that method.
     """
 
-    context: ServiceContext
+    def __init__(self, context: ServiceContext):
+        self.context = context
 
     def _create(
         self,
@@ -255,7 +237,7 @@ class KindOperations:
         """Return the members of a resource."""
         found = self.context.store.require(arn, word)
         if is_in_transition(found) or unfinished_update(found):
-            self.context.jobs.wake()  # who waits for it sees to it that its job is worked on
+            self.context.jobs.wake()  # to wait for it is enough to have its job done
         return KINDS[word].describe(found)
 
     def _list(

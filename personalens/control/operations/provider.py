@@ -20,7 +20,6 @@ from personalens.control.operations.metric_attributions import MetricAttribution
 from personalens.control.operations.recipes import RecipeOperations
 from personalens.control.operations.recommenders import RecommenderOperations
 from personalens.control.operations.solutions import SolutionOperations, SolutionVersionOperations
-from personalens.storage.service_context import ServiceContext
 
 
 class PersonalizeProvider(
@@ -41,6 +40,3 @@ class PersonalizeProvider(
     BatchJobOperations,
 ):
     """Answers the control plane's operations from one home, region and account."""
-
-    def __init__(self, context: ServiceContext):
-        self.context = context

@@ -8,13 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from personalens.arns import (
-    algorithm_arn,
-    feature_transformation_arn,
-    parse,
-    partition_of,
-    recipe_arn,
-)
+from personalens.arns import build, parse, partition_of, recipe_arn
+from personalens.control.operations.kinds import KindOperations
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.resource_store import make_token, read_token
 from personalens.storage.service_context import ServiceContext
@@ -25,16 +20,15 @@ if TYPE_CHECKING:
 
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
 """Recipes have always been there: the day on which Amazon Personalize became available."""
+_TIMES = {"creationDateTime": AVAILABLE_SINCE, "lastUpdatedDateTime": AVAILABLE_SINCE}
 
 PAGE = 20
 """Recipes on a page where the request does not say: less than there are, so that code which reads
 ``nextToken`` unasked, as AWS's own notebooks do, finds it."""
 
 
-class RecipeOperations:
+class RecipeOperations(KindOperations):
     """Operations on recipes. They change nothing."""
-
-    context: ServiceContext
 
     def list_recipes(
         self,
@@ -61,12 +55,13 @@ class RecipeOperations:
     def describe_recipe(self, *, recipeArn: str) -> dict[str, Any]:
         """Describe a recipe: its type, and the algorithm and transformation behind it."""
         entry = require_recipe(self.context, recipeArn)
+        region, transformation = self.context.region, entry.feature_transformation
         return {
             "recipe": {
-                **_summary(entry, self.context.region),
-                "algorithmArn": algorithm_arn(entry.algorithm, region=self.context.region),
-                "featureTransformationArn": feature_transformation_arn(
-                    entry.feature_transformation, region=self.context.region
+                **_summary(entry, region),
+                "algorithmArn": build("algorithm", entry.algorithm, region=region),
+                "featureTransformationArn": build(
+                    "feature-transformation", transformation, region=region
                 ),
                 "description": entry.description,
                 "recipeType": entry.recipe_type,
@@ -89,19 +84,14 @@ class RecipeOperations:
         return {
             "algorithm": {
                 "name": name,
-                "algorithmArn": algorithm_arn(name, region=self.context.region),
+                "algorithmArn": build("algorithm", name, region=self.context.region),
                 "defaultHyperParameters": {row.name: row.default for row in rows},
                 "defaultHyperParameterRanges": _ranges(rows),
-                "creationDateTime": AVAILABLE_SINCE,
-                "lastUpdatedDateTime": AVAILABLE_SINCE,
+                **_TIMES,
             }
         }
 
-    def describe_feature_transformation(
-        self,
-        *,
-        featureTransformationArn: str,
-    ) -> dict[str, Any]:
+    def describe_feature_transformation(self, *, featureTransformationArn: str) -> dict[str, Any]:
         """Describe a feature transformation: the defaults of its parameters."""
         name = _name_in(self.context, featureTransformationArn, "feature-transformation")
         known_entries = self.context.recipes().values()
@@ -113,12 +103,11 @@ class RecipeOperations:
         return {
             "featureTransformation": {
                 "name": name,
-                "featureTransformationArn": feature_transformation_arn(
-                    name, region=self.context.region
+                "featureTransformationArn": build(
+                    "feature-transformation", name, region=self.context.region
                 ),
                 "defaultParameters": {row.name: row.default for row in rows},
-                "creationDateTime": AVAILABLE_SINCE,
-                "lastUpdatedDateTime": AVAILABLE_SINCE,
+                **_TIMES,
                 "status": "ACTIVE",
             }
         }
@@ -133,7 +122,7 @@ def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
     if entry is None:
         raise _not_found("recipe", arn, sorted(entries))
     try:
-        _ = entry.recipe  # imported now, so that what is wrong with it is told here
+        _ = entry.recipe  # imported now, so that an error in it shows here
     except ImportError as error:
         raise ResourceNotFoundException(str(error)) from error
     return entry
@@ -144,8 +133,7 @@ def _summary(entry: RecipeEntry, region: str) -> dict[str, Any]:
         "name": entry.name,
         "recipeArn": recipe_arn(entry.name, region=region),
         "status": "ACTIVE",
-        "creationDateTime": AVAILABLE_SINCE,
-        "lastUpdatedDateTime": AVAILABLE_SINCE,
+        **_TIMES,
     }
     return summary if entry.domain is None else {**summary, "domain": entry.domain}
 

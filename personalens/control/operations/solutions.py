@@ -104,7 +104,7 @@ class SolutionOperations(KindOperations):
     ) -> dict[str, Any]:
         """Change what later versions learn from and when they are trained; the rest stays.
 
-        It counts at once; ``latestSolutionUpdate`` tells of it.
+        It counts at once, and ``latestSolutionUpdate`` shows it.
         """
         asked = {
             "performAutoTraining": performAutoTraining,

@@ -123,8 +123,8 @@ class _Counting:
         return values.astype(float).fillna(0.0)
 
     def _source(self, events: pd.DataFrame) -> pd.Series:
-        """Return where each event is said to come from: the explicit source, else who gave the
-        recommendation."""
+        """Return where each event came from: the source that it names, else the campaign or
+        recommender that gave the recommendation."""
         found = pd.Series(None, events.index, dtype=object)
         if _SOURCE in events:
             found = events[_SOURCE].astype(object)

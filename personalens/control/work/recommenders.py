@@ -72,7 +72,7 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
         recommender = _set_status(tx, job, 0)
         if job.kind == TRAIN_RECOMMENDER and NEXT_UNTIL not in recommender.body:
             until = context.events.newest()
-            if purpose == REFRESHING:  # the events of the training, as what serves is told
+            if purpose == REFRESHING:  # the events of the training: what serves has the newer ones
                 until = recommender.body[EVENTS_UNTIL]
             recommender = tx.update(job.arn, **{NEXT_UNTIL: until})
     found: dict[str, Any] = {}

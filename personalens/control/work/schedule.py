@@ -108,8 +108,8 @@ def is_time_to_look(context: ServiceContext) -> bool:
 def begin_due_trainings(context: ServiceContext) -> int:
     """Ask for the trainings whose time has come, of every region; return how many.
 
-    What goes wrong here, such as a catalogue that cannot be written, is no error of whoever looks:
-    the next look tries again.
+    An error here, such as a catalogue that cannot be written, does not concern the request that
+    looks: the next look tries again.
     """
     if not is_time_to_look(context):
         return 0

@@ -27,7 +27,7 @@ from personalens.settings.hpo_config import SearchPlan, plan_search
 from personalens.training.tuning import Params, Range, Search, Trial
 
 OBJECTIVE = "normalized_discounted_cumulative_gain_at_25"
-"""What hyperparameter optimisation maximises, and AutoML unless it is told otherwise."""
+"""What hyperparameter optimisation maximises, and AutoML unless autoMLConfig names another."""
 
 AUTOML_JOBS = 5
 """Trainings that AutoML spends on the hyperparameters of the recipe it has chosen."""

@@ -186,7 +186,7 @@ def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
     """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method, of texts or of actions, is trained anew."""
+    without such a method, of texts or of actions, is trained again."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
     add = getattr(trained, "update", trained.refit)

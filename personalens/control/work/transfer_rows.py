@@ -70,7 +70,7 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
             with suppress(OSError):  # the rows are in place: what is left is no reason to fail
-                staged.parent.rmdir()  # whoever sees ACTIVE finds nothing of the work left
+                staged.parent.rmdir()  # once it is ACTIVE nothing of the work is left
             if attribution is not None and tx.get(attribution.arn) is not None:
                 tx.update(attribution.arn, _reportedUntil=reported_until)
             tx.update(job.arn, status=ACTIVE)
