@@ -19,7 +19,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.home import Home
@@ -72,10 +71,24 @@ EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 BATCH_ROWS = 10_000
-_COLUMNS = (
-    "sequence, who, is_known, session_id, item_id, sent_at, received_at, event_type, event_value,"
-    " properties, impression, recommendation_id, recommended_by, attribution_source"
-)
+BATCH_COLUMNS = {
+    "SEQUENCE": ("sequence", "int64"),
+    "USER_ID": ("who", "string"),
+    "IS_KNOWN": ("is_known", "bool_"),
+    "SESSION_ID": ("session_id", "string"),
+    "ITEM_ID": ("item_id", "string"),
+    "TIMESTAMP": ("sent_at", "int64"),
+    "RECEIVED_AT": ("received_at", "float64"),
+    "EVENT_TYPE": ("event_type", "string"),
+    "EVENT_VALUE": ("event_value", "float32"),
+    "PROPERTIES": ("properties", "string"),
+    "IMPRESSION": ("impression", "string"),
+    "RECOMMENDATION_ID": ("recommendation_id", "string"),
+    "RECOMMENDED_BY": ("recommended_by", "string"),
+    "EVENT_ATTRIBUTION_SOURCE": ("attribution_source", "string"),
+}
+"""The columns of :meth:`EventLog.batches`: their columns in the table, and their types in Arrow."""
+_COLUMNS = ", ".join(column for column, _ in BATCH_COLUMNS.values())
 _STREAM = "(SELECT id FROM streams WHERE dataset_arn = :dataset)"
 _OF = f"SELECT sequence FROM events WHERE stream = {_STREAM} AND who = :who AND is_known ="
 _LIVE = f"{_OF} 1 AND sequence > :after UNION ALL {_OF} 0"
@@ -297,29 +310,23 @@ class EventLog:
         condition = f"stream = {_STREAM} AND sequence > :after AND sequence <= :newest"
         condition += " AND is_known = 1" if known_only else ""
         newest = self.newest() if until is None else until
-        with self._catalogue.reading() as connection:
-            cursor = connection.execute(
-                f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY sequence",
-                {"dataset": dataset_arn, "after": after, "newest": newest},
-            )
-            try:
-                while rows := cursor.fetchmany(BATCH_ROWS):
-                    yield _batch(rows)
-            finally:
-                cursor.close()
+        query = f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY sequence"
+        values = {"dataset": dataset_arn, "after": after, "newest": newest}
+        yield from map(_batch, self._many(query, values))
 
     def records(self, dataset_arn: str) -> Iterator[list[tuple[str, float, dict[str, Any]]]]:
         """Yield the put records of a stream in lists, oldest first: id, second when it was put,
         columns."""
+        query = f"SELECT id, put_at, properties FROM records WHERE stream = {_STREAM}"
+        for rows in self._many(f"{query} ORDER BY put_at, id", {"dataset": dataset_arn}):
+            yield [(id, put_at, json.loads(columns)) for id, put_at, columns in rows]
+
+    def _many(self, query: str, values: Mapping[str, Any]) -> Iterator[list[Any]]:
         with self._catalogue.reading() as connection:
-            cursor = connection.execute(
-                f"SELECT id, put_at, properties FROM records WHERE stream = {_STREAM}"
-                " ORDER BY put_at, id",
-                {"dataset": dataset_arn},
-            )
+            cursor = connection.execute(query, values)
             try:
                 while rows := cursor.fetchmany(BATCH_ROWS):
-                    yield [(id, put_at, json.loads(columns)) for id, put_at, columns in rows]
+                    yield rows
             finally:
                 cursor.close()
 
@@ -414,38 +421,12 @@ def _to_json(columns: Mapping[str, Any] | None) -> str | None:
     return text.encode().decode() if columns else None  # ValueError: half characters
 
 
-@cache
-def _batch_schema() -> pa.Schema:
-    """Return the columns of :meth:`EventLog.batches`."""
-    import pyarrow as pa  # here, as below: it takes a while to load, and only readers need it
-
-    return pa.schema(
-        {
-            "SEQUENCE": pa.int64(),
-            "USER_ID": pa.string(),
-            "IS_KNOWN": pa.bool_(),
-            "SESSION_ID": pa.string(),
-            "ITEM_ID": pa.string(),
-            "TIMESTAMP": pa.int64(),
-            "RECEIVED_AT": pa.float64(),
-            "EVENT_TYPE": pa.string(),
-            "EVENT_VALUE": pa.float32(),
-            "PROPERTIES": pa.string(),
-            "IMPRESSION": pa.string(),
-            "RECOMMENDATION_ID": pa.string(),
-            "RECOMMENDED_BY": pa.string(),
-            "EVENT_ATTRIBUTION_SOURCE": pa.string(),
-        }
-    )
-
-
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    import pyarrow as pa
+    import pyarrow as pa  # here: it takes a while to load, and only readers need it
 
-    schema = _batch_schema()
-    columns = zip(*rows, strict=True) if rows else [[]] * len(schema)
-    arrays = [
-        pa.array([bool(v) for v in values] if pa.types.is_boolean(f.type) else values, f.type)
-        for f, values in zip(schema, columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    columns = zip(*rows, strict=True) if rows else [()] * len(BATCH_COLUMNS)
+    arrays = {}
+    for (name, (_, kind)), values in zip(BATCH_COLUMNS.items(), columns, strict=True):
+        found = map(bool, values) if kind == "bool_" else values
+        arrays[name] = pa.array(found, getattr(pa, kind)())
+    return pa.RecordBatch.from_pydict(arrays)

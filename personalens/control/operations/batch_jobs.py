@@ -23,7 +23,6 @@ from personalens.settings.serving_config import (
 from personalens.storage.datasets import group_schemas
 from personalens.storage.object_storage import DataLocationError, check_location, kept_folders
 from personalens.storage.resource_store import (
-    CREATE_PENDING,
     SOLUTION_VERSION,
     Resource,
     Transaction,
@@ -96,6 +95,7 @@ class BatchJobOperations(KindOperations):
             "filterArn": filterArn,
             **kept_folders(),
         }
+        self.context.recipes()  # pandas loads with them: not while others wait for the transaction
         with self.context.store.transaction() as tx:
             version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))
             self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
@@ -103,7 +103,7 @@ class BatchJobOperations(KindOperations):
                 _check_themes(tx, version, themes)
             if filterArn is not None:
                 _check_filter(tx, kind, filterArn, version)
-            made = self._create(tx, kind, jobName, body, status=CREATE_PENDING, tags=tags, job=kind)
+            made = self._create(tx, kind, jobName, body, tags=tags, job=kind)
         return made.arn
 
     def _check_places(self, source: str, target: str) -> None:

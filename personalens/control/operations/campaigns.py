@@ -18,7 +18,6 @@ from personalens.control.work.deploy import (
 from personalens.service_errors import InvalidInputException
 from personalens.settings.serving_config import EXPLORATION, EXPLORING_RECIPES, ExplorationSettings
 from personalens.storage.resource_store import (
-    CREATE_PENDING,
     SOLUTION,
     SOLUTION_VERSION,
     Resource,
@@ -56,9 +55,7 @@ class CampaignOperations(KindOperations):
                 "_datasetGroupArn": version.body["datasetGroupArn"],
                 "campaignConfig": campaignConfig,
             }
-            made = self._create(
-                tx, CAMPAIGN, name, body, status=CREATE_PENDING, tags=tags, job=CAMPAIGN_JOB
-            )
+            made = self._create(tx, CAMPAIGN, name, body, tags=tags, job=CAMPAIGN_JOB)
         return {"campaignArn": made.arn}
 
     def list_campaigns(self, *, solutionArn: str | None = None, **page: Any) -> dict[str, Any]:

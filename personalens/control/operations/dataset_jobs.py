@@ -22,7 +22,6 @@ from personalens.storage.object_storage import (
 )
 from personalens.storage.resource_store import (
     ACTIVE,
-    CREATE_PENDING,
     PENDING,
     UNFINISHED,
     Resource,
@@ -73,14 +72,7 @@ class ImportJobOperations(KindOperations):
             if importMode == INCREMENTAL:
                 _require_full_import(tx, datasetArn)
             made = self._create(
-                tx,
-                IMPORT_JOB,
-                jobName,
-                body,
-                status=CREATE_PENDING,
-                tags=tags,
-                job=IMPORT,
-                lane=datasetArn,
+                tx, IMPORT_JOB, jobName, body, tags=tags, job=IMPORT, lane=datasetArn
             )
         return {"datasetImportJobArn": made.arn}
 
@@ -118,9 +110,7 @@ class ExportJobOperations(KindOperations):
                 raise InvalidInputException(
                     f"{datasetArn} is a dataset of actions, and those cannot be exported."
                 )
-            made = self._create(
-                tx, EXPORT_JOB, jobName, body, status=CREATE_PENDING, tags=tags, job=EXPORT_JOB
-            )
+            made = self._create(tx, EXPORT_JOB, jobName, body, tags=tags, job=EXPORT_JOB)
         return {"datasetExportJobArn": made.arn}
 
 
@@ -158,16 +148,9 @@ class DeletionJobOperations(KindOperations):
         }
         with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
-            made = self._create(
-                tx,
-                DELETION_JOB,
-                jobName,
-                body,
-                status=PENDING,
-                tags=tags,
-                job=DELETION_JOB,
-                lane=DEFAULT_LANES["train"],  # beside a training the model would bring them back
-            )
+            lane = DEFAULT_LANES["train"]  # beside a training the model would bring them back
+            work = {"status": PENDING, "job": DELETION_JOB, "lane": lane}
+            made = self._create(tx, DELETION_JOB, jobName, body, tags=tags, **work)
         return {"dataDeletionJobArn": made.arn}
 
 

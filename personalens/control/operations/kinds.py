@@ -216,14 +216,17 @@ class KindOperations:
         body: Mapping[str, Any],
         *,
         arn: str | None = None,
-        status: str | None = ACTIVE,
+        status: str | None = "",
         tags: Sequence[Mapping[str, str]] | None = None,
         job: str | None = None,
         lane: str | None = None,
     ) -> Resource:
         """Make a resource of a checked request: within the quota, with its tags, and with the job
-        that works for it, if any. Members of ``body`` that are None are left out."""
+        that works for it, if any. By default it is CREATE PENDING with a job and ACTIVE without.
+        Members of ``body`` that are None are left out."""
         context, kind = self.context, KINDS[word]
+        if status == "":
+            status = ACTIVE if job is None else CREATE_PENDING
         arn = arn or build(word, name, region=context.region, account=context.account)
         body = {key: value for key, value in body.items() if value is not None}
         check_quota(tx, word, body)

@@ -80,6 +80,7 @@ class SolutionOperations(KindOperations):
             "eventType": eventType,
             "solutionConfig": solutionConfig or {},
         }
+        self.context.recipes()  # pandas loads with them: not while others wait for the transaction
         with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
             body |= self._checked(tx, body)
@@ -111,6 +112,7 @@ class SolutionOperations(KindOperations):
             "performIncrementalUpdate": performIncrementalUpdate,
         }
         asked = {name: value for name, value in asked.items() if value is not None}
+        self.context.recipes()  # as in create_solution
         with self.context.store.transaction() as tx:
             before = require_settled(tx.require(solutionArn, SOLUTION))
             body = {**before.body, **asked}
@@ -181,6 +183,8 @@ class SolutionVersionOperations(KindOperations):
         """Ask for a training; a worker does it."""
         if trainingMode == "AUTOTRAIN":
             raise InvalidInputException("trainingMode AUTOTRAIN cannot be asked for. Use FULL.")
+        if trainingMode == "UPDATE":
+            self.context.recipes()  # as in create_solution
         with self.context.store.transaction() as tx:
             solution = require_active(tx.require(solutionArn, SOLUTION))
             check_quota(tx, SOLUTION_VERSION, {})

@@ -9,6 +9,7 @@ Amazon Personalize: CreateCampaign, UpdateCampaign, ``syncWithLatestSolutionVers
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from personalens.jobs.job_runner import JobFailed, JobHandler
@@ -80,11 +81,8 @@ def deploy(context: ServiceContext, job: Job, report: Progress) -> None:
         campaign = _set_status(tx, job.arn, is_update, CREATE_IN_PROGRESS)
     target = campaign.body["latestCampaignUpdate"] if is_update else campaign.body
     report(ProgressEvent("loading the model", 0.0))
-    try:
-        version = context.store.require(target["solutionVersionArn"])
-        load_model(serving_folder(context.home, version), context.recipes())
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise JobFailed(f"The model cannot be read: {error}") from error
+    version = context.store.require(target["solutionVersionArn"])
+    prove_readable(context, serving_folder(context.home, version))
     report(ProgressEvent("loading the model", 1.0))
     with context.jobs.finishing(job) as tx:
         if is_update:
@@ -92,6 +90,14 @@ def deploy(context: ServiceContext, job: Job, report: Progress) -> None:
         _set_status(tx, job.arn, is_update, ACTIVE)
         tx.update(job.arn, status=ACTIVE, failure_reason="")
         follow_newest_version(tx, context.jobs, solution_of(target["solutionVersionArn"]))
+
+
+def prove_readable(context: ServiceContext, folder: Path) -> None:
+    """Fail the job unless a model can be loaded."""
+    try:
+        load_model(folder, context.recipes())
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise JobFailed(f"The model cannot be read: {error}") from error
 
 
 def fail_deployment(tx: Transaction, job: Job, reason: str) -> None:

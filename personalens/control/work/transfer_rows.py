@@ -51,33 +51,35 @@ def import_rows(context: ServiceContext, job: Job, report: Progress) -> None:
             folders=import_job.body.get(KEPT_FOLDERS),
         )
         imported = import_csv(sources, parsed_schema(schema), staged, progress=report)
-        reported_until, attribution = time.time(), None
-        if import_job.body["publishAttributionMetricsToS3"]:
-            from personalens.control.work.attribution_reports import write_reports
-
-            stamp = int(1000 * import_job.created_at)
-            attribution = write_reports(
-                context, job, dataset, staged, stamp=stamp, now=reported_until
-            )
+        reported = _report_attribution(context, job, import_job, dataset, staged)
         report(ProgressEvent("putting the rows in place", 1.0, rows=imported.rows))
-        done = ProgressEvent(
-            "imported",
-            1.0,
-            rows=imported.rows,
-            total_rows=imported.rows,
-            missing_values=dict(imported.missing) or None,
-        )
+        rows, missing = imported.rows, dict(imported.missing) or None
+        done = ProgressEvent("imported", 1.0, rows=rows, total_rows=rows, missing_values=missing)
         with context.jobs.finishing(job, progress=done.to_dict()) as tx:
             _put_in_place(DatasetFiles(folder), staged, import_job)
             with suppress(OSError):  # the rows are in place: what is left is no reason to fail
                 staged.parent.rmdir()  # once it is ACTIVE nothing of the work is left
-            if attribution is not None and tx.get(attribution.arn) is not None:
-                tx.update(attribution.arn, _reportedUntil=reported_until)
+            for arn in filter(tx.get, reported):
+                tx.update(arn, _reportedUntil=reported[arn])
             tx.update(job.arn, status=ACTIVE)
     except (DataLocationError, CsvImportError, NoBulkData) as error:
         raise JobFailed(str(error)) from error
     finally:
         shutil.rmtree(staged.parent, ignore_errors=True)
+
+
+def _report_attribution(
+    context: ServiceContext, job: Job, import_job: Resource, dataset: Resource, staged: Path
+) -> dict[str, float]:
+    """Write the reports that the import was asked for; return up to when which metric attribution
+    has reported."""
+    if not import_job.body["publishAttributionMetricsToS3"]:
+        return {}
+    from personalens.control.work.attribution_reports import write_reports
+
+    now, stamp = time.time(), int(1000 * import_job.created_at)
+    attribution = write_reports(context, job, dataset, staged, stamp=stamp, now=now)
+    return {} if attribution is None else {attribution.arn: now}
 
 
 def _put_in_place(files: DatasetFiles, staged: Path, import_job: Resource) -> None:
