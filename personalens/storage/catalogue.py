@@ -395,6 +395,7 @@ def _after_fork_in_child() -> None:
     """Keep connections that were busy at the fork for ever: closing one would drop locks."""
     _after_fork()
     for handle in list(_handles):
+        handle.is_writing = False  # its thread is the parent's
         if handle.connection is not None:
             _inherited.append(handle.connection)
             handle.connection = None
