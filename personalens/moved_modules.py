@@ -14,7 +14,7 @@ from types import ModuleType
 MOVED = {
     "personalens.control.kinds": "personalens.control.operations.kinds",
     "personalens.control.model_search": "personalens.control.work.search",
-    "personalens.control.schemas": "personalens.control.operations.schemas",
+    "personalens.control.schemas": "personalens.control.operations.dataset_groups",
     "personalens.datasets.film_world": "personalens.film_world.world",
     "personalens.evaluation.rating_baselines": "personalens.ratings.rating_baselines",
     "personalens.evaluation.rating_splits": "personalens.ratings.rating_splits",

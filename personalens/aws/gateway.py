@@ -18,13 +18,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WireRequest:
-    """An HTTP request, whichever way it came."""
+    """An HTTP request, whichever way it came.
+
+    Attributes
+    ----------
+    method, path
+        From the request line; the path without its query.
+    headers
+        Under lower-case names.
+    body
+        Whole, as bytes.
+    region
+        The client's region.
+    account
+        The account of who has signed, where the key names one.
+    """
 
     method: str
-    path: str  # without its query
-    headers: Mapping[str, str]  # under lower-case names
+    path: str
+    headers: Mapping[str, str]
     body: bytes
     region: str = DEFAULT_REGION
+    account: str | None = None
 
 
 def answer(
@@ -45,6 +60,7 @@ def answer(
             operation.name,
             params,
             region=request.region,
+            account=request.account,
             request_id=request_id,
         )
         return render_result(operation, result, request_id)

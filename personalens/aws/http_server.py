@@ -155,7 +155,8 @@ class ServiceApplication:
             )
         body = await self._read_body(headers, receive)
         self._verify(scope, headers, body, admission)
-        request = WireRequest(method, path, headers, body, _region(headers))
+        account = None if admission is None else admission.credentials.account_id
+        request = WireRequest(method, path, headers, body, _region(headers), account)
         return await self._answer(request, request_id)
 
     def _verify(

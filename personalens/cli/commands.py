@@ -116,7 +116,8 @@ def serve(
         Path | None,
         typer.Option(
             help="A file like ~/.aws/credentials: every request must be signed with one of its "
-            "keys. Default: any credentials will do."
+            "keys. A section with an aws_account_id has an account of its own. Default: any "
+            "credentials will do."
         ),
     ] = None,
     allow_origin: Annotated[

@@ -180,7 +180,7 @@ def check_worker(home: Home) -> Finding:
 
 def count_workers(home: Home) -> int:
     """Return how many worker processes of this home are alive."""
-    from personalens.storage.process_identity import ProcessIdentity
+    from personalens.storage.job_queue import ProcessIdentity
     from personalens.storage.resource_store import ResourceStore
 
     with ResourceStore(home).catalogue.reading() as connection:

@@ -28,8 +28,12 @@ from personalens.storage.model_folders import (
     serving_folder,
     version_folder,
 )
-from personalens.storage.resource_states import ACTIVE, is_in_transition, unfinished_update
-from personalens.storage.resource_store import Resource
+from personalens.storage.resource_store import (
+    ACTIVE,
+    Resource,
+    is_in_transition,
+    unfinished_update,
+)
 from personalens.storage.service_context import ServiceContext
 
 _PARENTS = {
@@ -133,7 +137,7 @@ def _check_jobs(context: ServiceContext) -> Iterator[Problem]:
 
 
 def _check_datasets(context: ServiceContext) -> Iterator[Problem]:
-    from personalens.storage.dataset_rows import dataset_folder
+    from personalens.storage.datasets import dataset_folder
 
     store = context.jobs.store
     datasets = {dataset_folder(context, each): each for each in store.list("dataset")}

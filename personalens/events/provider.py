@@ -10,19 +10,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from personalens.arns import dataset_arn
 from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.events.properties import parse_properties, plain, read_columns
 from personalens.events.received_events import read_action_interaction, read_event
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
-from personalens.storage.dataset_rows import dataset_schema
-from personalens.storage.resource_states import find_tracker, require_active, require_settled
-from personalens.storage.resource_store import Resource
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.datasets import dataset_schema
+from personalens.storage.resource_store import Resource, require_active, require_settled
+from personalens.storage.service_context import ServiceContext, find_tracker
 
 INTERACTIONS, ACTION_INTERACTIONS = "INTERACTIONS", "ACTION_INTERACTIONS"
 

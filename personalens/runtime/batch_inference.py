@@ -41,8 +41,7 @@ from personalens.storage.dataset_rows import rows_of_group
 from personalens.storage.event_log import EventLog
 from personalens.storage.job_queue import Job
 from personalens.storage.model_folders import load_model, serving_folder
-from personalens.storage.resource_states import ACTIVE, CREATE_IN_PROGRESS
-from personalens.storage.resource_store import Resource
+from personalens.storage.resource_store import ACTIVE, CREATE_IN_PROGRESS, Resource
 
 if TYPE_CHECKING:
     from personalens.storage.service_context import ServiceContext

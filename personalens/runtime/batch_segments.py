@@ -21,7 +21,7 @@ from personalens.runtime.filtering import UserFilter
 from personalens.runtime.group_tables import GroupSnapshot
 from personalens.service_errors import ServiceError
 from personalens.storage.job_queue import Job
-from personalens.storage.resource_states import ACTIVE, CREATE_IN_PROGRESS
+from personalens.storage.resource_store import ACTIVE, CREATE_IN_PROGRESS
 
 if TYPE_CHECKING:
     from personalens.storage.service_context import ServiceContext

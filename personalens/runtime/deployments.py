@@ -16,7 +16,7 @@ from personalens.recipes.base import Recipe
 from personalens.runtime.model_cache import ModelCache
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.model_folders import MODEL, load_model, recommender_folder, serving_folder
-from personalens.storage.resource_states import solution_of
+from personalens.storage.resource_store import solution_of
 
 if TYPE_CHECKING:
     from personalens.storage.service_context import ServiceContext

@@ -13,7 +13,7 @@ from personalens.cli.home_examination import examine_home
 from personalens.home import Home
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from personalens.storage.event_log import Event
 from personalens.storage.model_folders import checkpoint_folder, version_folder
 

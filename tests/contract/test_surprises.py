@@ -64,9 +64,9 @@ def test_03_a_name_is_taken_in_the_whole_account(account: Account):
 
 
 def test_04_statuses_mix_space_and_underscore():
-    from personalens.storage import resource_states
+    from personalens.storage import resource_store
 
-    assert resource_states.CREATE_IN_PROGRESS == "CREATE IN_PROGRESS"
+    assert resource_store.CREATE_IN_PROGRESS == "CREATE IN_PROGRESS"
 
 
 def test_05_not_everything_ends_active(account: Account):

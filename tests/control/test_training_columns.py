@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.work.group_datasets import trainable_context
-from personalens.control.work.training_data import load_training_data
+from personalens.control.work.training_data import load_training_data, trainable_context
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.interactions import Interactions
 from personalens.jobs.job_runner import JobFailed

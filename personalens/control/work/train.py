@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from personalens.arns import parse, recipe_arn
 from personalens.control.work.deploy import follow_newest_version
@@ -39,15 +39,13 @@ from personalens.storage.model_folders import (
     sweep_artifacts,
     version_folder,
 )
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_IN_PROGRESS,
     CREATE_PENDING,
     CREATE_STOPPING,
 )
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
 
@@ -86,20 +84,9 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
 def make_artifact(
     context: ServiceContext, folder: Path, settings: Mapping[str, Any], report: Progress
 ) -> None:
-    """Train, measure and save, unless an earlier attempt has.
-
-    Parameters
-    ----------
-    context
-        Where the data are.
-    folder
-        Where the artifact goes.
-    settings
-        Members of a solution version. With trainingMode UPDATE nothing is trained, and ``BASE`` is
-        among them, and ``RECOUNT`` may be.
-    report
-        Hears how it goes.
-    """
+    """Train, measure and save, unless an earlier attempt has. ``settings`` are members of a
+    solution version; with trainingMode UPDATE, by which nothing is trained, ``BASE`` is among them,
+    and ``RECOUNT`` may be."""
     sweep_artifacts(context.home, context.jobs.store)
     if not folder.is_dir():
         remove_partials(folder)
@@ -199,7 +186,7 @@ def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
     """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method, of texts or of actions, is trained anew."""
+    without such a method, of texts or of actions, is trained again."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
     add = getattr(trained, "update", trained.refit)
