@@ -15,19 +15,13 @@ from typing import Self
 import numpy as np
 from scipy import linalg, sparse
 
-from personalens.datasets.histories import History
+from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 
 
 class Baseline(ABC):
-    """Base: vocabulary, and histories as a sparse matrix.
-
-    Attributes
-    ----------
-    items_
-        Vocabulary: the items that occur in the training interactions.
-    """
+    """Base: ``items_``, the items that occur in training, and histories as a sparse matrix."""
 
     items_: IdMap
 
@@ -92,7 +86,8 @@ class EASE(Baseline):
         self.penalty = penalty
 
     def _fit(self, interactions: Interactions) -> None:
-        matrix = _users_by_items(interactions)
+        every_user = range(len(interactions.users))
+        matrix = self._matrix(histories_of(interactions, every_user))
         gram = np.asarray((matrix.T @ matrix).todense(), dtype=np.float32)
         gram[np.diag_indices_from(gram)] += self.penalty
         inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
@@ -175,13 +170,4 @@ def _weighted(
         shape=(len(histories), size),
     )
     matrix.sum_duplicates()
-    return matrix
-
-
-def _users_by_items(interactions: Interactions) -> sparse.csr_array:
-    shape = (len(interactions.users), len(interactions.items))
-    ones = np.ones(len(interactions), np.float32)
-    matrix = sparse.csr_array((ones, (interactions.user_codes, interactions.item_codes)), shape)
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
     return matrix

@@ -9,8 +9,7 @@ import pytest
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.metadata import Metadata
 from personalens.filters.expressions import FilterError, parse_filter
-from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
-from personalens.filters.parameters import parse_values
+from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter, parse_values
 
 FILMS = pd.DataFrame(
     {
