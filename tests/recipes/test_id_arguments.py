@@ -93,7 +93,6 @@ TAKES_LISTS = {
     "SegmentationRecipe.segment queries": lambda bare, tmp: fitted(ItemAffinity).segment(bare),
 }
 INSIDE = {
-    "find_bad_rows header",
     "match_columns header",
     "match_columns earlier",
     "avro_schema columns",
