@@ -15,6 +15,7 @@ How a cell is read, in a CSV file and in ``properties`` alike:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ _TYPE_WORDS = {
 }
 _BLANKS = " \t"
 _PATTERNS = {"int": WHOLE, "long": WHOLE, "float": DECIMAL, "double": DECIMAL}
+_UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _WIDE = pa.decimal128(38, 0)
 """Whole numbers of any length that a file may have; longer ones are no int and no long."""
 _IDENTIFIERS = ("USER_ID", "ITEM_ID", "ACTION_ID")
@@ -68,7 +70,8 @@ _TIMES = (
     "ACTION_EXPIRATION_TIMESTAMP",
 )
 _TOLD_BY_EVENTS = ("IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
-"""Columns that PutEvents fills from members of the request, whose limits are those that count."""
+"""PutEvents fills these columns from members of the request, whose own limits count."""
+_ACTION_LIMITS = {"VALUE": (1, 10), "REPEAT_FREQUENCY": (0, 30)}
 _ACTION_EVENTS = ("Taken", "Not Taken", "Viewed")
 _TAG = r"<!--[^>]*-->|</?[A-Za-z][^<>]*>"
 _NESTED_TAGS = 8
@@ -148,12 +151,10 @@ class ColumnCheck:
                 return False
         if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column)).as_py():
             return False
-        if self.minimum is not None or self.maximum is not None:
-            low, high = pc.min_max(column).as_py().values()
-            if self.minimum is not None and low < self.minimum:
-                return False
-            if self.maximum is not None and high > self.maximum:
-                return False
+        if self.minimum is not None and pc.min(column).as_py() < self.minimum:
+            return False
+        if self.maximum is not None and pc.max(column).as_py() > self.maximum:
+            return False
         return not self.allowed or pc.all(pc.is_in(column, pa.array(self.allowed))).as_py()
 
     def why_bad(self, cell: str) -> str | None:
@@ -241,18 +242,11 @@ def _check_for(field: SchemaField, dataset_type: str) -> ColumnCheck:
         return ColumnCheck(field, max_characters=MAX_ID_CHARACTERS)
     is_lenient = dataset_type in (ITEMS, USERS, ACTIONS)
     if field.name in _TIMES:
-        minimum = 0 if field.name == "TIMESTAMP" else None
-        return ColumnCheck(
-            field,
-            minimum=minimum,
-            maximum=MAX_EPOCH_SECONDS,
-            is_time=True,
-            is_lenient=is_lenient,
-        )
-    if dataset_type == ACTIONS and field.name == "VALUE":
-        return ColumnCheck(field, minimum=1, maximum=10, is_lenient=is_lenient)
-    if dataset_type == ACTIONS and field.name == "REPEAT_FREQUENCY":
-        return ColumnCheck(field, minimum=0, maximum=30, is_lenient=is_lenient)
+        low, high = 0 if field.name == "TIMESTAMP" else None, MAX_EPOCH_SECONDS
+        return ColumnCheck(field, minimum=low, maximum=high, is_time=True, is_lenient=is_lenient)
+    if dataset_type == ACTIONS and field.name in _ACTION_LIMITS:
+        low, high = _ACTION_LIMITS[field.name]
+        return ColumnCheck(field, minimum=low, maximum=high, is_lenient=is_lenient)
     if dataset_type == ACTION_INTERACTIONS and field.name == "EVENT_TYPE":
         return ColumnCheck(field, allowed=_ACTION_EVENTS)
     is_limited = field.categorical and field.name not in _TOLD_BY_EVENTS
@@ -297,11 +291,7 @@ def seconds_advice(value: float) -> str:
     >>> seconds_advice(1_600_000_000_000)
     '; it looks like milliseconds, so divide by 1,000 (1600000000)'
     """
-    for unit, divisor in (
-        ("milliseconds", 1000),
-        ("microseconds", 1_000_000),
-        ("nanoseconds", 1_000_000_000),
-    ):
+    for unit, divisor in _UNITS.items() if math.isfinite(value) else ():
         if 0 < (seconds := int(value) // divisor) <= MAX_EPOCH_SECONDS:
             return f"; it looks like {unit}, so divide by {divisor:,} ({seconds})"
     return ""
