@@ -151,10 +151,12 @@ class ColumnCheck:
                 return False
         if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column)).as_py():
             return False
-        if self.minimum is not None and pc.min(column).as_py() < self.minimum:
-            return False
-        if self.maximum is not None and pc.max(column).as_py() > self.maximum:
-            return False
+        if self.minimum is not None or self.maximum is not None:
+            low, high = pc.min_max(column).as_py().values()
+            if self.minimum is not None and low < self.minimum:
+                return False
+            if self.maximum is not None and high > self.maximum:
+                return False
         return not self.allowed or pc.all(pc.is_in(column, pa.array(self.allowed))).as_py()
 
     def why_bad(self, cell: str) -> str | None:

@@ -91,7 +91,8 @@ def optional_time_column(column: pd.Series) -> np.ndarray:
 def text_column(column: pd.Series) -> np.ndarray:
     """Return a column as (n,) object of strings, None where missing."""
     values = column.astype(object).where(column.notna(), None)
-    _refuse(column, values.map(pd.api.types.is_list_like), _SEVERAL)
+    if pd.api.types.infer_dtype(values, skipna=True) != "string":
+        _refuse(column, values.map(pd.api.types.is_list_like), _SEVERAL)
     texts = [None if value is None else str(value) for value in values]
     _refuse(column, [text is not None and not is_utf8(text) for text in texts], _HALF_A_CHARACTER)
     return np.array(texts, dtype=object)
