@@ -63,13 +63,9 @@ _UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _WIDE = pa.decimal128(38, 0)
 """Whole numbers of any length that a file may have; longer ones are no int and no long."""
 _IDENTIFIERS = ("USER_ID", "ITEM_ID", "ACTION_ID")
-_TIMES = (
-    "TIMESTAMP",
-    "CREATION_TIMESTAMP",
-    "EXPIRATION_TIMESTAMP",
-    "ACTION_EXPIRATION_TIMESTAMP",
-)
-_TOLD_BY_EVENTS = ("IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
+_EXPIRATIONS = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
+_TIMES = ("TIMESTAMP", "CREATION_TIMESTAMP", *_EXPIRATIONS)
+_EVENT_MEMBERS = ("IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
 """PutEvents fills these columns from members of the request, whose own limits count."""
 _ACTION_LIMITS = {"VALUE": (1, 10), "REPEAT_FREQUENCY": (0, 30)}
 _ACTION_EVENTS = ("Taken", "Not Taken", "Viewed")
@@ -251,7 +247,7 @@ def _check_for(field: SchemaField, dataset_type: str) -> ColumnCheck:
         return ColumnCheck(field, minimum=low, maximum=high, is_lenient=is_lenient)
     if dataset_type == ACTION_INTERACTIONS and field.name == "EVENT_TYPE":
         return ColumnCheck(field, allowed=_ACTION_EVENTS)
-    is_limited = field.categorical and field.name not in _TOLD_BY_EVENTS
+    is_limited = field.categorical and field.name not in _EVENT_MEMBERS
     limit = MAX_CATEGORICAL_CHARACTERS if is_limited else None
     return ColumnCheck(field, max_characters=limit, is_lenient=is_lenient)
 
@@ -278,13 +274,9 @@ def clean_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _cut(text: str) -> str:
-    short = text[: _text_limit(text)]
-    return short.rstrip() if len(short) < len(text) else text
-
-
-def _text_limit(text: str) -> int:
     is_cjk = len(_CJK.findall(text[:2000])) > len(text[:2000]) / 2
-    return MAX_TEXT_CHARACTERS_CJK if is_cjk else MAX_TEXT_CHARACTERS
+    short = text[: MAX_TEXT_CHARACTERS_CJK if is_cjk else MAX_TEXT_CHARACTERS]
+    return short.rstrip() if len(short) < len(text) else text
 
 
 def seconds_advice(value: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
@@ -65,6 +66,7 @@ class Popularity(Baseline):
         return np.broadcast_to(self.counts_, (len(histories), len(self.counts_)))
 
 
+@dataclass(eq=False)
 class EASE(Baseline):
     """A linear autoencoder in closed form: B = I - P / diag(P), with P = (X'X + penalty I)^-1.
 
@@ -82,8 +84,7 @@ class EASE(Baseline):
     Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019.
     """
 
-    def __init__(self, penalty: float = 100.0):
-        self.penalty = penalty
+    penalty: float = 100.0
 
     def _fit(self, interactions: Interactions) -> None:
         every_user = range(len(interactions.users))
@@ -99,6 +100,7 @@ class EASE(Baseline):
         return self._matrix(histories) @ self.weights_
 
 
+@dataclass(eq=False)
 class Transitions(Baseline):
     """What tends to follow the user's latest items: a smoothed first-order Markov table.
 
@@ -118,20 +120,12 @@ class Transitions(Baseline):
     (sequential rules with decay).
     """
 
-    def __init__(
-        self,
-        window: int = 20,
-        *,
-        decay: float = 0.95,
-        last: int = 20,
-        recency: float = 0.9,
-        popularity_penalty: float = 0.3,
-    ):
-        self.window = window
-        self.decay = decay
-        self.last = last
-        self.recency = recency
-        self.popularity_penalty = popularity_penalty
+    window: int = 20
+    _: KW_ONLY
+    decay: float = 0.95
+    last: int = 20
+    recency: float = 0.9
+    popularity_penalty: float = 0.3
 
     def _fit(self, interactions: Interactions) -> None:
         size = len(self.items_)

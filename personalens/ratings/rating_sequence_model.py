@@ -29,6 +29,7 @@ from personalens.training.devices import choose_device, compute_threads
 WINDOW, CONTEXT = 128, 64
 """Most ratings that are read at once, and how many of them lead in those that count."""
 _WARM_UP_STEPS = 10
+_PLACE = "PLACE_IN_THE_TABLE"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,51 +119,6 @@ def make_rating_batch(
     return RatingBatch(*(torch.from_numpy(a).to(device) for a in arrays)), index[counts]
 
 
-def train_ratings(
-    network: nn.Module,
-    rows: RatingRows,
-    *,
-    epochs: int,
-    learning_rate: float,
-    penalty: float,
-    batch_size: int,
-    rng: np.random.Generator,
-    progress: Progress,
-) -> list[dict[str, float]]:
-    """Train a network to predict every known rating; return one dict per epoch: epoch, rmse.
-
-    The network, called with a batch, returns (B, L) values. ``penalty`` is what its own
-    ``penalty()`` counts beside the sum of squared errors.
-    """
-    windows = known_windows(rows)
-    lengths = np.array([len(window.rows) for window in windows])
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    total, log, step = int(rows.known.sum()), [], 0
-    network.train()
-    with compute_threads(1):
-        for epoch in range(1, epochs + 1):
-            squares = 0.0
-            chosen = bucketed_batches(lengths, batch_size, rng)
-            for number, picks in enumerate(chosen, start=1):
-                done = step / (len(chosen) * epochs)
-                rate = min(1.0, (step + 1) / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * done))
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate * rate
-                squares += _step(network, optimizer, rows, [windows[p] for p in picks], penalty)
-                step += 1
-                progress(
-                    ProgressEvent(
-                        "training on ratings",
-                        fraction=(epoch - 1 + number / len(chosen)) / epochs,
-                        epoch=epoch,
-                        epochs=epochs,
-                    )
-                )
-            log.append({"epoch": epoch, "rmse": math.sqrt(squares / total)})
-    network.eval()
-    return log
-
-
 def _step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -170,7 +126,8 @@ def _step(
     windows: list[Window],
     penalty: float,
 ) -> float:
-    """Take one step and return the batch's sum of squared errors."""
+    """Take one step and return the batch's sum of squared errors. The loss counts the network's own
+    ``penalty()`` beside it."""
     batch, _ = make_rating_batch(rows, windows, next(network.parameters()).device)
     errors = (network(batch) - batch.values)[batch.counts]
     loss = errors.square().mean() + penalty / int(rows.known.sum()) * network.penalty()
@@ -194,9 +151,6 @@ def predict_values(network: nn.Module, rows: RatingRows, asked: np.ndarray) -> n
             batch, counted = make_rating_batch(rows, [windows[p] for p in picks], device)
             values[counted] = network(batch)[batch.counts].cpu().numpy()
     return values[asked]
-
-
-_PLACE = "PLACE_IN_THE_TABLE"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -262,16 +216,7 @@ class RatingSequenceModel(ABC):
         rows, _ = self._read(ratings)
         rng = np.random.default_rng(self.seed)
         network = self._network(rng).to(choose_device(self.device))
-        self.training_log_ = train_ratings(
-            network,
-            rows,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            penalty=self.penalty,
-            batch_size=self.batch_size,
-            rng=rng,
-            progress=progress,
-        )
+        self.training_log_ = self._train(network, rows, rng, progress)
         self.network_ = network
         return self
 
@@ -303,6 +248,34 @@ class RatingSequenceModel(ABC):
         rows = rows if place is None else place[rows]
         read, taken = self._read(ratings)
         return taken[rows] + predict_values(self.network_, read, rows)
+
+    def _train(
+        self, network: nn.Module, rows: RatingRows, rng: np.random.Generator, progress: Progress
+    ) -> list[dict[str, float]]:
+        """Train a network to predict every known rating: a warm-up, then a cosine to nothing."""
+        windows = known_windows(rows)
+        lengths = np.array([len(window.rows) for window in windows])
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        total, epochs, log, step = int(rows.known.sum()), self.epochs, [], 0
+        network.train()
+        with compute_threads(1):
+            for epoch in range(1, epochs + 1):
+                squares = 0.0
+                chosen = bucketed_batches(lengths, self.batch_size, rng)
+                steps = len(chosen) * epochs
+                for picks in chosen:
+                    rate = min(1.0, (step + 1) / _WARM_UP_STEPS)
+                    rate = rate * 0.5 * (1 + math.cos(math.pi * (step / steps)))
+                    for group in optimizer.param_groups:
+                        group["lr"] = self.learning_rate * rate
+                    batch = [windows[pick] for pick in picks]
+                    squares += _step(network, optimizer, rows, batch, self.penalty)
+                    step += 1
+                    done = {"fraction": step / steps, "epoch": epoch, "epochs": epochs}
+                    progress(ProgressEvent("training on ratings", **done))
+                log.append({"epoch": epoch, "rmse": math.sqrt(squares / total)})
+        network.eval()
+        return log
 
     def _check_fitted(self) -> None:
         if self.network_ is None:
