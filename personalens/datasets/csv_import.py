@@ -77,6 +77,7 @@ class ImportReport:
     """
 
     rows: int
+    files: tuple[str, ...]
     ignored_columns: tuple[str, ...]
     missing: Mapping[str, int]
 
@@ -130,14 +131,15 @@ def import_csv(
                     header = part
                     continue
                 block = _convert(part, columns, checks)
-                missing.add(part, block.table, block.lost)
+                missing.add(part, block)
                 sink.write(block.table)
                 fraction = min(1.0, (done_bytes + part.position) / total_bytes)
                 progress(ProgressEvent(f"importing {source.name}", fraction, rows=sink.rows))
             done_bytes += source.size
         _check_count(sink.rows, minimum_rows, schema.dataset_type)
         missing.check_and_log()
-    return ImportReport(sink.rows, ignored, missing.counts)
+    names = tuple(source.name for source in sources)
+    return ImportReport(sink.rows, names, ignored, missing.counts)
 
 
 def _check_count(rows: int, minimum_rows: int, dataset_type: str) -> None:
@@ -292,17 +294,11 @@ class _MissingValues:
         self._first: dict[str, BadRow] = {}
         self.counts: dict[str, int] = {}
 
-    def add(
-        self,
-        block: CsvBlock,
-        table: pa.Table,
-        lost: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]],
-    ) -> None:
-        """Count a block: its rows as they are stored, and, by column, whether each value was lost
-        and what stood there."""
+    def add(self, block: CsvBlock, stored: _Block) -> None:
+        """Count a block."""
         for name in self._checks:
-            self._read[name] += len(table) - table[name].null_count
-        for name, (is_lost, cells) in lost.items():
+            self._read[name] += len(stored.table) - stored.table[name].null_count
+        for name, (is_lost, cells) in stored.lost.items():
             self.counts[name] = self.counts.get(name, 0) + pc.sum(is_lost).as_py()
             if name not in self._first:
                 row = pc.index(is_lost, True).as_py()
