@@ -26,7 +26,7 @@ from machine import RESULTS, describe_run, write_result
 
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
-from personalens.datasets.registry import SAMPLE
+from personalens.datasets.releases import SAMPLE
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, leave_one_out
 from personalens.evaluation.offline_report import (
     HIT_RATE_10,

@@ -50,7 +50,7 @@ ALLOWED = {
 """notebook, cli and the rest of the top may import everything."""
 
 EXCEPTIONS = {
-    "datasets/loading.py": {"film_world"},  # the sample is one of the data sets that have a name
+    # The sample is one of the data sets that have a name.
     "datasets/__init__.py": {"film_world"},
     "jobs/job_runner.py": {"control.work", "runtime"},  # names who does which job, as text
 }

@@ -64,8 +64,12 @@ def _share(lab: LabSession, share: Any, network: Any) -> str:
 
 @check("10.2", hint="the errors are two numbers, that of the plain rolling average first.")
 def _two_errors(lab: LabSession, answer: Any, ratings: Any) -> str:
-    from personalens.ratings.rating_baselines import RollingAverage, RollingMeans
-    from personalens.ratings.rating_splits import rmse, split_newest_of_each_user
+    from personalens.ratings.rating_evaluation import (
+        RollingAverage,
+        RollingMeans,
+        rmse,
+        split_newest_of_each_user,
+    )
 
     given = as_list(answer, "the answer")
     if len(given) != 2:

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from personalens import durable_files
-from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.manifest import MANIFEST_FILE
+from personalens.datasets.dataset_files import MANIFEST_FILE, DatasetFiles
 from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles
 from personalens.home import Home
 from personalens.storage.catalogue import MIGRATIONS, Catalogue

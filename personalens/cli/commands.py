@@ -239,7 +239,7 @@ def restore(
 @data.command("list")
 def list_data() -> None:
     """Show each data set, its size, and where it lies or how to get it."""
-    from personalens.datasets.registry import RELEASES, SAMPLE, find_data
+    from personalens.datasets.releases import RELEASES, SAMPLE, find_data
 
     typer.echo(f"{SAMPLE:<16} {'':>10}  embedded: real films, simulated viewers")
     for name, release in RELEASES.items():
@@ -254,7 +254,7 @@ def fetch_data(name: Annotated[str, typer.Argument(help="A MovieLens release.")]
     The archive's checksum is verified. A release that is here already is not fetched again.
     """
     from personalens.datasets import DataUnavailable
-    from personalens.datasets.registry import fetch, find_data
+    from personalens.datasets.releases import fetch, find_data
 
     try:
         path = find_data(name) or fetch(name, announce=typer.echo)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from personalens.datasets.registry import DATA_VARIABLE, RELEASES, SAMPLE, find_data
+from personalens.datasets.releases import DATA_VARIABLE, RELEASES, SAMPLE, find_data
 from personalens.durable_files import DamagedFiles
 from personalens.home import HOME_VARIABLE, Home, default_home
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personalens import datasets
-from personalens.datasets.registry import DATA_VARIABLE, NAMES, SAMPLE
+from personalens.datasets.releases import DATA_VARIABLE, NAMES, SAMPLE
 from personalens.environment import environment
 from personalens.home import HOME_VARIABLE, Home
 from personalens.notebook.checks import STRICT_VARIABLE

@@ -16,7 +16,11 @@ from datetime import datetime
 from typing import Any
 
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.datasets.column_checks import MAX_EPOCH_SECONDS, MAX_ID_CHARACTERS
+from personalens.datasets.column_checks import (
+    MAX_EPOCH_SECONDS,
+    MAX_ID_CHARACTERS,
+    seconds_advice,
+)
 from personalens.events.properties import parse_properties, plain, read_columns
 from personalens.service_errors import InvalidInputException
 from personalens.storage.dataset_rows import logged_columns, subject_column
@@ -185,5 +189,6 @@ def _seconds(moment: datetime | float, where: str) -> int:
     seconds = moment.timestamp() if isinstance(moment, datetime) else moment
     if 0 <= seconds <= MAX_EPOCH_SECONDS:
         return int(seconds)
-    advice = "; it looks like milliseconds, so divide by 1,000" if seconds > 0 else ""
-    raise InvalidInputException(f"{where} is {moment}, not a time in epoch seconds{advice}.")
+    raise InvalidInputException(
+        f"{where} is {moment}, not a time in epoch seconds{seconds_advice(seconds)}."
+    )

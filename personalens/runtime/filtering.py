@@ -15,7 +15,7 @@ from personalens.datasets.id_maps import IdMap
 from personalens.datasets.metadata import Metadata
 from personalens.filters.expressions import FilterError, Target, parse_filter
 from personalens.filters.field_rules import EVENT_DATASETS
-from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
+from personalens.filters.masks import Circumstances, CompiledFilter, FieldIndex
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.group_tables import GroupTable, GroupTables
 from personalens.runtime.recent_values import RecentValues
@@ -172,7 +172,7 @@ class ItemFilters:
             )
         ids = _with_others(deployment.model.items_, items)
         metadata: Metadata | None = None if items is None else items.metadata.align(ids)
-        made = (ids, CompiledFilter(asked, Catalogue(ids, metadata)))
+        made = (ids, CompiledFilter(asked, FieldIndex(ids, metadata)))
         with self._lock:
             self._compiled[key] = made
             while len(self._compiled) > KEPT_FILTERS:
@@ -235,7 +235,7 @@ class UserFilter:
         known = tables.metadata(group, "USERS")
         metadata = None if known is None else known.metadata.align(users)
         asked = parse_filter(found.body["filterExpression"])
-        self._compiled = CompiledFilter(asked, Catalogue(users, metadata))
+        self._compiled = CompiledFilter(asked, FieldIndex(users, metadata))
         self._codes, self._types = np.zeros(0, np.int32), None
         if any(condition.field.dataset == "Interactions" for condition in asked.conditions):
             self._codes, self._types = _types_of_users(tables, group, users)

@@ -9,10 +9,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from personalens.aws.http_server import LocalServer
 from personalens.aws.signatures import SignatureVerifier, read_credentials
 from personalens.home import Home
 from personalens.jobs.opening import open_home
+from tests.local_server import LocalServer
 
 ACCOUNTS = {"ada": "111122223333", "ben": "444455556666", "guest": None}
 ROLE = "arn:aws:iam::123456789012:role/x"

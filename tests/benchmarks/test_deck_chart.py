@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.ratings.rating_splits import split_by_time
+from personalens.ratings.rating_evaluation import split_by_time
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "deck_chart.py"
 

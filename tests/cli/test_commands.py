@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import personalens
 from personalens import datasets
 from personalens.cli.commands import app
-from personalens.datasets import registry
+from personalens.datasets import releases
 from personalens.home import Home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,19 +65,19 @@ def test_the_module_is_the_command():
 
 class TestData:
     def test_list_names_every_release_and_where_it_lies(self, cli, tmp_path, monkeypatch):
-        monkeypatch.setattr(registry, "data_folders", lambda: [tmp_path])
+        monkeypatch.setattr(releases, "data_folders", lambda: [tmp_path])
         folder = tmp_path / "ml-100k"
         folder.mkdir()
         for file in ("u.data", "u.item", "u.user"):
             (folder / file).touch()
         lines = cli("data", "list").output.splitlines()
-        assert [line.split()[0] for line in lines] == ["sample", *registry.RELEASES]
+        assert [line.split()[0] for line in lines] == ["sample", *releases.RELEASES]
         assert str(folder) in next(line for line in lines if line.startswith("ml-100k"))
         assert "personalens data fetch ml-1m" in next(x for x in lines if x.startswith("ml-1m "))
 
     def test_fetch_says_why_it_cannot(self, cli, tmp_path, monkeypatch):
-        monkeypatch.setattr(registry, "data_folders", lambda: [tmp_path])
-        monkeypatch.setattr(registry, "_why_unreachable", lambda url: "no network here")
+        monkeypatch.setattr(releases, "data_folders", lambda: [tmp_path])
+        monkeypatch.setattr(releases, "_why_unreachable", lambda url: "no network here")
         failed = cli("data", "fetch", "ml-100k")
         assert failed.exit_code == 1
         assert "no network here" in failed.stderr

@@ -17,15 +17,21 @@ from typing import Any
 from personalens.arns import parse, recipe_arn
 from personalens.control.work.deploy import follow_newest_version
 from personalens.control.work.search import OBJECTIVE, Choice, Contest, choose
-from personalens.control.work.training_data import TrainingData, check_minimums, load_training_data
+from personalens.control.work.training_data import (
+    MIN_COMPLETE,
+    TrainingData,
+    check_minimums,
+    load_training_data,
+)
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Cancelled, Progress, ProgressEvent, within
 from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.training_tables import CannotLearn
-from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
+from personalens.settings.solution_config import EVENTS_UNTIL, ITEMS, heeded_config
 from personalens.storage.catalogue import StorageError
+from personalens.storage.dataset_rows import rows_of_group
 from personalens.storage.job_queue import Job, LeaseLost
 from personalens.storage.model_folders import (
     TrainingOutcome,
@@ -164,22 +170,45 @@ def _train(
         progress=within(report, train_from, MEASURE_FROM),
         **data.tables(choice.entry),
     )
-    if objective := settings["solutionConfig"].get("optimizationObjective"):
-        _optimize((measured, model), objective, data)
+    _optimize(context, settings, (measured, model), data)
     report(ProgressEvent("measuring on the hold-out", MEASURE_FROM))
     metrics = measured.measure(holdout, catalogue_size=data.catalogue_size)
     return model, _outcome(choice, measured, metrics)
 
 
-def _optimize(models: Sequence[Recipe], objective: Mapping[str, str], data: TrainingData) -> None:
+def _optimize(
+    context: ServiceContext,
+    settings: Mapping[str, Any],
+    models: Sequence[Recipe],
+    data: TrainingData,
+) -> None:
+    objective = settings["solutionConfig"].get("optimizationObjective")
+    if not objective:
+        return
     attribute = objective["itemAttribute"]
     if data.items is None or attribute not in data.items.fields:
         raise JobFailed(
-            f"optimizationObjective needs the Items column {attribute}: import data into the Items "
-            "dataset, and do not exclude the column from training."
+            f"optimizationObjective needs the Items column {attribute}: "
+            f"{_how_to_train_a_column(context, settings, attribute)}."
         )
     for model in models:
         model.optimize_for(data.items, attribute, objective.get("objectiveSensitivity", "MEDIUM"))
+
+
+def _how_to_train_a_column(
+    context: ServiceContext, settings: Mapping[str, Any], column: str
+) -> str:
+    until = settings.get(EVENTS_UNTIL, 0)
+    items = rows_of_group(context, settings["datasetGroupArn"], until=until).get(ITEMS)
+    if items is not None and column in items.schema.names:
+        values = items.read(columns=[column])[column]
+        share = 1 - values.null_count / len(values)
+        if share < MIN_COMPLETE:  # cut, not rounded: 84.99 % must not read as 85 %
+            return (
+                f"it has a value for {int(share * 1000) / 10:g} % of the items, and needs one for "
+                f"{MIN_COMPLETE * 100:g} % of them to train; fill it in and import the items again"
+            )
+    return "import data into the Items dataset, and do not exclude the column from training"
 
 
 def _update(
@@ -195,8 +224,7 @@ def _update(
         progress=within(report, READ_SHARE, SAVE_FROM),
         **data.tables(recipes[trained.name]),
     )
-    if objective := settings["solutionConfig"].get("optimizationObjective"):
-        _optimize([model], objective, data)
+    _optimize(context, settings, [model], data)
     if settings.get(RECOUNT) and isinstance(model, ColdItemRecipe):
         of_now = {**settings, EVENTS_UNTIL: context.events.newest()}
         now = load_training_data(context, of_now)

@@ -6,9 +6,13 @@ import pytest
 
 from personalens.datasets.interactions import Interactions
 from personalens.progress import Cancelled
-from personalens.ratings.rating_baselines import RollingMeans
+from personalens.ratings.rating_evaluation import (
+    RollingMeans,
+    rmse,
+    split_by_time,
+    split_newest_of_each_user,
+)
 from personalens.ratings.rating_head import RatingHRNN
-from personalens.ratings.rating_splits import rmse, split_by_time, split_newest_of_each_user
 
 SPLITS = [split_by_time, split_newest_of_each_user]
 

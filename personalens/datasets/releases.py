@@ -46,11 +46,14 @@ class Release:
 
     name: str
     layout: str
-    folder: str
     checksum: str
     ratings: int
     megabytes: float
     has_users: bool = False
+
+    @property
+    def folder(self) -> str:
+        return "ml-10M100K" if self.name == "ml-10m" else self.name
 
     @property
     def url(self) -> str:
@@ -67,37 +70,21 @@ class Release:
         return names if self.has_users else names[:2]
 
 
+# fmt: off
+_SMALL = "sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436"
 RELEASES = {
     release.name: release
     for release in (
-        Release(
-            "ml-latest-small",
-            "csv",
-            "ml-latest-small",
-            "sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
-            100_836,
-            1.0,
-        ),
-        Release(
-            "ml-100k", "100k", "ml-100k", "md5:0e33842e24a9c977be4e0107933c0723", 100_000, 4.9, True
-        ),
-        Release(
-            "ml-1m", "dat", "ml-1m", "md5:c4d9eecfca2ab87c1945afe126590906", 1_000_209, 5.9, True
-        ),
-        Release(
-            "ml-10m", "dat", "ml-10M100K", "md5:ce571fd55effeba0271552578f2648bd", 10_000_054, 65.6
-        ),
-        Release(
-            "ml-20m", "csv", "ml-20m", "md5:cd245b17a1ae2cc31bb14903e1204af3", 20_000_263, 198.7
-        ),
-        Release(
-            "ml-25m", "csv", "ml-25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada", 25_000_095, 261.9
-        ),
-        Release(
-            "ml-32m", "csv", "ml-32m", "md5:d472be332d4daa821edc399621853b57", 32_000_204, 239.0
-        ),
+        Release("ml-latest-small", "csv", _SMALL, 100_836, 1.0),
+        Release("ml-100k", "100k", "md5:0e33842e24a9c977be4e0107933c0723", 100_000, 4.9, True),
+        Release("ml-1m", "dat", "md5:c4d9eecfca2ab87c1945afe126590906", 1_000_209, 5.9, True),
+        Release("ml-10m", "dat", "md5:ce571fd55effeba0271552578f2648bd", 10_000_054, 65.6),
+        Release("ml-20m", "csv", "md5:cd245b17a1ae2cc31bb14903e1204af3", 20_000_263, 198.7),
+        Release("ml-25m", "csv", "md5:6b51fb2759a8657d3bfcbfc42b592ada", 25_000_095, 261.9),
+        Release("ml-32m", "csv", "md5:d472be332d4daa821edc399621853b57", 32_000_204, 239.0),
     )
 }
+# fmt: on
 NAMES = (*RELEASES, SAMPLE)
 
 
@@ -140,13 +127,8 @@ def fetch(name: str, *, announce: Callable[[str], None] = print) -> Path:
     """Download a MovieLens archive from GroupLens, check it, and return its path.
 
     The archive goes to ``data/`` of the checkout, or to the user's cache outside one. ``announce``
-    is told the licence and the citation before the download starts.
-
-    Raises
-    ------
-    DataUnavailable
-        If GroupLens cannot be reached within a few seconds, the download breaks off, or the archive
-        is not the one whose checksum is pinned.
+    is told the licence and the citation before the download starts. DataUnavailable if GroupLens
+    cannot be reached within a few seconds, the download breaks off, or the checksum is another.
     """
     import pooch
 

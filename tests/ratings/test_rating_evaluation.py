@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.ratings.rating_baselines import GlobalMean, RollingAverage, RollingMeans
-from personalens.ratings.rating_splits import (
+from personalens.ratings.rating_evaluation import (
+    GlobalMean,
+    RollingAverage,
+    RollingMeans,
     rmse,
     rmse_difference,
     split_by_time,

@@ -6,9 +6,13 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.ratings.rating_baselines import GlobalMean
 from personalens.ratings.rating_comparators import FM, IAutoRec, RatingRNN
-from personalens.ratings.rating_splits import rmse, split_by_time, split_newest_of_each_user
+from personalens.ratings.rating_evaluation import (
+    GlobalMean,
+    rmse,
+    split_by_time,
+    split_newest_of_each_user,
+)
 
 
 def two_tastes(users=60, items=12, each=10, seed=0):

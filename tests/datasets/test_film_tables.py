@@ -10,7 +10,7 @@ import pytest
 
 import personalens.datasets
 from personalens.datasets import DataUnavailable, load, parse_schema
-from personalens.datasets.movielens import movielens
+from personalens.datasets.film_tables import movielens
 
 
 @pytest.mark.parametrize("name", ["ml-100k", "ml-1m", "ml-10m", "ml-latest-small"])

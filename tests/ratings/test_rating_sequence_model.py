@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from personalens.ratings.rating_batches import (
+from personalens.ratings.rating_sequence_model import (
     CONTEXT,
     WINDOW,
     RatingRows,

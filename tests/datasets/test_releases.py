@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from personalens.datasets import DataUnavailable, find_data, load, registry
-from personalens.datasets.registry import RELEASES, fetch
+from personalens.datasets import DataUnavailable, find_data, load, releases
+from personalens.datasets.releases import RELEASES, fetch
 
 
 @pytest.mark.parametrize("name", ["ml-100k", "ml-1m", "ml-10m", "ml-latest-small"])
@@ -65,7 +65,7 @@ def test_the_readme_lists_every_release_with_its_checksum():
 
 
 def test_offline_the_error_says_how_to_get_the_file(no_data, monkeypatch):
-    monkeypatch.setattr(registry, "_why_unreachable", lambda url: "no route")
+    monkeypatch.setattr(releases, "_why_unreachable", lambda url: "no route")
     with pytest.raises(DataUnavailable) as caught:
         load("ml-1m")
     message = str(caught.value)
@@ -76,7 +76,7 @@ def test_offline_the_error_says_how_to_get_the_file(no_data, monkeypatch):
 
 
 def test_without_permission_nothing_is_downloaded(no_data, monkeypatch):
-    monkeypatch.setattr(registry, "_why_unreachable", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(releases, "_why_unreachable", lambda url: pytest.fail("asked the network"))
     with pytest.raises(DataUnavailable, match="downloading is switched off"):
         load("ml-100k", download=False)
 
@@ -88,16 +88,16 @@ def test_a_host_that_never_answers_is_given_up_in_time(monkeypatch):
         released.wait(30)
         raise OSError("too late")
 
-    monkeypatch.setattr(registry.socket, "create_connection", never_answers)
+    monkeypatch.setattr(releases.socket, "create_connection", never_answers)
     started = time.monotonic()
-    reason = registry._why_unreachable("https://example.invalid/x.zip", seconds=0.1)
+    reason = releases._why_unreachable("https://example.invalid/x.zip", seconds=0.1)
     released.set()
     assert reason == "example.invalid did not answer within 0.1 seconds"
     assert time.monotonic() - started < 20
 
 
 def test_a_refused_connection_is_named():
-    reason = registry._why_unreachable("http://127.0.0.1:1/x.zip")
+    reason = releases._why_unreachable("http://127.0.0.1:1/x.zip")
     assert "127.0.0.1 cannot be reached" in reason
 
 
@@ -120,12 +120,12 @@ def archive_server(make_release, tmp_path, monkeypatch):
     handler = functools.partial(Quiet, directory=str(site))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(registry, "_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(releases, "_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     digest = hashlib.md5((site / "ml-100k.zip").read_bytes()).hexdigest()
     monkeypatch.setitem(RELEASES, "ml-100k", replace(RELEASES["ml-100k"], checksum=f"md5:{digest}"))
     cache = tmp_path / "cache"
-    monkeypatch.setattr(registry, "_cache_folder", lambda: cache)
-    monkeypatch.setattr(registry, "data_folders", lambda: [cache])
+    monkeypatch.setattr(releases, "_cache_folder", lambda: cache)
+    monkeypatch.setattr(releases, "data_folders", lambda: [cache])
     yield cache
     server.shutdown()
     server.server_close()

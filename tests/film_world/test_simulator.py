@@ -10,12 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets import load, parse_schema, registry
+from personalens.datasets import load, parse_schema, releases
 from personalens.datasets.csv_import import CsvSource, import_csv
 from personalens.film_world import simulator
-from personalens.film_world.films import SPAN_END, SPAN_START, read_films
 from personalens.film_world.simulator import generate, load_sample, write_sample
-from personalens.film_world.world import NOTHING, FilmWorld, Viewers
+from personalens.film_world.world import (
+    NOTHING,
+    SPAN_END,
+    SPAN_START,
+    FilmWorld,
+    Viewers,
+    read_films,
+)
 
 COMMITTED = Path(__file__).resolve().parents[2] / "data" / "sample"
 FILES = ("interactions.csv.gz", "items.csv", "users.csv")
@@ -244,16 +250,16 @@ def test_the_compressed_file_imports_as_it_lies(made, sample, tmp_path):
 
 
 def test_without_the_checkout_the_sample_is_made_anew(sample, monkeypatch, tmp_path):
-    monkeypatch.setattr(registry, "data_folders", lambda: [tmp_path])
+    monkeypatch.setattr(releases, "data_folders", lambda: [tmp_path])
     again = load("sample")
     assert again.interactions.equals(sample.interactions)
     assert again.items.equals(sample.items)
 
 
 def test_the_sample_is_found_like_any_data_set(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "data_folders", lambda: [made.parent, made])
-    assert registry.find_data("sample") == made
-    assert registry.find_data("sample", tmp_path) is None
+    monkeypatch.setattr(releases, "data_folders", lambda: [made.parent, made])
+    assert releases.find_data("sample") == made
+    assert releases.find_data("sample", tmp_path) is None
 
 
 def read_all(paths) -> bytes:
