@@ -158,7 +158,8 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
     belongs to no job, imports and an empty home, is there before the clock starts."""
     from personalens.home import Home
     from personalens.jobs.opening import open_home
-    from personalens.runtime.batch_inference import BatchRecommender
+    from personalens.runtime.answering import BlockAnswering
+    from personalens.runtime.batch_jobs import BatchRecommender
     from personalens.runtime.batch_lines import answer_files
     from personalens.runtime.deployments import Deployment
     from personalens.storage.resource_store import Resource
@@ -178,7 +179,8 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
 
     def run() -> None:
         shutil.rmtree(target, ignore_errors=True)  # a job writes over no file of another
-        recommender = BatchRecommender(Deployment(job.arn, "", "", model), None, None, LIST_LENGTH)
+        deployment = Deployment(job.arn, "", GROUP, model)
+        recommender = BatchRecommender(deployment, BlockAnswering(context, deployment), LIST_LENGTH)
         answer_files(
             context, job, lambda event: None, recommender.answer, block_size=recommender.block_size
         )

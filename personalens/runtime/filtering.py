@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,15 +17,11 @@ from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.group_tables import GroupTable, GroupTables
 from personalens.runtime.recent_values import RecentValues
-from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 
 if TYPE_CHECKING:
     from personalens.storage.resource_store import Resource
     from personalens.storage.service_context import ServiceContext
-
-if TYPE_CHECKING:
-    from personalens.storage.resource_store import Resource
 
 KEPT_FILTERS, KEPT_MASK_BYTES = 64, 32_000_000
 _DATASETS: dict[Target, str] = {"ItemID": "ITEMS", "ActionID": "ACTIONS"}
@@ -35,16 +29,10 @@ _DATASETS: dict[Target, str] = {"ItemID": "ITEMS", "ActionID": "ACTIONS"}
 
 @dataclass(frozen=True, eq=False)
 class Allowed:
-    """What a filter lets into a list.
+    """What a filter lets into a list: ``mask``, (len(ids),) bool, is not to be written to.
 
-    Attributes
-    ----------
-    ids
-        The model's items in their codes, then the other items of the Items dataset.
-    mask
-        (len(ids),) bool. Do not write to it.
-    lets_unknown
-        Whether items that neither knows pass: unless something is asked of what is INCLUDEd.
+    ``ids`` are the model's items in their codes, then the other items of the Items dataset. Items
+    that neither knows pass, ``lets_unknown``, unless something is asked of what is INCLUDEd.
     """
 
     ids: IdMap
@@ -64,24 +52,14 @@ class Allowed:
 class ItemFilters:
     """Applies the filters of one region and account. Safe to share between threads.
 
-    Parameters
-    ----------
-    context
-        Whose filters.
-    tables
-        The present datasets.
-
-    Notes
-    -----
     A filter is compiled once for a model and a state of the Items dataset, and used until one of
     them changes. What it lets in is kept until something changes that it asks about.
     """
 
     def __init__(self, context: ServiceContext, tables: GroupTables):
         self._context, self._tables = context, tables
-        self._compiled: OrderedDict[Hashable, tuple[IdMap, CompiledFilter]] = OrderedDict()
+        self._compiled: RecentValues[tuple[IdMap, CompiledFilter]] = RecentValues(KEPT_FILTERS)
         self._masks: RecentValues[np.ndarray] = RecentValues(KEPT_MASK_BYTES, lambda m: m.nbytes)
-        self._lock = threading.Lock()
 
     def allowed(
         self,
@@ -96,13 +74,6 @@ class ItemFilters:
         """Return what may be listed for this user, or beside this item.
 
         ``target`` says whether the list is one of items or, with "ActionID", of actions.
-
-        Raises
-        ------
-        ResourceNotFoundException
-            If there is no such filter.
-        InvalidInputException
-            If it belongs to another dataset group, is about something else, or lacks a value.
         """
         found = self._filter(filter_arn)
         if found.parent_arn != deployment.dataset_group_arn:
@@ -111,12 +82,13 @@ class ItemFilters:
                 f"{deployment.dataset_group_arn}: create the filter in the campaign's group."
             )
         items = self._tables.metadata(deployment.dataset_group_arn, _DATASETS[target])
-        revision = None if items is None else items.revision
-        key = (found.arn, found.created_at, deployment.solution_version_arn, revision)
-        ids, compiled = self._compile(key, found, deployment, items, target)
+        key, stamp = _compiled_as(found, deployment), None if items is None else items.revision
+        ids, compiled = self._compiled.get_or_make(
+            key, lambda: _compile(found, deployment, items, target), stamp
+        )
         lets_unknown = not any(each.includes for each in compiled.filter.expressions)
         who = None if compiled.datasets.isdisjoint((*EVENT_DATASETS, "CurrentUser")) else user_id
-        asked = (key, frozenset((values or {}).items()), who, item_id)
+        asked = (key, stamp, frozenset((values or {}).items()), who, item_id)
         asked += self._revisions(compiled, deployment.dataset_group_arn, user_id)
         mask = self._masks.get(asked)
         if mask is None:
@@ -129,6 +101,20 @@ class ItemFilters:
                 raise InvalidInputException(str(error)) from None
             self._masks.keep(asked, mask)
         return Allowed(ids, mask, lets_unknown)
+
+    def is_ready(self, deployment: Deployment, filter_arn: str) -> bool:
+        """Whether all that a filter of items asks about is in memory, and it is compiled."""
+        tables, group = self._tables, deployment.dataset_group_arn
+        if not tables.is_read(group, "ITEMS"):
+            return False
+        items = tables.metadata(group, "ITEMS")
+        key = _compiled_as(self._filter(filter_arn), deployment)
+        made = self._compiled.get(key, None if items is None else items.revision)
+        if made is None:
+            return False
+        datasets = made[1].datasets
+        asked = {"Interactions": "INTERACTIONS", "CurrentUser": "USERS"}
+        return all(tables.is_read(group, asked[name]) for name in asked.keys() & datasets)
 
     def _filter(self, arn: str) -> Resource:
         kept, key = self._context.store.catalogue.unchanged(), (self, arn)
@@ -150,34 +136,6 @@ class ItemFilters:
         if "CurrentUser" in compiled.datasets:
             revisions.append(self._tables.revision(group, "USERS"))
         return tuple(revisions)
-
-    def _compile(
-        self,
-        key: Hashable,
-        found: Resource,
-        deployment: Deployment,
-        items: GroupTable | None,
-        target: Target,
-    ) -> tuple[IdMap, CompiledFilter]:
-        with self._lock:
-            if key in self._compiled:
-                self._compiled.move_to_end(key)
-                return self._compiled[key]
-        about_to_wait()
-        asked = parse_filter(found.body["filterExpression"])
-        if asked.target != target:
-            raise InvalidInputException(
-                f"The filter {found.arn} is about {asked.target}; this list takes one about "
-                f"{target}."
-            )
-        ids = _with_others(deployment.model.items_, items)
-        metadata: Metadata | None = None if items is None else items.metadata.align(ids)
-        made = (ids, CompiledFilter(asked, Catalogue(ids, metadata)))
-        with self._lock:
-            self._compiled[key] = made
-            while len(self._compiled) > KEPT_FILTERS:
-                self._compiled.popitem(last=False)
-        return made
 
     def _circumstances(
         self,
@@ -207,6 +165,23 @@ class ItemFilters:
         return Circumstances(codes, types, user, item, values)
 
 
+def _compiled_as(found: Resource, deployment: Deployment) -> Hashable:
+    return found.arn, found.created_at, deployment.solution_version_arn
+
+
+def _compile(
+    found: Resource, deployment: Deployment, items: GroupTable | None, target: Target
+) -> tuple[IdMap, CompiledFilter]:
+    asked = parse_filter(found.body["filterExpression"])
+    if asked.target != target:
+        raise InvalidInputException(
+            f"The filter {found.arn} is about {asked.target}; this list takes one about {target}."
+        )
+    ids = _with_others(deployment.model.items_, items)
+    metadata: Metadata | None = None if items is None else items.metadata.align(ids)
+    return ids, CompiledFilter(asked, Catalogue(ids, metadata))
+
+
 def _with_others(known: IdMap, items: GroupTable | None) -> IdMap:
     if items is None:
         return known
@@ -218,17 +193,8 @@ def _with_others(known: IdMap, items: GroupTable | None) -> IdMap:
 
 
 class UserFilter:
-    """One filter for the users of one model, by the present datasets.
-
-    Parameters
-    ----------
-    found
-        The filter.
-    deployment
-        The model whose users are filtered.
-    tables
-        The datasets. A condition on Interactions holds of a user who has any such event.
-    """
+    """One filter for the users of one model, by the present datasets. A condition on Interactions
+    holds of a user who has any such event."""
 
     def __init__(self, found: Resource, deployment: Deployment, tables: GroupTables):
         group, users = deployment.dataset_group_arn, deployment.model.interactions_.users
@@ -241,13 +207,7 @@ class UserFilter:
             self._codes, self._types = _types_of_users(tables, group, users)
 
     def allowed(self, values: Mapping[str, str]) -> np.ndarray:
-        """Return (users,) bool.
-
-        Raises
-        ------
-        InvalidInputException
-            If a placeholder has no value.
-        """
+        """Return (users,) bool. A placeholder without a value is an InvalidInputException."""
         asking = Circumstances(self._codes, self._types, parameters=values)
         try:
             return self._compiled.mask(asking)

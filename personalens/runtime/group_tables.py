@@ -3,12 +3,14 @@
 A model knows what was there when it was trained; a filter and ``metadataColumns`` go by the present
 datasets, imported and put. A table is read once and kept until one of both changes it; a user's
 events are looked up at each request.
+
+Amazon Personalize: ``metadataColumns`` of GetRecommendations and GetPersonalizedRanking. A column
+may be asked for in whatever case; its key in the answer is in lower case, as the service's is.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +21,9 @@ from personalens.arns import dataset_arn
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.runtime.waiting import about_to_wait
+from personalens.runtime.deployments import Deployment
+from personalens.runtime.recent_values import RecentValues
+from personalens.service_errors import InvalidInputException
 from personalens.storage.dataset_rows import DatasetRows
 
 if TYPE_CHECKING:
@@ -28,23 +32,22 @@ if TYPE_CHECKING:
 
 MOST_LIVE = 1_000
 """Live events of a user that are looked at; a filter goes by the newest 100 of each type."""
+KEPT_TABLES = 64
+MAX_COLUMNS, MAX_ITEMS = 10, 50
+ALWAYS_ENABLED = (
+    "aws-user-personalization-v2",
+    "aws-personalized-ranking-v2",
+    "aws-semantic-similarity",
+)
+"""Recipes whose campaigns answer with metadata without being told so beforehand."""
 ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID", "ACTIONS": "ACTION_ID"}
 
 
 @dataclass(frozen=True, eq=False)
 class GroupTable:
-    """One metadata dataset.
+    """One metadata dataset: its fields, for filters, and its records as they came, for answers.
 
-    Attributes
-    ----------
-    revision
-        Another one stands for other content.
-    ids
-        Whom the rows belong to.
-    metadata
-        The fields, for filters.
-    rows
-        The records as they came, for answers.
+    ``ids`` are those of its rows, in order; another ``revision`` stands for other content.
     """
 
     revision: Hashable
@@ -71,18 +74,11 @@ class UserEvents(NamedTuple):
 
 
 class GroupTables:
-    """The tables of the dataset groups of one region and account. Safe to share between threads.
-
-    Parameters
-    ----------
-    context
-        Whose datasets.
-    """
+    """The tables of the dataset groups of one region and account. Safe to share between threads."""
 
     def __init__(self, context: ServiceContext):
         self._context = context
-        self._kept: dict[str, tuple[Hashable, Any]] = {}
-        self._lock = threading.Lock()
+        self._kept: RecentValues[Any] = RecentValues(KEPT_TABLES)
 
     def metadata(self, group_arn: str, dataset_type: str) -> GroupTable | None:
         """Return "ITEMS", "USERS" or "ACTIONS" of a group; None if there is nothing in it."""
@@ -95,6 +91,14 @@ class GroupTables:
             return GroupTable(revision, metadata.ids, metadata, table)
 
         return self._kept_read(group_arn, dataset_type, read)
+
+    def is_read(self, group_arn: str, dataset_type: str) -> bool:
+        """Whether a dataset is in memory as it is now, or there is none."""
+        dataset = self._dataset(group_arn, dataset_type)
+        if dataset is None:
+            return True
+        revision = self._revision(dataset)
+        return self._kept.has(dataset.arn, _of_reading(dataset_type, revision))
 
     def user_events(self, group_arn: str, user_id: str | None) -> UserEvents:
         """Return a user's events, imported and live, oldest first; live ones of a session, too."""
@@ -167,7 +171,7 @@ class GroupTables:
         def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
             return None if rows.files.is_empty else rows.files.read_interactions()
 
-        return self._kept_read(group_arn, "INTERACTIONS", read, put_counts=False)
+        return self._kept_read(group_arn, "INTERACTIONS", read)
 
     def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
         arn = dataset_arn(group_arn, dataset_type)
@@ -190,26 +194,15 @@ class GroupTables:
         group_arn: str,
         dataset_type: str,
         read: Callable[[DatasetRows, Hashable], Any],
-        *,
-        put_counts: bool = True,
     ) -> Any:
-        """Return what ``read`` makes of a dataset, made once for each of its revisions; those of
-        its imports alone where it does not read what was put."""
+        """Return what ``read`` makes of a dataset, made once for each of its revisions."""
         dataset = self._dataset(group_arn, dataset_type)
         if dataset is None:
             return None
-        revision = self._revision(dataset)
-        revision = revision if put_counts else revision[:2]
-        kept = self._kept.get(dataset.arn)
-        if kept is not None and kept[0] == revision:
-            return kept[1]
-        about_to_wait()
-        with self._lock:
-            kept = self._kept.get(dataset.arn)
-            if kept is None or kept[0] != revision:
-                rows = DatasetRows(self._context, dataset)
-                kept = self._kept[dataset.arn] = (revision, read(rows, revision))
-            return kept[1]
+        revision = _of_reading(dataset_type, self._revision(dataset))
+        return self._kept.get_or_make(
+            dataset.arn, lambda: read(DatasetRows(self._context, dataset), revision), revision
+        )
 
 
 class GroupSnapshot(GroupTables):
@@ -219,12 +212,67 @@ class GroupSnapshot(GroupTables):
         super().__init__(context)
         self._seen: dict[tuple[str, str], Any] = {}
 
-    def _kept_read(self, group_arn: str, dataset_type: str, *how: Any, **options: Any) -> Any:
+    def _kept_read(self, group_arn: str, dataset_type: str, read: Callable) -> Any:
         key = (group_arn, dataset_type)
         if key not in self._seen:
-            self._seen[key] = super()._kept_read(group_arn, dataset_type, *how, **options)
+            self._seen.setdefault(key, super()._kept_read(group_arn, dataset_type, read))
         return self._seen[key]
+
+
+def _of_reading(dataset_type: str, revision: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """Return the part of a dataset's revision that stands for what is read of it: live events are
+    looked up in the log, so those of Interactions do not count."""
+    return revision[:2] if dataset_type == "INTERACTIONS" else revision
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def add_metadata(
+    answer: list[dict[str, Any]],
+    asked: Mapping[str, Sequence[str]] | None,
+    deployment: Deployment,
+    tables: GroupTables,
+    *,
+    asked_for: int,
+) -> None:
+    """Add ``metadata`` to the items of an answer, in place: column in lower case -> value, as
+    strings. ``asked`` is ``metadataColumns``; nothing happens without it. ``asked_for`` is the
+    number of items that the request asks for, 50 at most."""
+    if not asked:
+        return
+    columns = _columns(asked)
+    if asked_for > MAX_ITEMS:
+        raise InvalidInputException(
+            f"{asked_for} items are asked for with metadata; {MAX_ITEMS} at most."
+        )
+    enabled = deployment.config.get("enableMetadataWithRecommendations", False)
+    if not enabled and deployment.model.name not in ALWAYS_ENABLED:
+        raise InvalidInputException(
+            f"{deployment.campaign_arn} does not answer with metadata. Set "
+            "enableMetadataWithRecommendations in its configuration by an update."
+        )
+    items = tables.metadata(deployment.dataset_group_arn, "ITEMS")
+    known = {} if items is None else {name.upper(): name for name in items.rows.column_names}
+    if unknown := [name for name in columns if name.upper() not in known]:
+        raise InvalidInputException(
+            f"metadataColumns names {unknown[0]}, which the Items dataset does not have. It has: "
+            f"{', '.join(known.values()) or 'nothing, for nothing has been imported'}."
+        )
+    for item in answer:
+        texts = items.texts(item["itemId"], [known[name.upper()] for name in columns])
+        item["metadata"] = {name.lower(): text for name, text in texts.items()}
+
+
+def _columns(asked: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    [(dataset_type, columns)] = asked.items()
+    if dataset_type.upper() != "ITEMS":
+        raise InvalidInputException(
+            f"metadataColumns names the dataset type {dataset_type!r}; only ITEMS is possible."
+        )
+    if len(columns) > MAX_COLUMNS:
+        raise InvalidInputException(
+            f"metadataColumns names {len(columns)} columns; {MAX_COLUMNS} at most."
+        )
+    return columns
