@@ -31,6 +31,7 @@ import numpy as np
 from contestants import ENVIRONMENTS, HERE
 from machine import RESULTS, describe_run, write_result
 
+GROUP = "arn:aws:personalize:us-east-1:123456789012:dataset-group/bench"
 FACTORS, LIST_LENGTH, EVENTS = 64, 25, 20
 HRNN_USERS = 2_000
 IMPLICIT = ("implicit recommend", "implicit, a job's file")
@@ -180,7 +181,8 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
     def run() -> None:
         shutil.rmtree(target, ignore_errors=True)  # a job writes over no file of another
         deployment = Deployment(job.arn, "", GROUP, model)
-        recommender = BatchRecommender(deployment, BlockAnswering(context, deployment), LIST_LENGTH)
+        answering = BlockAnswering(context, deployment)
+        recommender = BatchRecommender(deployment, answering, LIST_LENGTH)
         answer_files(
             context, job, lambda event: None, recommender.answer, block_size=recommender.block_size
         )

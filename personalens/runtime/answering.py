@@ -193,7 +193,7 @@ class BlockAnswering(Answering):
                 mark = self._events.live_mark(deployment.stream, user_id, after)
                 live = live_events(self._events, deployment, user_id, mark, pasts[place])
                 pasts[place] = joined(pasts[place], live)
-        return Scores(model.score(pasts)), pasts
+        return Scores(model.score(pasts), [model.hidden_items(past) for past in pasts]), pasts
 
 
 class RequestRandomness:
@@ -238,7 +238,7 @@ def _offered(
                 for row, history in zip(rows, histories, strict=True)
             ]
         ).astype(rows.dtype, copy=False)
-    rows = _without_hidden(rows, [model.hidden_items(history) for history in histories])
+    rows = _without_hidden(rows, scores.hidden)
     return scores if rows is scores.values else Scores(rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -50,13 +50,10 @@ class Deployment:
 
 
 class _Serving(NamedTuple):
-    """What the catalogue says of a campaign or a recommender: what its :class:`Deployment` has, and
-    where the model is."""
+    """What the catalogue says of a campaign or a recommender: its :class:`Deployment`, but for the
+    model, and where that is."""
 
-    solution_version_arn: str
-    dataset_group_arn: str
-    config: Mapping[str, Any]
-    trained: Mapping[str, Any]
+    deploy: Callable[[Recipe], Deployment]
     folder: Path
     revision: Hashable
 
@@ -93,13 +90,13 @@ class Deployments:
                 raise ResourceNotFoundException(
                     f"{kind.capitalize()} {arn} cannot serve: {error}"
                 ) from error
-        return _deployment(arn, found, model)
+        return found.deploy(model)
 
     def in_memory(self, arn: str, kind: str) -> Deployment | None:
         """Return what :meth:`require` does, or None if the model has to be read first."""
         found = self._serving(arn, kind)
         model = self._models.get(found.folder, found.revision)
-        return None if model is None else _deployment(arn, found, model)
+        return None if model is None else found.deploy(model)
 
     def _serving(self, arn: str, kind: str) -> _Serving:
         kept, key = self._context.store.catalogue.unchanged(), (self, arn, kind)
@@ -117,22 +114,22 @@ class Deployments:
             )
         body, home = found.body, self._context.home
         if kind == RECOMMENDER:
-            folder = recommender_folder(home, arn, body[MODEL])
+            folder, trained = recommender_folder(home, arn, body[MODEL]), body
             name, group = f"{arn}/{body[MODEL]}", body["datasetGroupArn"]
-            return _Serving(name, group, body["recommenderConfig"], body, folder, _revision(folder))
-        version = self._context.store.require(body["solutionVersionArn"])
-        folder = serving_folder(home, version)
-        name, group = f"{solution_of(version.arn)}/{folder.name}", body["_datasetGroupArn"]
-        config = body.get("campaignConfig", {})
-        return _Serving(name, group, config, version.body, folder, _revision(folder))
+            config = body["recommenderConfig"]
+        else:
+            version = self._context.store.require(body["solutionVersionArn"])
+            folder, trained = serving_folder(home, version), version.body
+            name, group = f"{solution_of(version.arn)}/{folder.name}", body["_datasetGroupArn"]
+            config = body.get("campaignConfig", {})
+
+        def deploy(model: Recipe) -> Deployment:
+            return Deployment(arn, name, group, model, config, trained)
+
+        return _Serving(deploy, folder, _revision(folder))
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())
-
-
-def _deployment(arn: str, found: _Serving, model: Recipe) -> Deployment:
-    version_arn, group_arn, config, trained, *_ = found
-    return Deployment(arn, version_arn, group_arn, model, config, trained)
 
 
 def _revision(folder: Path) -> Hashable:

@@ -92,6 +92,22 @@ class GroupTables:
 
         return self._kept_read(group_arn, dataset_type, read)
 
+    def describe(
+        self, answer: list[dict[str, Any]], columns: Sequence[str], group_arn: str
+    ) -> None:
+        """Add ``metadata`` to the items of an answer, in place: column in lower case -> value, as
+        strings."""
+        items = self.metadata(group_arn, "ITEMS")
+        known = {} if items is None else {name.upper(): name for name in items.rows.column_names}
+        if unknown := [name for name in columns if name.upper() not in known]:
+            raise InvalidInputException(
+                f"metadataColumns names {unknown[0]}, which the Items dataset does not have. It "
+                f"has: {', '.join(known.values()) or 'nothing, for nothing has been imported'}."
+            )
+        for item in answer:
+            texts = items.texts(item["itemId"], [known[name.upper()] for name in columns])
+            item["metadata"] = {name.lower(): text for name, text in texts.items()}
+
     def is_read(self, group_arn: str, dataset_type: str) -> bool:
         """Whether a dataset is in memory as it is now, or there is none."""
         dataset = self._dataset(group_arn, dataset_type)
@@ -229,43 +245,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def add_metadata(
-    answer: list[dict[str, Any]],
-    asked: Mapping[str, Sequence[str]] | None,
-    deployment: Deployment,
-    tables: GroupTables,
-    *,
-    asked_for: int,
-) -> None:
-    """Add ``metadata`` to the items of an answer, in place: column in lower case -> value, as
-    strings. ``asked`` is ``metadataColumns``; nothing happens without it. ``asked_for`` is the
-    number of items that the request asks for, 50 at most."""
-    if not asked:
-        return
-    columns = _columns(asked)
-    if asked_for > MAX_ITEMS:
-        raise InvalidInputException(
-            f"{asked_for} items are asked for with metadata; {MAX_ITEMS} at most."
-        )
-    enabled = deployment.config.get("enableMetadataWithRecommendations", False)
-    if not enabled and deployment.model.name not in ALWAYS_ENABLED:
-        raise InvalidInputException(
-            f"{deployment.campaign_arn} does not answer with metadata. Set "
-            "enableMetadataWithRecommendations in its configuration by an update."
-        )
-    items = tables.metadata(deployment.dataset_group_arn, "ITEMS")
-    known = {} if items is None else {name.upper(): name for name in items.rows.column_names}
-    if unknown := [name for name in columns if name.upper() not in known]:
-        raise InvalidInputException(
-            f"metadataColumns names {unknown[0]}, which the Items dataset does not have. It has: "
-            f"{', '.join(known.values()) or 'nothing, for nothing has been imported'}."
-        )
-    for item in answer:
-        texts = items.texts(item["itemId"], [known[name.upper()] for name in columns])
-        item["metadata"] = {name.lower(): text for name, text in texts.items()}
-
-
-def _columns(asked: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def asked_columns(
+    asked: Mapping[str, Sequence[str]], deployment: Deployment, count: int
+) -> Sequence[str]:
+    """Return the columns that ``metadataColumns`` names, if this deployment answers with metadata
+    of so many columns and items."""
     [(dataset_type, columns)] = asked.items()
     if dataset_type.upper() != "ITEMS":
         raise InvalidInputException(
@@ -274,5 +258,15 @@ def _columns(asked: Mapping[str, Sequence[str]]) -> Sequence[str]:
     if len(columns) > MAX_COLUMNS:
         raise InvalidInputException(
             f"metadataColumns names {len(columns)} columns; {MAX_COLUMNS} at most."
+        )
+    if count > MAX_ITEMS:
+        raise InvalidInputException(
+            f"{count} items are asked for with metadata; {MAX_ITEMS} at most."
+        )
+    enabled = deployment.config.get("enableMetadataWithRecommendations", False)
+    if not enabled and deployment.model.name not in ALWAYS_ENABLED:
+        raise InvalidInputException(
+            f"{deployment.campaign_arn} does not answer with metadata. Set "
+            "enableMetadataWithRecommendations in its configuration by an update."
         )
     return columns

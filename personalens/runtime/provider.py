@@ -20,7 +20,7 @@ from personalens.runtime.answering import (
     ranked_items,
 )
 from personalens.runtime.deployments import CAMPAIGN, RECOMMENDER, Deployment, Deployments
-from personalens.runtime.group_tables import add_metadata
+from personalens.runtime.group_tables import asked_columns
 from personalens.service_errors import InvalidInputException
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ class PersonalizeRuntimeProvider:
             raise _missing_input("itemId", arn, model.name)
         question = Question(userId, itemId, (), context, filterArn, filterValues)
         listed = self._answering.listed(deployment, question, numResults, promotions)
-        add_metadata(
-            listed, metadataColumns, deployment, self._answering.tables, asked_for=numResults
-        )
+        if metadataColumns:
+            self._describe(listed, metadataColumns, deployment, numResults)
         return self._reply("itemList", listed, deployment)
 
     def get_personalized_ranking(
@@ -95,15 +94,15 @@ class PersonalizeRuntimeProvider:
         metadataColumns: Mapping[str, Sequence[str]] | None = None,
     ) -> dict[str, Any]:
         """Order the given items for a user; only a recipe of the type PERSONALIZED_RANKING does."""
-        count = len(inputList)
-        _check_count("The number of items in inputList", count, least=1)
+        _check_count("The number of items in inputList", len(inputList), least=1)
         deployment = self._deployments.require(campaignArn)
         _check_type(deployment, RANKING, "ranks a list", userId)
         question = Question(userId, None, inputList, context, filterArn, filterValues)
         scores = self._answering.scores(deployment, [question])
         allowed = self._answering.allowed(deployment, question)
         ranked = ranked_items(deployment.model, scores.values[0], inputList, allowed)
-        add_metadata(ranked, metadataColumns, deployment, self._answering.tables, asked_for=count)
+        if metadataColumns:
+            self._describe(ranked, metadataColumns, deployment, len(inputList))
         return self._reply("personalizedRanking", ranked, deployment)
 
     def get_action_recommendations(
@@ -157,6 +156,17 @@ class PersonalizeRuntimeProvider:
         filters = [each["filterArn"] for each in asked if each.get("filterArn")]
         question = Question(request.get("userId"), context=request.get("context"))
         return self._answering.is_quick(deployment, question, filters)
+
+    def _describe(
+        self,
+        listed: list[dict[str, Any]],
+        asked: Mapping[str, Sequence[str]],
+        deployment: Deployment,
+        count: int,
+    ) -> None:
+        """Add ``metadata`` to the items of an answer; ``count`` items are asked for."""
+        columns = asked_columns(asked, deployment, count)
+        self._answering.tables.describe(listed, columns, deployment.dataset_group_arn)
 
     def _reply(
         self,

@@ -15,7 +15,7 @@ import json
 import math
 import threading
 import weakref
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -250,11 +250,11 @@ class Scores:
     """Scores of all items, and what several requests want to know of them.
 
     ``values`` are (B, items) floats, a row for each who asks: higher is better, -inf leaves an item
-    out. Do not write to them.
+    out. Do not write to them. ``hidden`` are the codes of each row that no list may show.
     """
 
-    def __init__(self, values: np.ndarray):
-        self.values = values
+    def __init__(self, values: np.ndarray, hidden: Sequence[np.ndarray] = ()):
+        self.values, self.hidden = values, hidden
         self._best = (0, np.zeros((len(values), 0), np.int64))
         self._log_total: float | None = None
 
@@ -371,8 +371,9 @@ class UserScores:
         key = (deployment.solution_version_arn, state.revision)
         scores = self._scores.get(key)
         if scores is None:
-            row = self._scoring.score(deployment.model, state.history)
-            scores = Scores(row[np.newaxis])
+            model, history = deployment.model, state.history
+            row = self._scoring.score(model, history)
+            scores = Scores(row[np.newaxis], [model.hidden_items(history)])
             self._scores.keep(key, scores)
         return scores
 
