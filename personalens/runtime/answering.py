@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from personalens.filters.expressions import Target
 from personalens.recipes.base import Recipe
 from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.trending_now import TrendingNow
-from personalens.runtime.deployments import Deployment
+from personalens.runtime.deployments import Deployment, Question
 from personalens.runtime.filtering import Allowed, ItemFilters
 from personalens.runtime.group_tables import GroupSnapshot, GroupTables
 from personalens.runtime.trends import Trends
@@ -45,24 +45,11 @@ DEFAULT_PROMOTED = 25
 SEED_VARIABLE = "PERSONALENS_EXPLORATION_SEED"
 
 
-class Question(NamedTuple):
-    """What a request or a line of a batch asks."""
-
-    user_id: str | None = None
-    item_id: str | None = None
-    item_list: Sequence[str] = ()
-    """What is to be ranked."""
-    context: Mapping[str, str] | None = None
-    filter_arn: str | None = None
-    filter_values: Mapping[str, str] | None = None
-
-
 class Answering:
     """Answers requests of one region and account. Safe to share between threads."""
 
-    def __init__(self, context: ServiceContext, tables: GroupTables | None = None):
-        self.tables = GroupTables(context) if tables is None else tables
-        self._filters = ItemFilters(context, self.tables)
+    def __init__(self, context: ServiceContext, tables: GroupTables):
+        self._filters = ItemFilters(context, tables)
         self._histories, self._scores = UserHistories(context.events), UserScores()
         self._trends, self._chance = Trends(context.events), RequestRandomness()
 
@@ -86,7 +73,7 @@ class Answering:
     ) -> tuple[Scores, list[History]]:
         """Return what the model says of users, and the pasts that it was asked about."""
         [question] = questions
-        state = self._histories.state(deployment, question.user_id, context=question.context)
+        state = self._histories.state(deployment, question.user_id, question.context)
         if deployment.model.recipe_type == ACTIONS:  # which are due again at their time
             history = replace(state.history, request_time=int(time.time()))
             return Scores(deployment.model.score([history])), [history]
@@ -111,14 +98,7 @@ class Answering:
         """Return what the question's filter lets in; None if it has no filter."""
         if not question.filter_arn:
             return None
-        return self._filters.allowed(
-            deployment,
-            question.filter_arn,
-            question.filter_values,
-            user_id=question.user_id,
-            item_id=question.item_id,
-            target=target,
-        )
+        return self._filters.allowed(deployment, question, target)
 
     def listed(
         self,

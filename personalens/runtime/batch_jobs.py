@@ -21,7 +21,7 @@ from personalens.evaluation.top_k import NOTHING, top_k
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import Recipe
-from personalens.runtime.answering import RANKING, RELATED, BlockAnswering, Question, ranked_items
+from personalens.runtime.answering import RANKING, RELATED, BlockAnswering, ranked_items
 from personalens.runtime.batch_lines import (
     LineFault,
     answer_files,
@@ -32,7 +32,7 @@ from personalens.runtime.batch_lines import (
     json_numbers,
     required_text,
 )
-from personalens.runtime.deployments import Deployment
+from personalens.runtime.deployments import Deployment, Question
 from personalens.runtime.filtering import Allowed, UserFilter
 from personalens.runtime.group_tables import GroupSnapshot
 from personalens.runtime.item_themes import ThemeWriter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +47,18 @@ class Deployment:
         of_actions = self.model.recipe_type == "PERSONALIZED_ACTIONS"
         kind = "ACTION_INTERACTIONS" if of_actions else "INTERACTIONS"
         return _dataset_of_group(self.dataset_group_arn, kind)
+
+
+class Question(NamedTuple):
+    """What a request or a line of a batch asks."""
+
+    user_id: str | None = None
+    item_id: str | None = None
+    item_list: Sequence[str] = ()
+    """What is to be ranked."""
+    context: Mapping[str, str] | None = None
+    filter_arn: str | None = None
+    filter_values: Mapping[str, str] | None = None
 
 
 class _Serving(NamedTuple):

@@ -14,7 +14,7 @@ from personalens.datasets.metadata import Metadata
 from personalens.filters.expressions import FilterError, Target, parse_filter
 from personalens.filters.field_rules import EVENT_DATASETS
 from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
-from personalens.runtime.deployments import Deployment
+from personalens.runtime.deployments import Deployment, Question
 from personalens.runtime.group_tables import GroupTable, GroupTables
 from personalens.runtime.recent_values import RecentValues
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
@@ -61,24 +61,15 @@ class ItemFilters:
         self._compiled: RecentValues[tuple[IdMap, CompiledFilter]] = RecentValues(KEPT_FILTERS)
         self._masks: RecentValues[np.ndarray] = RecentValues(KEPT_MASK_BYTES, lambda m: m.nbytes)
 
-    def allowed(
-        self,
-        deployment: Deployment,
-        filter_arn: str,
-        values: Mapping[str, str] | None,
-        *,
-        user_id: str | None = None,
-        item_id: str | None = None,
-        target: Target = "ItemID",
-    ) -> Allowed:
-        """Return what may be listed for this user, or beside this item.
+    def allowed(self, deployment: Deployment, question: Question, target: Target) -> Allowed:
+        """Return what the question's filter lets into a list for this user, or beside this item.
 
         ``target`` says whether the list is one of items or, with "ActionID", of actions.
         """
-        found = self._filter(filter_arn)
+        found = self._filter(question.filter_arn)
         if found.parent_arn != deployment.dataset_group_arn:
             raise InvalidInputException(
-                f"The filter {filter_arn} belongs to {found.parent_arn}, but the campaign to "
+                f"The filter {found.arn} belongs to {found.parent_arn}, but the campaign to "
                 f"{deployment.dataset_group_arn}: create the filter in the campaign's group."
             )
         items = self._tables.metadata(deployment.dataset_group_arn, _DATASETS[target])
@@ -87,14 +78,13 @@ class ItemFilters:
             key, lambda: _compile(found, deployment, items, target), stamp
         )
         lets_unknown = not any(each.includes for each in compiled.filter.expressions)
-        who = None if compiled.datasets.isdisjoint((*EVENT_DATASETS, "CurrentUser")) else user_id
-        asked = (key, stamp, frozenset((values or {}).items()), who, item_id)
-        asked += self._revisions(compiled, deployment.dataset_group_arn, user_id)
+        is_personal = not compiled.datasets.isdisjoint((*EVENT_DATASETS, "CurrentUser"))
+        who = question.user_id if is_personal else None
+        asked = (key, stamp, frozenset((question.filter_values or {}).items()), who)
+        asked += (question.item_id, *self._revisions(compiled, deployment, question.user_id))
         mask = self._masks.get(asked)
         if mask is None:
-            asking = self._circumstances(
-                compiled, ids, deployment, items, values or {}, user_id, item_id
-            )
+            asking = self._circumstances(compiled, ids, deployment, items, question)
             try:
                 mask = compiled.mask(asking)
             except FilterError as error:
@@ -125,17 +115,17 @@ class ItemFilters:
         return kept[key]
 
     def _revisions(
-        self, compiled: CompiledFilter, group: str, user_id: str | None
-    ) -> tuple[Hashable, ...]:
+        self, compiled: CompiledFilter, deployment: Deployment, user_id: str | None
+    ) -> list[Hashable]:
         """Return what is another one once a filter would let in something else for a user."""
-        revisions: list[Hashable] = []
+        group, revisions = deployment.dataset_group_arn, []
         if "Interactions" in compiled.datasets:
             revisions.append(self._tables.user_revision(group, user_id))
         if "Action_Interactions" in compiled.datasets:
             revisions.append(self._tables.revision(group, "ACTION_INTERACTIONS"))
         if "CurrentUser" in compiled.datasets:
             revisions.append(self._tables.revision(group, "USERS"))
-        return tuple(revisions)
+        return revisions
 
     def _circumstances(
         self,
@@ -143,26 +133,24 @@ class ItemFilters:
         ids: IdMap,
         deployment: Deployment,
         items: GroupTable | None,
-        values: Mapping[str, str],
-        user_id: str | None,
-        item_id: str | None,
+        question: Question,
     ) -> Circumstances:
         """Look up what the filter's conditions ask about, and nothing else."""
-        group = deployment.dataset_group_arn
+        group, user_id = deployment.dataset_group_arn, question.user_id
         codes, types, user, item = np.zeros(0, np.int32), None, {}, {}
         if not compiled.datasets.isdisjoint(EVENT_DATASETS):
             of_actions = compiled.filter.target == "ActionID"
             look_up = self._tables.user_action_events if of_actions else self._tables.user_events
-            names, types = look_up(group, user_id)
+            names, types, _ = look_up(group, user_id)
             codes = ids.encode(names)
             types = None if types is None else types[codes >= 0]
             codes = codes[codes >= 0]
         if user_id is not None and "CurrentUser" in compiled.datasets:
             users = self._tables.metadata(group, "USERS")
             user = {} if users is None else users.metadata.row(user_id)
-        if item_id is not None and items is not None:
-            item = items.metadata.row(item_id)
-        return Circumstances(codes, types, user, item, values)
+        if question.item_id is not None and items is not None:
+            item = items.metadata.row(question.item_id)
+        return Circumstances(codes, types, user, item, question.filter_values or {})
 
 
 def _compiled_as(found: Resource, deployment: Deployment) -> Hashable:

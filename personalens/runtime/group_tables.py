@@ -67,10 +67,20 @@ class GroupTable:
 
 class UserEvents(NamedTuple):
     """A user's events, oldest first: item ids, (n,) object, and event types, (n,) object or None
-    where the dataset has none."""
+    where the dataset has none; ``times`` only of those imported."""
 
     item_ids: np.ndarray
     types: np.ndarray | None
+    times: np.ndarray = np.zeros(0, np.int64)
+
+
+def _events_of(events: Interactions | None, user_id: str | None) -> UserEvents:
+    if events is None:
+        return UserEvents(np.zeros(0, object), np.zeros(0, object))
+    code = -1 if user_id is None else events.users.code(user_id)
+    rows = slice(0, 0) if code < 0 else events.rows_of(code)
+    types = None if events.event_types is None else events.event_types[rows]
+    return UserEvents(events.items.decode(events.item_codes[rows]), types, events.timestamps[rows])
 
 
 class GroupTables:
@@ -93,11 +103,16 @@ class GroupTables:
         return self._kept_read(group_arn, dataset_type, read)
 
     def describe(
-        self, answer: list[dict[str, Any]], columns: Sequence[str], group_arn: str
+        self,
+        answer: list[dict[str, Any]],
+        asked: Mapping[str, Sequence[str]],
+        deployment: Deployment,
+        count: int,
     ) -> None:
         """Add ``metadata`` to the items of an answer, in place: column in lower case -> value, as
-        strings."""
-        items = self.metadata(group_arn, "ITEMS")
+        strings. ``asked`` is ``metadataColumns``; ``count`` items are asked for."""
+        columns = _asked_columns(asked, deployment, count)
+        items = self.metadata(deployment.dataset_group_arn, "ITEMS")
         known = {} if items is None else {name.upper(): name for name in items.rows.column_names}
         if unknown := [name for name in columns if name.upper() not in known]:
             raise InvalidInputException(
@@ -119,26 +134,15 @@ class GroupTables:
     def user_events(self, group_arn: str, user_id: str | None) -> UserEvents:
         """Return a user's events, imported and live, oldest first; live ones of a session, too."""
         imported = None if user_id is None else self.interactions(group_arn)
-        code = -1 if imported is None else imported.users.code(user_id)
-        rows = slice(0, 0) if code < 0 else imported.rows_of(code)
-        live = self._live(group_arn, user_id)
-        if imported is not None and not live["ITEM_ID"]:
-            types = imported.event_types
-            return UserEvents(
-                imported.items.decode(imported.item_codes[rows]),
-                None if types is None else types[rows],
-            )
-        items, times, types = live["ITEM_ID"], live["TIMESTAMP"], live["EVENT_TYPE"]
-        if imported is None:
-            return UserEvents(np.array(items, object), np.array(types, object))
-        found = np.concatenate(
-            [imported.items.decode(imported.item_codes[rows]), np.array(items, object)]
-        )
-        order = np.argsort([*imported.timestamps[rows].tolist(), *times], kind="stable")
-        if imported.event_types is None:
-            return UserEvents(found[order], None)
-        types = np.concatenate([imported.event_types[rows], np.array(types, object)])
-        return UserEvents(found[order], types[order])
+        past, live = _events_of(imported, user_id), self._live(group_arn, user_id)
+        if not live["ITEM_ID"]:
+            return past
+        order = np.argsort([*past.times.tolist(), *live["TIMESTAMP"]], kind="stable")
+        items = np.concatenate([past.item_ids, np.array(live["ITEM_ID"], object)])[order]
+        types = past.types
+        if types is not None:
+            types = np.concatenate([types, np.array(live["EVENT_TYPE"], object)])[order]
+        return UserEvents(items, types)
 
     def revision(self, group_arn: str, dataset_type: str) -> Hashable:
         """Return what is another one once a dataset has other rows; None if there is none."""
@@ -162,15 +166,10 @@ class GroupTables:
             frame = rows.read().to_pandas().rename(columns={"ACTION_ID": "ITEM_ID"})
             return Interactions.from_frame(frame)
 
-        found = self._kept_read(group_arn, "ACTION_INTERACTIONS", read)
-        code = -1 if found is None else found.users.code(user_id)
-        if code < 0:
-            return UserEvents(np.zeros(0, object), np.zeros(0, object))
-        rows = found.rows_of(code)
-        return UserEvents(found.items.decode(found.item_codes[rows]), found.event_types[rows])
+        return _events_of(self._kept_read(group_arn, "ACTION_INTERACTIONS", read), user_id)
 
     def _live(self, group_arn: str, user_id: str | None) -> dict[str, list[Any]]:
-        """Return what the event log has of somebody, oldest first, by column."""
+        """Return what the event log has of a user or a session, oldest first, by column."""
         log, dataset = self._context.events, self._dataset(group_arn, "INTERACTIONS")
         count = 0
         if dataset is not None and user_id is not None:
@@ -245,7 +244,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def asked_columns(
+def _asked_columns(
     asked: Mapping[str, Sequence[str]], deployment: Deployment, count: int
 ) -> Sequence[str]:
     """Return the columns that ``metadataColumns`` names, if this deployment answers with metadata

@@ -16,11 +16,10 @@ from personalens.runtime.answering import (
     RANKING,
     RELATED,
     Answering,
-    Question,
     ranked_items,
 )
-from personalens.runtime.deployments import CAMPAIGN, RECOMMENDER, Deployment, Deployments
-from personalens.runtime.group_tables import asked_columns
+from personalens.runtime.deployments import CAMPAIGN, RECOMMENDER, Deployment, Deployments, Question
+from personalens.runtime.group_tables import GroupTables
 from personalens.service_errors import InvalidInputException
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ class PersonalizeRuntimeProvider:
 
     def __init__(self, context: ServiceContext):
         self._deployments = Deployments(context)
-        self._answering = Answering(context)
+        self._tables = GroupTables(context)
+        self._answering = Answering(context, self._tables)
         self._memory = context.recommendations
 
     def get_recommendations(
@@ -79,7 +79,7 @@ class PersonalizeRuntimeProvider:
         question = Question(userId, itemId, (), context, filterArn, filterValues)
         listed = self._answering.listed(deployment, question, numResults, promotions)
         if metadataColumns:
-            self._describe(listed, metadataColumns, deployment, numResults)
+            self._tables.describe(listed, metadataColumns, deployment, numResults)
         return self._reply("itemList", listed, deployment)
 
     def get_personalized_ranking(
@@ -102,7 +102,7 @@ class PersonalizeRuntimeProvider:
         allowed = self._answering.allowed(deployment, question)
         ranked = ranked_items(deployment.model, scores.values[0], inputList, allowed)
         if metadataColumns:
-            self._describe(ranked, metadataColumns, deployment, len(inputList))
+            self._tables.describe(ranked, metadataColumns, deployment, len(inputList))
         return self._reply("personalizedRanking", ranked, deployment)
 
     def get_action_recommendations(
@@ -149,24 +149,13 @@ class PersonalizeRuntimeProvider:
         deployment = self._deployments.in_memory(arn, kind)
         if deployment is None:
             return False
-        tables, columns = self._answering.tables, request.get("metadataColumns")
-        if columns and not tables.is_read(deployment.dataset_group_arn, "ITEMS"):
+        group = deployment.dataset_group_arn
+        if request.get("metadataColumns") and not self._tables.is_read(group, "ITEMS"):
             return False
         asked = [request, *request.get("promotions", ())]
         filters = [each["filterArn"] for each in asked if each.get("filterArn")]
         question = Question(request.get("userId"), context=request.get("context"))
         return self._answering.is_quick(deployment, question, filters)
-
-    def _describe(
-        self,
-        listed: list[dict[str, Any]],
-        asked: Mapping[str, Sequence[str]],
-        deployment: Deployment,
-        count: int,
-    ) -> None:
-        """Add ``metadata`` to the items of an answer; ``count`` items are asked for."""
-        columns = asked_columns(asked, deployment, count)
-        self._answering.tables.describe(listed, columns, deployment.dataset_group_arn)
 
     def _reply(
         self,

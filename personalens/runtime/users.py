@@ -47,8 +47,8 @@ class UserState:
     item codes, with the request's context.
 
     ``revision`` names this history among all that the same model may be asked about: equal
-    revisions have equal histories, so what was computed for one holds for the other. All users of
-    whom nothing is known share one.
+    revisions have equal histories, so what was computed for one holds for the other. All users that
+    nothing is known of share one.
     """
 
     history: History
@@ -85,24 +85,22 @@ class UserHistories:
         self,
         deployment: Deployment,
         user_id: str | None,
-        *,
         context: Mapping[str, str] | None = None,
     ) -> UserState:
         """Return what is known of a user, for the model of a deployment.
 
-        A user of whom nothing is known (None is one) has an empty past, which is no error: the
+        A user that nothing is known of (None is one) has an empty past, which is no error: the
         recipe answers with its cold start list. ``context`` is the request's contextual metadata,
         by Interactions column.
         """
-        state = NOBODY
-        if user_id is not None:
-            mark, before = self._look(deployment, user_id)
-            is_current = before is not None and before.mark == mark
-            state = before.state if is_current else self._follow(deployment, user_id, mark, before)
-        return _in_circumstances(state, context)
+        state = self.kept_state(deployment, user_id, context)
+        return state or _in_circumstances(self._follow(deployment, user_id), context)
 
     def kept_state(
-        self, deployment: Deployment, user_id: str | None, context: Mapping[str, str] | None
+        self,
+        deployment: Deployment,
+        user_id: str | None,
+        context: Mapping[str, str] | None = None,
     ) -> UserState | None:
         """Return what :meth:`state` does, or None where it has to read something first."""
         state = NOBODY
@@ -122,10 +120,8 @@ class UserHistories:
             before = None  # the model had to forget users
         return mark, before
 
-    def _follow(
-        self, deployment: Deployment, user_id: str, mark: LiveMark, before: _Followed | None
-    ) -> UserState:
-        model = deployment.model
+    def _follow(self, deployment: Deployment, user_id: str) -> UserState:
+        model, (mark, before) = deployment.model, self._look(deployment, user_id)
         past = history = model.history(user_id)
         if mark.count:
             history = joined(past, live_events(self._events, deployment, user_id, mark, past))
