@@ -72,8 +72,9 @@ class ItemFilters:
                 f"The filter {found.arn} belongs to {found.parent_arn}, but the campaign to "
                 f"{deployment.dataset_group_arn}: create the filter in the campaign's group."
             )
-        items = self._tables.metadata(deployment.dataset_group_arn, _DATASETS[target])
-        key, stamp = _compiled_as(found, deployment), None if items is None else items.revision
+        group, dataset_type = deployment.dataset_group_arn, _DATASETS[target]
+        key, stamp = _compiled_as(found, deployment), self._tables.revision(group, dataset_type)
+        items = self._tables.metadata(group, dataset_type)
         ids, compiled = self._compiled.get_or_make(
             key, lambda: _compile(found, deployment, items, target), stamp
         )
@@ -95,16 +96,12 @@ class ItemFilters:
     def is_ready(self, deployment: Deployment, filter_arn: str) -> bool:
         """Whether all that a filter of items asks about is in memory, and it is compiled."""
         tables, group = self._tables, deployment.dataset_group_arn
-        if not tables.is_read(group, "ITEMS"):
-            return False
-        items = tables.metadata(group, "ITEMS")
         key = _compiled_as(self._filter(filter_arn), deployment)
-        made = self._compiled.get(key, None if items is None else items.revision)
+        made = self._compiled.get(key, tables.revision(group, "ITEMS"))
         if made is None:
             return False
-        datasets = made[1].datasets
         asked = {"Interactions": "INTERACTIONS", "CurrentUser": "USERS"}
-        return all(tables.is_read(group, asked[name]) for name in asked.keys() & datasets)
+        return all(tables.is_read(group, asked[name]) for name in asked.keys() & made[1].datasets)
 
     def _filter(self, arn: str) -> Resource:
         kept, key = self._context.store.catalogue.unchanged(), (self, arn)

@@ -47,10 +47,9 @@ ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID", "ACTIONS": "ACTION_ID"}
 class GroupTable:
     """One metadata dataset: its fields, for filters, and its records as they came, for answers.
 
-    ``ids`` are those of its rows, in order; another ``revision`` stands for other content.
+    ``ids`` are those of its rows, in order.
     """
 
-    revision: Hashable
     ids: IdMap
     metadata: Metadata
     rows: pa.Table
@@ -63,6 +62,13 @@ class GroupTable:
             return {}
         values = {name: self.rows[name][row].as_py() for name in columns}
         return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+class _Dataset(NamedTuple):
+    """A dataset, and the folder and the number of what is imported, which an import changes."""
+
+    resource: Resource
+    imported: tuple[str, int]
 
 
 class UserEvents(NamedTuple):
@@ -93,12 +99,12 @@ class GroupTables:
     def metadata(self, group_arn: str, dataset_type: str) -> GroupTable | None:
         """Return "ITEMS", "USERS" or "ACTIONS" of a group; None if there is nothing in it."""
 
-        def read(rows: DatasetRows, revision: Hashable) -> GroupTable | None:
+        def read(rows: DatasetRows) -> GroupTable | None:
             if rows.is_empty:
                 return None
             table, name = rows.read(), ID_COLUMNS[dataset_type]
             metadata = Metadata.from_frame(table.to_pandas(), name)
-            return GroupTable(revision, metadata.ids, metadata, table)
+            return GroupTable(metadata.ids, metadata, table)
 
         return self._kept_read(group_arn, dataset_type, read)
 
@@ -125,11 +131,8 @@ class GroupTables:
 
     def is_read(self, group_arn: str, dataset_type: str) -> bool:
         """Whether a dataset is in memory as it is now, or there is none."""
-        dataset = self._dataset(group_arn, dataset_type)
-        if dataset is None:
-            return True
-        revision = self._revision(dataset)
-        return self._kept.has(dataset.arn, _of_reading(dataset_type, revision))
+        revision = self.revision(group_arn, dataset_type)
+        return revision is None or self._kept.has((group_arn, dataset_type), revision)
 
     def user_events(self, group_arn: str, user_id: str | None) -> UserEvents:
         """Return a user's events, imported and live, oldest first; live ones of a session, too."""
@@ -145,22 +148,25 @@ class GroupTables:
         return UserEvents(items, types)
 
     def revision(self, group_arn: str, dataset_type: str) -> Hashable:
-        """Return what is another one once a dataset has other rows; None if there is none."""
+        """Return what is another one once a dataset has other rows; None if there is none. Of
+        Interactions only imports count: live events are looked up in the log."""
         dataset = self._dataset(group_arn, dataset_type)
-        return None if dataset is None else self._revision(dataset)
+        if dataset is None or dataset_type == "INTERACTIONS":
+            return dataset and dataset.imported
+        return *dataset.imported, self._context.events.revision(dataset.resource.arn)
 
     def user_revision(self, group_arn: str, user_id: str | None) -> Hashable:
         """Return what is another one once :meth:`user_events` returns something else."""
         dataset = self._dataset(group_arn, "INTERACTIONS")
         if dataset is None or user_id is None:
             return None
-        imported = self._revision(dataset)[:2]
-        return imported, self._context.events.live_mark(dataset.arn, user_id, 0)
+        mark = self._context.events.live_mark(dataset.resource.arn, user_id, 0)
+        return self.revision(group_arn, "INTERACTIONS"), mark
 
     def user_action_events(self, group_arn: str, user_id: str) -> UserEvents:
         """Return a user's events with actions, imported and put, oldest first."""
 
-        def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
+        def read(rows: DatasetRows) -> Interactions | None:
             if rows.is_empty:
                 return None
             frame = rows.read().to_pandas().rename(columns={"ACTION_ID": "ITEM_ID"})
@@ -173,51 +179,44 @@ class GroupTables:
         log, dataset = self._context.events, self._dataset(group_arn, "INTERACTIONS")
         count = 0
         if dataset is not None and user_id is not None:
-            count = log.live_mark(dataset.arn, user_id, 0).count
+            count = log.live_mark(dataset.resource.arn, user_id, 0).count
         if not count:
             return {"ITEM_ID": [], "TIMESTAMP": [], "EVENT_TYPE": []}
         skip = max(0, count - MOST_LIVE)
-        events = log.live_events(dataset.arn, user_id, 0, skip=skip)
+        events = log.live_events(dataset.resource.arn, user_id, 0, skip=skip)
         return events.filter(events["ITEM_ID"].is_valid()).sort_by("TIMESTAMP").to_pydict()
 
     def interactions(self, group_arn: str) -> Interactions | None:
         """Return all imported events of a group; None if there are none."""
 
-        def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
+        def read(rows: DatasetRows) -> Interactions | None:
             return None if rows.files.is_empty else rows.files.read_interactions()
 
         return self._kept_read(group_arn, "INTERACTIONS", read)
 
-    def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
-        arn = dataset_arn(group_arn, dataset_type)
-        kept, key = self._context.store.catalogue.unchanged(), (self, "dataset", arn)
+    def _dataset(self, group_arn: str, dataset_type: str) -> _Dataset | None:
+        kept, key = self._context.store.catalogue.unchanged(), (self, group_arn, dataset_type)
         if key not in kept:
-            found = self._context.store.get(arn)
-            kept[key] = None if found is None or found.is_being_deleted else found
+            kept[key] = None
+            found = self._context.store.get(dataset_arn(group_arn, dataset_type))
+            if found is not None and not found.is_being_deleted:
+                files = DatasetRows(self._context, found).files
+                kept[key] = _Dataset(found, (str(files.folder), files.manifest.generation))
         return kept[key]
 
-    def _revision(self, dataset: Resource) -> tuple[Hashable, ...]:
-        """Return what is imported, which the end of an import changes, and what was put."""
-        kept, key = self._context.store.catalogue.unchanged(), (self, "revision", dataset.arn)
-        if key not in kept:
-            files = DatasetRows(self._context, dataset).files
-            kept[key] = str(files.folder), files.manifest.generation
-        return *kept[key], self._context.events.revision(dataset.arn)
-
     def _kept_read(
-        self,
-        group_arn: str,
-        dataset_type: str,
-        read: Callable[[DatasetRows, Hashable], Any],
+        self, group_arn: str, dataset_type: str, read: Callable[[DatasetRows], Any]
     ) -> Any:
         """Return what ``read`` makes of a dataset, made once for each of its revisions."""
-        dataset = self._dataset(group_arn, dataset_type)
-        if dataset is None:
+        revision = self.revision(group_arn, dataset_type)  # first: the rows may be newer, not older
+
+        def make() -> Any:
+            dataset = self._dataset(group_arn, dataset_type)
+            return None if dataset is None else read(DatasetRows(self._context, dataset.resource))
+
+        if revision is None:
             return None
-        revision = _of_reading(dataset_type, self._revision(dataset))
-        return self._kept.get_or_make(
-            dataset.arn, lambda: read(DatasetRows(self._context, dataset), revision), revision
-        )
+        return self._kept.get_or_make((group_arn, dataset_type), make, revision)
 
 
 class GroupSnapshot(GroupTables):
@@ -225,19 +224,14 @@ class GroupSnapshot(GroupTables):
 
     def __init__(self, context: ServiceContext):
         super().__init__(context)
-        self._seen: dict[tuple[str, str], Any] = {}
+        self._revisions: dict[tuple[str, str], Hashable] = {}
 
-    def _kept_read(self, group_arn: str, dataset_type: str, read: Callable) -> Any:
+    def revision(self, group_arn: str, dataset_type: str) -> Hashable:
+        """Return that of the beginning."""
         key = (group_arn, dataset_type)
-        if key not in self._seen:
-            self._seen.setdefault(key, super()._kept_read(group_arn, dataset_type, read))
-        return self._seen[key]
-
-
-def _of_reading(dataset_type: str, revision: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
-    """Return the part of a dataset's revision that stands for what is read of it: live events are
-    looked up in the log, so those of Interactions do not count."""
-    return revision[:2] if dataset_type == "INTERACTIONS" else revision
+        if key not in self._revisions:
+            self._revisions.setdefault(key, super().revision(group_arn, dataset_type))
+        return self._revisions[key]
 
 
 def _text(value: Any) -> str:
