@@ -171,8 +171,9 @@ class BlockAnswering(Answering):
         for place, (user_id, *_) in enumerate(questions):
             if user_id in self._live:
                 mark = self._events.live_mark(deployment.stream, user_id, after)
-                live = live_events(self._events, deployment, user_id, mark, pasts[place])
-                pasts[place] = joined(pasts[place], live)
+                if mark.count:  # else they were deleted in between
+                    live = live_events(self._events, deployment, user_id, mark, pasts[place])
+                    pasts[place] = joined(pasts[place], live)
         return Scores(model.score(pasts), [model.hidden_items(past) for past in pasts]), pasts
 
 

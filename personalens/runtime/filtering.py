@@ -74,10 +74,13 @@ class ItemFilters:
             )
         group, dataset_type = deployment.dataset_group_arn, _DATASETS[target]
         key, stamp = _compiled_as(found, deployment), self._tables.revision(group, dataset_type)
-        items = self._tables.metadata(group, dataset_type)
-        ids, compiled = self._compiled.get_or_make(
-            key, lambda: _compile(found, deployment, items, target), stamp
-        )
+        made = self._compiled.get(key, stamp)
+        if made is None:
+            items = self._tables.metadata(group, dataset_type)
+            made = self._compiled.get_or_make(
+                key, lambda: _compile(found, deployment, items, target), stamp
+            )
+        ids, compiled = made
         lets_unknown = not any(each.includes for each in compiled.filter.expressions)
         is_personal = not compiled.datasets.isdisjoint((*EVENT_DATASETS, "CurrentUser"))
         who = question.user_id if is_personal else None
@@ -85,7 +88,7 @@ class ItemFilters:
         asked += (question.item_id, *self._revisions(compiled, deployment, question.user_id))
         mask = self._masks.get(asked)
         if mask is None:
-            asking = self._circumstances(compiled, ids, deployment, items, question)
+            asking = self._circumstances(compiled, ids, deployment, question)
             try:
                 mask = compiled.mask(asking)
             except FilterError as error:
@@ -129,7 +132,6 @@ class ItemFilters:
         compiled: CompiledFilter,
         ids: IdMap,
         deployment: Deployment,
-        items: GroupTable | None,
         question: Question,
     ) -> Circumstances:
         """Look up what the filter's conditions ask about, and nothing else."""
@@ -145,8 +147,9 @@ class ItemFilters:
         if user_id is not None and "CurrentUser" in compiled.datasets:
             users = self._tables.metadata(group, "USERS")
             user = {} if users is None else users.metadata.row(user_id)
-        if question.item_id is not None and items is not None:
-            item = items.metadata.row(question.item_id)
+        if question.item_id is not None:
+            items = self._tables.metadata(group, _DATASETS[compiled.filter.target])
+            item = {} if items is None else items.metadata.row(question.item_id)
         return Circumstances(codes, types, user, item, question.filter_values or {})
 
 

@@ -160,8 +160,7 @@ class GroupTables:
         dataset = self._dataset(group_arn, "INTERACTIONS")
         if dataset is None or user_id is None:
             return None
-        mark = self._context.events.live_mark(dataset.resource.arn, user_id, 0)
-        return self.revision(group_arn, "INTERACTIONS"), mark
+        return dataset.imported, self._context.events.live_mark(dataset.resource.arn, user_id, 0)
 
     def user_action_events(self, group_arn: str, user_id: str) -> UserEvents:
         """Return a user's events with actions, imported and put, oldest first."""
