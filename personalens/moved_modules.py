@@ -25,7 +25,8 @@ MOVED = {
     "personalens.recipes.personalized_ranking_v2": "personalens.recipes.personalized_ranking",
     "personalens.recipes.rating_comparators": "personalens.ratings.rating_comparators",
     "personalens.recipes.rating_head": "personalens.ratings.rating_head",
-    "personalens.runtime.promotions": "personalens.runtime.candidate_ranking",
+    "personalens.runtime.candidate_ranking": "personalens.runtime.answering",
+    "personalens.runtime.promotions": "personalens.runtime.answering",
     "personalens.training.progress": "personalens.progress",
 }
 

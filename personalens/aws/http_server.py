@@ -33,14 +33,13 @@ import uvicorn
 import personalens
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.gateway import WireRequest, answer, unforeseen
+from personalens.aws.gateway import WireRequest, answer, is_quick, unforeseen
 from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
 from personalens.aws.metrics import CONTENT_TYPE, ServerMetrics
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import RUNTIME, SERVICES, Operation, find_by_request, operations
 from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
-from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -173,12 +172,8 @@ class ServiceApplication:
         A thread costs a request as much as half of a recommendation, but nothing that waits for the
         disk, or computes for long, may hold up the others.
         """
-        if request.path in _RUNTIME_PATHS:
-            try:
-                with without_waiting():
-                    return answer(self._router, request, request_id)
-            except WouldWait:
-                pass
+        if request.path in _RUNTIME_PATHS and is_quick(self._router, request):
+            return answer(self._router, request, request_id)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, answer, self._router, request, request_id)
 

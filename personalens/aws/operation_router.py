@@ -19,7 +19,6 @@ from personalens.aws.request_validation import validate_request
 from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
 from personalens.durable_files import DamagedFiles
 from personalens.home import Home, default_home
-from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import DamagedHome, OperationNotImplemented, ServiceError
 from personalens.storage.catalogue import StorageError
 from personalens.storage.job_queue import JobQueue
@@ -133,6 +132,20 @@ class OperationRouter:
                 f"The log holds the details under request {request_id}."
             ) from error
 
+    def is_quick(
+        self,
+        operation: Operation,
+        params: Mapping[str, Any],
+        region: str,
+        account: str | None = None,
+    ) -> bool:
+        """Whether :meth:`call` needs nothing but what is in memory, as the provider says."""
+        provider = self._providers.get((operation.service, region, account))
+        if provider is None or self._process != os.getpid() or self._is_work_due(region):
+            return False
+        is_quick = getattr(provider, "is_quick", None)
+        return is_quick is not None and is_quick(operation.method, params)
+
     def _provider_method(
         self, operation: Operation, region: str, account: str | None = None
     ) -> Callable[..., dict]:
@@ -146,13 +159,17 @@ class OperationRouter:
         return method
 
     def _begin_due_work(self, region: str) -> None:
-        """Once a minute at most: there is no daemon, so whoever asks sees to what is due."""
-        from personalens.control.work.schedule import begin_due_trainings, is_time_to_look
+        """Once a minute at most: there is no daemon, so requests see to what is due."""
+        if self._is_work_due(region):
+            from personalens.control.work.schedule import begin_due_trainings
+
+            begin_due_trainings(self._contexts[region])
+
+    def _is_work_due(self, region: str) -> bool:
+        from personalens.control.work.schedule import is_time_to_look
 
         context = self._contexts.get(region)
-        if isinstance(getattr(context, "jobs", None), JobQueue) and is_time_to_look(context):
-            about_to_wait()
-            begin_due_trainings(context)
+        return isinstance(getattr(context, "jobs", None), JobQueue) and is_time_to_look(context)
 
     def _provider(self, service: str, region: str, account: str | None = None) -> Any:
         """Return the provider of a service, region and account, made on first use and kept."""

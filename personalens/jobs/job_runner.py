@@ -64,8 +64,8 @@ HANDLERS: dict[str, JobHandler | str] = {
     "train-recommender": "personalens.control.work.recommenders:RECOMMENDER_HANDLER",
     "dataset-export-job": "personalens.control.work.transfer_rows:EXPORT_HANDLER",
     "data-deletion-job": "personalens.control.work.delete_users:DELETION_HANDLER",
-    "batch-inference-job": "personalens.runtime.batch_inference:BATCH_INFERENCE_HANDLER",
-    "batch-segment-job": "personalens.runtime.batch_segments:BATCH_SEGMENT_HANDLER",
+    "batch-inference-job": "personalens.runtime.batch_jobs:BATCH_INFERENCE_HANDLER",
+    "batch-segment-job": "personalens.runtime.batch_jobs:BATCH_SEGMENT_HANDLER",
 }
 """Kind to handler, or to "module:name" of one. The one place that names what lies above: a worker
 does the jobs of every layer, as the router answers the operations of every one."""

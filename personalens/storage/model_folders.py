@@ -125,7 +125,7 @@ def replace_memory(folder: Path, model: Recipe) -> None:
 
     The arrays go first. With the old identifiers they are right, too: users without events are as
     good as unknown. A process that serves the model sees by the identifiers' file, which goes last,
-    that it has to read it again (:class:`~personalens.runtime.model_cache.ModelCache`). Until both
+    that it has to read it again (:class:`~personalens.runtime.deployments.Deployments`). Until both
     are there, the checksums allow the old and the new of either.
     """
     staged = folder.with_name(f".{folder.name}-forgetting")

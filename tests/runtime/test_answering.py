@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.id_maps import IdMap
-from personalens.runtime.candidate_ranking import best_codes, listed_items, ranked_items, softmax
+from personalens.runtime.answering import listed_items, ranked_items, softmax
 from personalens.runtime.filtering import Allowed
-from personalens.runtime.score_vector import ScoreVector
+from personalens.runtime.users import Scores
 from tests.taste_recipes import RankByTaste
 
 SCORES = np.log(np.array([1.0, 2.0, 4.0, 1.0], dtype=np.float32))  # shares 1/8, 2/8, 4/8, 1/8
@@ -32,8 +32,8 @@ def unscored():
 
 def best_items(model, scores, num_results, allowed=None):
     """Return the best items as an answer lists them."""
-    vector = ScoreVector(scores)
-    return listed_items(model, vector, best_codes(vector, num_results, allowed))
+    row = Scores(scores[np.newaxis])
+    return listed_items(model, row, row.best(num_results, allowed)[0])
 
 
 def test_scores_are_shares_of_the_whole_catalogue(model):
@@ -119,17 +119,17 @@ def test_softmax_of_nothing_but_left_out_items_is_zero():
     assert softmax(np.zeros(0)).tolist() == []
 
 
-def test_a_score_vector_knows_its_best_and_their_shares():
+def test_scores_know_its_best_and_their_shares():
     values = np.random.default_rng(0).integers(6, size=40).astype(np.float32)  # with many ties
     values[:30:3] = -np.inf
     order = np.lexsort((np.arange(40), -values))[:30]
-    vector = ScoreVector(values)
+    row = Scores(values[np.newaxis])
     for count in (5, 3, 12, 40, 12):  # longer and shorter than what was asked before
-        assert vector.best(count).tolist() == order[:count].tolist()
-    assert vector.shares(order) == pytest.approx(softmax(values)[order])
+        assert row.best(count)[0].tolist() == order[:count].tolist()
+    assert row.shares(order) == pytest.approx(softmax(values)[order])
 
 
 def test_nothing_can_be_listed_where_all_is_left_out():
     for values in (np.full(3, -np.inf), np.zeros(0)):
-        vector = ScoreVector(values)
-        assert vector.best(2).tolist() == vector.shares(vector.best(2)).tolist() == []
+        row = Scores(values[np.newaxis])
+        assert row.best(2)[0].tolist() == row.shares(row.best(2)[0]).tolist() == []
