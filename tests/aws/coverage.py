@@ -17,8 +17,8 @@ from pathlib import Path
 from personalens.aws.operation_router import load_provider_class
 from personalens.aws.service_models import SERVICES, Operation, operations
 
-PAGE = Path(__file__).resolve().parents[2] / "personalens" / "aws" / "COVERAGE.md"
-TESTS = Path(__file__).resolve().parents[1]
+PAGE = Path(__file__).with_name("COVERAGE.md")
+TESTS = Path(__file__).resolve().parents[2] / "tests"
 _WITH_STAND_INS = "aws"
 
 _HEAD = """\
