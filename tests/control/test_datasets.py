@@ -11,7 +11,6 @@ from personalens.control.operations import dataset_groups
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import (
     InvalidInputException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
@@ -54,36 +53,6 @@ def test_the_arn_holds_group_and_type_not_the_name(service, group, schema):
         "schemaArn": schema,
         "status": "ACTIVE",
     }
-
-
-def test_a_group_has_one_dataset_of_a_type(service, make_dataset):
-    make_dataset()
-    with pytest.raises(ResourceAlreadyExistsException, match=ARN):
-        service.create_dataset(
-            name="another",
-            schemaArn=f"{PREFIX}:schema/films-interactions",
-            datasetGroupArn=GROUP,
-            datasetType="Interactions",
-        )
-
-
-def test_two_groups_have_one_each(service, make_dataset):
-    assert {make_dataset(), make_dataset("Users"), make_dataset(group="books")} == {
-        ARN,
-        f"{PREFIX}:dataset/films/USERS",
-        f"{PREFIX}:dataset/books/INTERACTIONS",
-    }
-    in_films = service.list_datasets(datasetGroupArn=GROUP)["datasets"]
-    assert [d["datasetType"] for d in in_films] == ["INTERACTIONS", "USERS"]
-    assert set(in_films[0]) == {
-        "name",
-        "datasetArn",
-        "datasetType",
-        "status",
-        "creationDateTime",
-        "lastUpdatedDateTime",
-    }
-    assert len(service.list_datasets()["datasets"]) == 3
 
 
 def test_an_action_interactions_dataset_has_a_tracking_id(service, group):
@@ -147,30 +116,6 @@ def test_the_group_must_be_active(service, group, schema, status, error):
         service.create_dataset(
             name="d", schemaArn=schema, datasetGroupArn=group, datasetType="Interactions"
         )
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_deleting_removes_rows_and_import_jobs(service, make_dataset, write_events):
-    arn = make_dataset()
-    location = {"dataLocation": str(write_events())}
-    service.create_dataset_import_job(jobName="first", datasetArn=arn, dataSource=location)
-    folder = folder_of(service, arn)
-    assert DatasetFiles(folder).row_count == 1000
-    service.delete_dataset(datasetArn=arn)
-    assert list(folder.parent.iterdir()) == []
-    assert service.list_dataset_import_jobs() == {"datasetImportJobs": []}
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_dataset(datasetArn=arn)
-
-
-@pytest.mark.parametrize("status", ["CREATE PENDING", "CREATE IN_PROGRESS"])
-def test_an_import_in_progress_keeps_the_dataset(service, make_dataset, status):
-    arn = make_dataset()
-    job = f"{PREFIX}:dataset-import-job/j"
-    with service.context.store.transaction() as tx:
-        tx.insert(Resource(job, "dataset-import-job", "j", arn, status))
-    with pytest.raises(ResourceInUseException, match=job):
-        service.delete_dataset(datasetArn=arn)
 
 
 @pytest.mark.usefixtures("quick_deletions")

@@ -1,32 +1,25 @@
-"""The deck's chart of rating errors, measured: RMSE one step ahead, every model tuned alike.
+"""Amazon's slide of rating errors, measured: RMSE one step ahead, every model tuned alike.
 
-    python benchmarks/deck_chart.py --parts --seeds 3
+    python -m benchmarks.rating_chart --parts --seeds 3
 
-The deck shows for "MovieLens", with neither release nor split: rolling average .933, FM .916,
-I-AutoRec .871, RNN .857, HRNN .846. Here two splits: the newest tenth of all ratings ("by time";
-most of its people are new), and the newest tenth of each user's ("by user"; nobody is new).
+Amazon's launch slides of 2018 have one chart of HRNN: RMSE for "MovieLens", with neither release
+nor split (rolling average .933, FM .916, I-AutoRec .871, RNN .857, HRNN .846). Its figures are
+``DECK_RMSE``. Here two splits: the newest tenth of all ratings ("by time"; most of its people are
+new), and the newest tenth of each user's ("by user"; nobody is new).
 
 A setting is chosen on the newest tenth, split in the same way, of what stands before the test part;
 the model is then trained on all of that and asked once. Weights are frozen by then. Models that
-keep a state read all ratings before the one they are asked for, those of the test part too; "reads"
-says which do. Events without a rating are left out.
+keep a state read all ratings before the one they are asked for, those of the test part too. Events
+without a rating are left out.
 
 HRNN's form (its inputs, widths, rates) was worked out on ml-100k with some thirty trainings, judged
 on the validation part of the split by time alone; its grid here is what was left open. The others
 have the grids below and their papers' forms. So part of its lead on ml-100k is effort.
 
-What came of the deck's order on ml-100k (3 seeds; the figures are in README.md). By time: rolling
-average 1.019, FM 1.021, I-AutoRec 1.019, RNN .963, HRNN .916; a strong rolling mean, which the deck
-lacks, .954. RNN below both tables and HRNN below RNN did come (by .056 ± .016 and .047 ± .007). FM
-and I-AutoRec below the rolling average did not: seven in ten of these ratings are by people whom
-they cannot know. And a plain RNN stays above the strong rolling mean. HRNN is below it by .038 ±
-.006, mostly by the regression on a person's own earlier ratings: its recurrence is worth .005 ±
-.001 of that, its levels of session are worth nothing (-.003 ± .001), the tastes .019 ± .004.
-
-By user: rolling average 1.053, strong rolling mean .956, FM .951, I-AutoRec .958, RNN .959, HRNN
-.910. FM below the rolling average and HRNN below RNN came; I-AutoRec below FM did not (+.007 ±
-.003), RNN and I-AutoRec cannot be told apart, and the recurrence makes no difference that could be
-told (.001 ± .001), the levels of session a small one (.005 ± .001).
+What came of the slide's order stands in README.md. By time, FM and I-AutoRec do not come below the
+rolling average: seven in ten of these ratings are by people who are not in training. HRNN is below
+the strong rolling mean, which the slide lacks, mostly by the regression on a person's own earlier
+ratings.
 """
 
 from __future__ import annotations
@@ -41,8 +34,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import RESULTS, describe_run, write_result
 
+from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import Interactions
 from personalens.notebook.plots.model_plots import DECK_RMSE, rmse_chart
@@ -65,11 +58,10 @@ REFERENCE = "HRNN"
 
 @dataclass(frozen=True)
 class Contender:
-    """A model of the chart: how it is made, the values that are tried, and what it may read."""
+    """A model of the chart: how it is made, and the values that are tried."""
 
     make: Callable[..., Any]
     grid: dict[str, list[Any]] = field(default_factory=dict)
-    reads: str = "nothing later"
     is_watched: bool = False  # its epochs are chosen from one training, epoch by epoch
     has_seed: bool = False
 
@@ -81,13 +73,10 @@ class Contender:
 
 CONTENDERS = {
     "global mean": Contender(GlobalMean),
-    "rolling average": Contender(
-        RollingAverage, {"of": ["user", "item", "both"]}, "everybody's earlier ratings"
-    ),
+    "rolling average": Contender(RollingAverage, {"of": ["user", "item", "both"]}),
     "strong rolling mean": Contender(
         RollingMeans,
         {"item_shrink": [2, 5, 10], "user_shrink": [1, 2, 4], "user_decay": [0.85, 0.9, 0.95, 1.0]},
-        "everybody's earlier ratings",
     ),
     "FM": Contender(
         FM,
@@ -104,13 +93,11 @@ CONTENDERS = {
     "RNN": Contender(
         RatingRNN,
         {"penalty": [1.0, 3.0, 10.0], "learning_rate": [0.005, 0.01], "epochs": [2, 4]},
-        "the user's earlier ratings",
         has_seed=True,
     ),
     REFERENCE: Contender(
         RatingHRNN,
         {"penalty": [100.0, 200.0, 400.0], "epochs": [3, 5]},
-        "everybody's earlier ratings",
         has_seed=True,
     ),
 }
@@ -199,7 +186,7 @@ def run(arguments: argparse.Namespace, split: RatingSplit, make: Callable) -> di
 
 
 def compare(results: dict[str, dict[str, Any]], who: np.ndarray) -> list[dict[str, Any]]:
-    """Add to each result its RMSE minus HRNN's; return the steps of the deck's order, as they came.
+    """Add to each result its RMSE minus HRNN's; return the steps of the slide's order.
 
     ``who`` (n,) are the people behind the errors.
     """
@@ -224,25 +211,8 @@ def compare(results: dict[str, dict[str, Any]], who: np.ndarray) -> list[dict[st
     return steps
 
 
-def table(results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Return one row a model: RMSE, that minus HRNN's with the paired standard error, seconds."""
-    rows = {}
-    for name, result in results.items():
-        contender = CONTENDERS.get(name, CONTENDERS[REFERENCE])
-        spread = f" ± {result['sd']:.4f}" if result["seeds"] > 1 else ""
-        rows[name] = {
-            "RMSE": f"{result['rmse']:.4f}{spread}",
-            "minus HRNN": f"{result['minus_hrnn']:+.4f} ± {result['standard_error']:.4f}",
-            "fit s": f"{result['fit_seconds']:.1f}",
-            "settings": result["tried"],
-            "reads, beside the training part": contender.reads,
-        }
-    rows[REFERENCE]["minus HRNN"] = ""
-    return pd.DataFrame(rows).T
-
-
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Save the chart: the deck's figures beside those measured."""
+    """Save the chart: the slide's figures beside those measured."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -253,20 +223,20 @@ def draw(result: dict[str, Any], path: Path) -> None:
         }
         for split, part in result["splits"].items()
     }
-    ax = rmse_chart(series | {"the deck's figure": DECK_RMSE})
-    ax.set_title("The deck's chart, measured")
+    ax = rmse_chart(series | {"the slide's figure": DECK_RMSE})
+    ax.set_title("Amazon's slide, measured")
     ax.figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="ml-100k")
-    parser.add_argument("--splits", nargs="*", default=list(SPLITS), choices=list(SPLITS))
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each final model")
-    parser.add_argument("--tries", type=int, help="at most so many settings of each model")
-    parser.add_argument("--parts", action="store_true", help="also HRNN without each of its parts")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="for the figures, the chart")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--dataset", default="ml-100k")
+    add("--splits", nargs="*", default=list(SPLITS), choices=list(SPLITS))
+    add("--seeds", type=int, default=3, help="trainings of each final model")
+    add("--tries", type=int, help="at most so many settings of each model")
+    add("--parts", action="store_true", help="also HRNN without each of its parts")
+    arguments = options.parse_args()
     data = datasets.load(arguments.dataset)
     arguments.items = data.items
     ratings = Interactions.from_frame(data.interactions.dropna(subset="EVENT_VALUE"))
@@ -277,11 +247,12 @@ def main() -> None:
         print(f"\n{name}: {len(split.rows)} ratings, {unseen.mean():.0%} by people not in training")
         figures = run(arguments, split, SPLITS[name])
         steps = compare(figures, split.ratings.user_codes[split.rows])
-        print(f"\n{table(figures).to_string()}")
-        print(f"\nThe deck's order, step by step\n{pd.DataFrame(steps).round(4).to_string()}")
         for row in figures.values():
             del row["errors"]
         rows = [{"model": model, **row} for model, row in figures.items()]
+        shown = pd.DataFrame(rows).drop(columns="setting")
+        print(f"\n{shown.round(4).to_string(index=False)}")
+        print(f"\nThe slide's order, step by step\n{pd.DataFrame(steps).round(4).to_string()}")
         result["splits"][name] = {
             "ratings": len(split.rows),
             "strangers": float(unseen.mean()),

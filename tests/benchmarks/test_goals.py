@@ -1,13 +1,10 @@
-"""The table of targets: what is compared with what, and when it counts as met."""
+"""The table of goals: what is compared with what, and when it counts as met."""
+
+import re
 
 import pytest
 
-
-@pytest.fixture
-def targets():
-    import targets
-
-    return targets
+from benchmarks import goals, page
 
 
 def accuracy(protocol, rows, differences=(), dataset="ml-100k"):
@@ -28,11 +25,11 @@ BETTER = {"model": "aws-better", "NDCG@10": 0.136, "HR@10": 0.246}
 PEERS = [("aws-hrnn", "EASE", 0.05, 0.01), ("aws-hrnn", "counts", 0.01, 0.004)]
 
 
-def test_hrnn_the_best_recipe_and_the_nearest_peer(targets):
-    mine, best, ahead = targets.outcomes([accuracy("next-item", [HRNN, BETTER], PEERS)])
+def test_hrnn_the_best_recipe_and_the_nearest_peer():
+    mine, best, ahead = goals.outcomes([accuracy("next-item", [HRNN, BETTER], PEERS)])
     assert (mine.what, mine.met) == ("ml-100k, next item: aws-hrnn", "yes")
     assert (best.what, best.met) == ("ml-100k, next item: aws-better, the best recipe", "yes")
-    assert ahead.asked == "ahead of each of 2"
+    assert ahead.goal == "ahead of each of 2"
     assert ahead.measured == "+0.0100 ± 0.0040 to the nearest, counts"
     assert ahead.met == "yes"
 
@@ -40,33 +37,33 @@ def test_hrnn_the_best_recipe_and_the_nearest_peer(targets):
 @pytest.mark.parametrize(
     ("difference", "met"), [(0.007, "yes, within two standard errors"), (-0.1, "no, within")]
 )
-def test_a_lead_that_cannot_be_told_is_called_so(targets, difference, met):
+def test_a_lead_that_cannot_be_told_is_called_so(difference, met):
     result = accuracy("next-item", [HRNN], [("aws-hrnn", "counts", difference, 0.004)])
-    assert targets.outcomes([result])[-1].met.startswith(met)
+    assert goals.outcomes([result])[-1].met.startswith(met)
 
 
-def test_our_own_recipes_are_no_peers(targets):
+def test_our_own_recipes_are_no_peers():
     result = accuracy("next-item", [HRNN], [("aws-hrnn", "aws-better", -0.01, 0.001)])
-    assert not any("peers" in row.what for row in targets.outcomes([result]))
+    assert not any("peers" in row.what for row in goals.outcomes([result]))
 
 
-def test_hits_below_the_target_do_not_count(targets):
-    [row, _] = targets.outcomes([accuracy("next-item", [HRNN | {"HR@10": 0.234}])])
+def test_hits_below_the_goal_do_not_count():
+    [row, _] = goals.outcomes([accuracy("next-item", [HRNN | {"HR@10": 0.234}])])
     assert row.met == "no"
 
 
 @pytest.mark.parametrize("protocol", ["hold-out", "hold-out-tenths", "hold-out-known"])
-def test_the_hold_out_is_judged_by_both_definitions(targets, protocol):
+def test_the_hold_out_is_judged_by_both_definitions(protocol):
     row = HRNN | {"NDCG@10": 0.21, "service NDCG@10": 0.44}
-    papers, service = targets.outcomes([accuracy(protocol, [row])])
+    papers, service = goals.outcomes([accuracy(protocol, [row])])
     assert "hold-out" in papers.what
     assert (papers.met, service.met) == ("no", "yes")
 
 
-def test_the_draw_that_set_the_target_is_judged_by_itself(targets):
+def test_the_draw_that_set_the_goal_is_judged_by_itself():
     row = HRNN | {"NDCG@10": 0.23, "service NDCG@10": 0.44, "first": {"NDCG@10": 0.25}}
     counts = row | {"model": "windowed transition counts", "first": {"NDCG@10": 0.21}}
-    first, mean, _ = targets.outcomes([accuracy("hold-out-known", [row, counts])])
+    first, mean, _ = goals.outcomes([accuracy("hold-out-known", [row, counts])])
     assert (first.measured, first.met, mean.met) == (
         "0.2500, a single draw; transition counts 0.2100",
         "yes",
@@ -74,7 +71,7 @@ def test_the_draw_that_set_the_target_is_judged_by_itself(targets):
     )
 
 
-def test_metadata_are_to_be_no_worse_here_and_better_there(targets):
+def test_metadata_are_to_be_no_worse_here_and_better_there():
     def result(dataset, difference):
         more = {"metric": "NDCG@10", "other": "aws-hrnn", "standard_error": 0.001}
         rows = [{"differences": []}]
@@ -82,18 +79,19 @@ def test_metadata_are_to_be_no_worse_here_and_better_there(targets):
         return {"benchmark": "side information", "dataset": dataset, "rows": rows}
 
     results = [result("ml-100k", -0.001), result("ml-100k", -0.003)]
-    assert [row.met for row in targets.outcomes(results)] == ["yes", "no"]
+    assert [row.met for row in goals.outcomes(results)] == ["yes", "no"]
     results = [result("sample", 0.001), result("sample", 0.003)]
-    assert [row.met for row in targets.outcomes(results)] == ["no", "yes"]
+    assert [row.met for row in goals.outcomes(results)] == ["no", "yes"]
 
 
-def test_other_data_sets_have_no_target(targets):
-    assert targets.outcomes([accuracy("next-item", [HRNN], dataset="sample")]) == []
+def test_other_data_sets_have_no_goal():
+    assert goals.outcomes([accuracy("next-item", [HRNN], dataset="sample")]) == []
 
 
-def test_the_committed_results_have_their_rows(targets):
-    import report
-
-    found = targets.outcomes(report.load_results())
-    assert len(found) >= 10
-    assert all(row.met.startswith(("yes", "no")) for row in found)
+@pytest.mark.parametrize("number", range(len(goals.GOALS)))
+def test_every_goal_has_rows_of_one_committed_result(number):
+    goal = goals.GOALS[number]
+    about = [result for result in page.load_results() if goals.is_about(goal, result)]
+    rows = [row for result in about for row in goal.judge(result)]
+    assert rows
+    assert all(re.search(r"\d", row.measured) and row.goal for row in rows)
