@@ -13,10 +13,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 from personalens.cli import backup
+from personalens.cli.commands import app
 from personalens.cli.home_examination import examine_home
 from personalens.home import Home
 from personalens.jobs.job_runner import run_jobs

@@ -17,11 +17,11 @@ from urllib.request import urlopen
 import boto3
 import pytest
 import typer
-from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 import personalens
 from personalens import datasets
+from personalens.cli.commands import app
 from personalens.datasets import registry
 from personalens.home import Home
 

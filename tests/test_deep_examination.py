@@ -6,9 +6,9 @@ import shutil
 import sqlite3
 
 import pytest
-from personalens.cli.commands import app
 from typer.testing import CliRunner
 
+from personalens.cli.commands import app
 from personalens.cli.home_examination import examine_home
 from personalens.home import Home
 from personalens.jobs.job_runner import run_jobs

@@ -10,11 +10,11 @@ import sys
 
 import boto3
 import pytest
-from personalens.cli.commands import app
 from typer.testing import CliRunner
 
 import personalens
 from personalens.cli import doctor
+from personalens.cli.commands import app
 from personalens.cli.doctor import Finding
 from personalens.home import Home
 

@@ -6,12 +6,9 @@ import re
 
 import numpy as np
 
-from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import SEPARATOR, Field, Metadata, categorical_values
 from personalens.evaluation.segment_metrics import WithinUserHoldout
-from personalens.progress import Progress
-from personalens.recipes.item_affinity import ItemAffinity
-from personalens.recipes.segmentation import Question
+from personalens.recipes.item_affinity import ItemAffinity, Question
 from personalens.recipes.training_tables import CannotLearn
 
 _TERM = r'\s*ITEMS\.(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"\s*'
@@ -102,15 +99,14 @@ class ItemAttributeAffinity(ItemAffinity):
     """
 
     name = "aws-item-attribute-affinity"
+    description = (
+        "For attributes of items, such as a genre, the users who will most likely come to "
+        "items that have them."
+    )
+    dataset_types = ("Interactions", "Items")
+    segments_by = "itemAttributes"
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         fields = {} if items is None else items.fields
         if not any(field.kind != "text" for field in fields.values()):
             raise CannotLearn(

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.evaluation.offline_report import LIST_LENGTH
-from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig
 from personalens.recipes.exploration import ItemExposure
-from personalens.recipes.item_neighbours import best_scored
+from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 from personalens.recipes.training_tables import CannotLearn
 from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_vectors
 
@@ -64,17 +61,19 @@ class SemanticSimilarity(RelatedItemsRecipe):
     """
 
     name = "aws-semantic-similarity"
+    description = (
+        "For one item, the items whose names and descriptions are about the same, by TF-IDF "
+        "and its largest directions; needs no interactions of an item."
+    )
+    dataset_types = ("Interactions", "Items")
+    takes_influence = True
+    tells_metadata = True
+    updated_every = 1800.0
+    updated_on_request = True
     Config = SemanticSimilarityConfig
     has_cold_items = True
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         table = tf_idf(item_texts(items, needed_by=self.name))
         near = unit_vectors(semantic_vectors(table, DIMENSIONS, seed=self.seed))
 

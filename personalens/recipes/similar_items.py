@@ -6,18 +6,85 @@ import numpy as np
 from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
-from personalens.progress import Progress, ProgressEvent
+from personalens.datasets.metadata import CREATION_TIMESTAMP, Field, Metadata, categorical_values
+from personalens.progress import ProgressEvent
 from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.item_features import foretold_vectors, metadata_vectors
-from personalens.recipes.item_neighbours import best_scored
+from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
+from personalens.recipes.value_codes import bucket_edges
 from personalens.training.start_values import (
     positive_pmi,
     principal_vectors,
     windowed_cooccurrence,
 )
+from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_rows
+
+
+def metadata_vectors(items: Metadata, width: int, *, seed: int = 0) -> np.ndarray:
+    """Return (items, width) float32: items are near that share categories, numbers and words.
+
+    Each field is a table of values in which the rare ones weigh more, as words do in a text: a
+    categorical field of its categories, a numeric one of ten buckets, a text of its words. The
+    tables stand side by side, rows of length 1 each, and their largest directions stay.
+    CREATION_TIMESTAMP tells when an item came, not what it is, and is left out.
+    """
+    fields = [field for name, field in items.fields.items() if name != CREATION_TIMESTAMP]
+    tables = [_value_table(field) for field in fields]
+    tables = [table for table in tables if table.nnz]
+    if not tables:
+        return np.zeros((len(items), width), np.float32)
+    return semantic_vectors(sparse.csr_array(sparse.hstack(tables)), width, seed=seed)
+
+
+def foretold_vectors(
+    metadata: np.ndarray, vectors: np.ndarray, weights: np.ndarray, *, ridge: float = 10.0
+) -> np.ndarray:
+    """Return the vectors that the metadata let expect, (items, width) float32.
+
+    A linear map from metadata to vectors is learned by ridge regression, in which an item weighs as
+    much as there are events of it, and applied to all items. So what the metadata say counts as far
+    as it has to do with what users do: a genre that divides the viewers moves the vectors, the
+    colour of the poster does not.
+
+    Parameters
+    ----------
+    metadata
+        (items, features).
+    vectors
+        (items, width) of what users did; rows of weight 0 do not matter.
+    weights
+        (items,) events.
+
+    References
+    ----------
+    Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations", ICDM
+    2010.
+    """
+    features = np.column_stack([metadata, np.ones(len(metadata))]).astype(np.float64)
+    weighted = features * weights[:, None]
+    penalty = ridge * np.eye(features.shape[1])
+    penalty[-1, -1] = 1e-6  # of the constant
+    mapping = np.linalg.solve(features.T @ weighted + penalty, weighted.T @ vectors)
+    return (features @ mapping).astype(np.float32)
+
+
+def _value_table(field: Field) -> sparse.csr_array:
+    """Return (items, values) with rows of length 1, or 0 where the value is missing."""
+    if field.kind == "text":
+        return tf_idf(field.values)
+    if field.kind == "numeric":
+        known = np.flatnonzero(~field.is_missing)
+        edges = bucket_edges(field.values)
+        rows, codes = known, np.searchsorted(edges, field.values[known], side="right")
+        width = len(edges) + 1
+    else:
+        offsets, codes, vocabulary = categorical_values(field)
+        rows, width = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)), len(vocabulary)
+    shape = (len(field.values), width)
+    counts = np.bincount(codes, minlength=width)
+    weights = 1.0 + np.log((1.0 + shape[0]) / (1.0 + counts))
+    return unit_rows(sparse.csr_array((weights[codes], (rows, codes)), shape=shape))
+
 
 OWN_EVENTS = 10.0
 """Events at which an item's own vector counts as much as what its metadata foretell."""
@@ -85,21 +152,20 @@ class SimilarItems(RelatedItemsRecipe):
     ----------
     Levy and Goldberg, "Neural Word Embedding as Implicit Matrix Factorization", NeurIPS 2014 (what
     the vectors' products mean). See also
-    :func:`~personalens.recipes.item_features.foretold_vectors`.
+    :func:`~personalens.recipes.similar_items.foretold_vectors`.
     """
 
     name = "aws-similar-items"
+    description = (
+        "For one item, the items that go together with it in histories, and, for new or rare "
+        "items, what their metadata let expect of that."
+    )
+    dataset_types = ("Interactions", "Items")
+    has_themes = True
     Config = SimilarItemsConfig
     has_cold_items = True
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         progress(ProgressEvent("counting pairs", 0.0))
         size = len(interactions.items)
         self.popularity_ = popularity_scores(interactions)

@@ -9,13 +9,15 @@ from pydantic import model_validator
 from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
-from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.item_neighbours import related_items, user_item_matrix
+from personalens.recipes.item_neighbours import (
+    NEIGHBOURS,
+    RelatedItemsRecipe,
+    related_items,
+    user_item_matrix,
+)
 from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 
 
 class SIMSConfig(RecipeConfig):
@@ -118,16 +120,14 @@ class SIMS(RelatedItemsRecipe):
     """
 
     name = "aws-sims"
+    description = (
+        "For one item, the items that the same users have interacted with, weighed against "
+        "how popular those are anyway (item-to-item collaborative filtering)."
+    )
+    dataset_types = ("Interactions",)
     Config = SIMSConfig
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         self.popularity_ = popularity_scores(interactions)
         matrix = self._training_matrix(interactions)
         self.neighbours_ = related_items(

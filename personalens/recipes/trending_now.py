@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.evaluation.top_k import top_k
 from personalens.evaluation.trend_metrics import LIST_LENGTH, trend_prediction_accuracy
-from personalens.progress import Progress, ProgressEvent
+from personalens.progress import ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.popularity_count import popularity_scores
 
@@ -74,17 +73,15 @@ class TrendingNow(Recipe):
     """
 
     name = "aws-trending-now"
+    description = (
+        "The items that gain interactions fastest from one interval to the next, the same list "
+        "for everyone; where nothing rises, the popular items."
+    )
+    dataset_types = ("Interactions",)
     recipe_type = "POPULAR_ITEMS"
     Config = TrendingNowConfig
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         events = len(interactions)
         progress(ProgressEvent("counting events", 0.0, total_rows=events))
         self.rise_ = rises(

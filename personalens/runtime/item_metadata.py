@@ -14,12 +14,6 @@ from personalens.runtime.group_tables import GroupTables
 from personalens.service_errors import InvalidInputException
 
 MAX_COLUMNS, MAX_ITEMS = 10, 50
-ALWAYS_ENABLED = (
-    "aws-user-personalization-v2",
-    "aws-personalized-ranking-v2",
-    "aws-semantic-similarity",
-)
-"""Recipes whose campaigns answer with metadata without being told so beforehand."""
 
 
 def add_metadata(
@@ -58,7 +52,7 @@ def add_metadata(
             f"{asked_for} items are asked for with metadata; {MAX_ITEMS} at most."
         )
     enabled = deployment.config.get("enableMetadataWithRecommendations", False)
-    if not enabled and deployment.model.name not in ALWAYS_ENABLED:
+    if not enabled and not deployment.model.tells_metadata:
         raise InvalidInputException(
             f"{deployment.campaign_arn} does not answer with metadata. Set "
             "enableMetadataWithRecommendations in its configuration by an update."

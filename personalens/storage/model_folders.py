@@ -27,7 +27,7 @@ from personalens.arns import parse
 from personalens.datasets.histories import History
 from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles
 from personalens.home import Home
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.artifact_files import (
     CONFIG_FILE,
     IDS_FILE,
@@ -327,7 +327,7 @@ def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -
 
 def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
     name = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["recipe"]
-    model = (recipes.get(name) or catalog.get(name)).recipe.load(folder)
+    model = (recipes.get(name) or registry.get(name)).recipe.load(folder)
     if durable_files.read_seal(folder) is None:  # of an earlier version: nothing vouches for it
         if model.recipe_type == "RELATED_ITEMS":
             model.score_related(np.array([-1, 0]))

@@ -10,7 +10,7 @@ Examples
         floor = 0.2  # NDCG@10 above popularity's on the tiny world
 
 Recipes that relate items inherit :class:`RelatedItemsContract`, those that rank users
-:class:`~personalens.testing.segment_contract.SegmentContract`.
+:class:`~personalens.testing.action_contract.SegmentContract`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ from personalens.evaluation.holdouts import LeaveOneOut, leave_one_out
 from personalens.evaluation.offline_report import NDCG_10, leave_one_out_report
 from personalens.progress import Cancelled, ProgressEvent
 from personalens.recipes.base import RANK, SCORE, Recipe
-from personalens.recipes.catalog import config_strings
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import HIT, TinyWorld, tiny_world
+from personalens.recipes.hyperparameters import config_strings
+from personalens.testing.tiny_world import HIT, TinyWorld, same_scores, tiny_world
 
 
 @cache

@@ -11,9 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import typer
-from personalens.cli.commands import app
 
 import personalens
+from personalens.cli.commands import app
 from personalens.testing import recipe_contract
 from personalens.training.options import TrainingOptions
 

@@ -9,9 +9,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from personalens.cli.commands import app
 from typer.testing import CliRunner
 
+from personalens.cli.commands import app
 from personalens.cli.home_examination import examine_home
 from personalens.control.work import schedule
 from personalens.home import Home

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.domain import (
     BecauseYouWatchedX,
     CustomersWhoViewed,
@@ -39,7 +39,7 @@ FACTS = [
 
 @pytest.mark.parametrize(("name", "recipe", "trains_on", "hides"), FACTS)
 def test_the_rules_of_the_service(name, recipe, trains_on, hides):
-    entry = catalog.get(name)
+    entry = registry.get(name)
     assert entry.recipe is recipe
     assert entry.domain == ("VIDEO_ON_DEMAND" if "-vod-" in name else "ECOMMERCE")
     assert (recipe.trains_on, recipe.hides) == (trains_on, hides)
@@ -47,7 +47,7 @@ def test_the_rules_of_the_service(name, recipe, trains_on, hides):
 
 
 def test_there_are_ten():
-    of_domains = [entry for entry in catalog.RECIPES.values() if entry.domain]
+    of_domains = [entry for entry in registry.RECIPES.values() if entry.domain]
     assert len(of_domains) == len(FACTS) == 10
     assert all(issubclass(entry.recipe, DomainRecipe) for entry in of_domains)
 

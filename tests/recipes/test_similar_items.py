@@ -4,8 +4,7 @@ import pytest
 
 from personalens.datasets.metadata import Metadata
 from personalens.recipes import similar_items
-from personalens.recipes.item_features import foretold_vectors, metadata_vectors
-from personalens.recipes.similar_items import SimilarItems
+from personalens.recipes.similar_items import SimilarItems, foretold_vectors, metadata_vectors
 from personalens.testing.recipe_contract import RelatedItemsContract
 from personalens.testing.tiny_world import HIT, tiny_world
 

@@ -7,29 +7,31 @@ itself is done in ``personalens.runtime``, by what also answers GetRecommendatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personalens.arns import build, parse
+from personalens.arns import build
 from personalens.control.operations.kinds import KindOperations, check_quota
+from personalens.control.operations.recipes import require_recipe
 from personalens.control.operations.tags import put_tags
 from personalens.filters.expressions import parse_filter
 from personalens.jobs.output_folders import check_output
+from personalens.recipes.registry import names_with
 from personalens.service_errors import InvalidInputException
 from personalens.settings.serving_config import (
     BATCH_INFERENCE,
-    EXPLORATION,
-    EXPLORING_RECIPES,
     THEME_GENERATION,
-    ExplorationSettings,
+    check_serving_config,
 )
 from personalens.storage.dataset_rows import group_schemas
 from personalens.storage.object_storage import DataLocationError, check_location, kept_folders
 from personalens.storage.resource_states import CREATE_PENDING, SOLUTION_VERSION, require_active
 from personalens.storage.resource_store import Resource, Transaction
 
+if TYPE_CHECKING:
+    from personalens.recipes.base import Recipe
+
 INFERENCE, SEGMENT = "batch-inference-job", "batch-segment-job"
 SEGMENTATION = "USER_SEGMENTATION"
-THEMED_RECIPE = "aws-similar-items"
 DEFAULT_RESULTS = 25
 MOST_RESULTS = {INFERENCE: 500, SEGMENT: 5_000_000}
 
@@ -111,12 +113,12 @@ class BatchJobOperations(KindOperations):
         }
         with context.store.transaction() as tx:
             version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))
-            self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
+            recipe = self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
             if "themeGenerationConfig" in body:
-                _check_themes(tx, version, body["themeGenerationConfig"])
+                _check_themes(tx, version, recipe, body["themeGenerationConfig"])
             if filterArn is not None:
                 body["filterArn"] = filterArn
-                _check_filter(tx, kind, filterArn, version)
+                _check_filter(tx, kind, filterArn, version, recipe)
             check_quota(tx, kind)
             tx.insert(Resource(arn, kind, jobName, solutionVersionArn, CREATE_PENDING, body=body))
             put_tags(tx, arn, tags)
@@ -134,31 +136,27 @@ class BatchJobOperations(KindOperations):
                 f"The input and output locations are both {source}; they must differ."
             )
 
-    def _check_recipe(self, kind: str, version: Resource, config: Mapping[str, Any]) -> None:
-        name = parse(version.body["recipeArn"]).name
-        recipe_type = self.context.recipes()[name].recipe_type
+    def _check_recipe(
+        self, kind: str, version: Resource, config: Mapping[str, Any]
+    ) -> type[Recipe]:
+        entry = require_recipe(self.context, version.body["recipeArn"])
+        name, recipe_type = entry.name, entry.recipe_type
         if recipe_type == "PERSONALIZED_ACTIONS":
             raise InvalidInputException(f"{name} recommends actions; no batch job does.")
         if (recipe_type == SEGMENTATION) != (kind == SEGMENT):
             operation = "CreateBatchSegmentJob" if kind == INFERENCE else "CreateBatchInferenceJob"
             raise InvalidInputException(f"{name} is a {recipe_type} recipe: call {operation}.")
-        for member, recipes in (
-            (EXPLORATION, EXPLORING_RECIPES),
-            ("rankingInfluence", ("aws-semantic-similarity",)),
-        ):
-            if member in config and name not in recipes:
-                raise InvalidInputException(
-                    f"batchInferenceJobConfig.{member} does not apply to the recipe {name}; leave "
-                    "it out."
-                )
-        ExplorationSettings.from_campaign(config)
+        check_serving_config("batchInferenceJobConfig", config, lambda: entry)
+        return entry.recipe
 
 
-def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any]) -> None:
-    recipe = parse(version.body["recipeArn"]).name
-    if recipe != THEMED_RECIPE:
+def _check_themes(
+    tx: Transaction, version: Resource, recipe: type[Recipe], config: Mapping[str, Any]
+) -> None:
+    if not recipe.has_themes:
         raise InvalidInputException(
-            f"Themes are generated for the recipe {THEMED_RECIPE}; this version is of {recipe}."
+            f"Themes are generated for the recipe {' or '.join(names_with('has_themes'))}; this "
+            f"version is of {recipe.name}."
         )
     schema = group_schemas(tx, version.body["datasetGroupArn"]).get("Items")
     fields = () if schema is None else schema.fields
@@ -176,7 +174,9 @@ def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any])
         )
 
 
-def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> None:
+def _check_filter(
+    tx: Transaction, kind: str, arn: str, version: Resource, recipe: type[Recipe]
+) -> None:
     found = require_active(tx.require(arn, "filter"))
     if found.parent_arn != version.body["datasetGroupArn"]:
         raise InvalidInputException(
@@ -187,10 +187,10 @@ def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> No
     if kind == SEGMENT:
         wanted = "UserID"
         of_events = any(c.field.dataset == "Interactions" for c in asked.conditions)
-        if of_events and parse(version.body["recipeArn"]).name == "aws-item-attribute-affinity":
+        if of_events and recipe.segments_by == "itemAttributes":
             raise InvalidInputException(
-                f"The filter {arn} asks about Interactions, which aws-item-attribute-affinity "
-                "cannot be filtered by: ask about Users."
+                f"The filter {arn} asks about Interactions, which {recipe.name} cannot be filtered "
+                "by: ask about Users."
             )
     if asked.target != wanted:
         raise InvalidInputException(

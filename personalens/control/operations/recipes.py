@@ -15,8 +15,7 @@ from personalens.arns import (
     partition_of,
     recipe_arn,
 )
-from personalens.recipes import catalog
-from personalens.recipes.catalog import Hyperparameter
+from personalens.recipes.hyperparameters import ALGORITHM, FEATURE_TRANSFORMATION, Hyperparameter
 from personalens.recipes.registry import PREVIEW_NAMES, RecipeEntry
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.resource_store import make_token, read_token
@@ -67,7 +66,7 @@ class RecipeOperations:
                 "featureTransformationArn": feature_transformation_arn(
                     entry.feature_transformation, region=self.context.region
                 ),
-                "description": entry.description,
+                "description": entry.recipe.description,
                 "recipeType": entry.recipe_type,
             }
         }
@@ -84,7 +83,7 @@ class RecipeOperations:
         if entry is None:
             known = sorted({e.algorithm for e in entries})
             raise _not_found("algorithm", algorithmArn, known)
-        rows = [r for r in catalog.hyperparameter_table(entry) if r.group == catalog.ALGORITHM]
+        rows = [row for row in entry.hyperparameters() if row.group == ALGORITHM]
         return {
             "algorithm": {
                 "name": name,
@@ -111,8 +110,8 @@ class RecipeOperations:
         defaults = {
             row.name: row.default
             for entry in entries
-            for row in catalog.hyperparameter_table(entry)
-            if row.group == catalog.FEATURE_TRANSFORMATION
+            for row in entry.hyperparameters()
+            if row.group == FEATURE_TRANSFORMATION
         }
         return {
             "featureTransformation": {

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from personalens import arns
 from personalens.control.operations.kinds import KindOperations, check_quota
+from personalens.control.operations.recipes import require_recipe
 from personalens.control.operations.tags import put_tags
 from personalens.control.work.begin_training import begin_training
+from personalens.recipes.registry import names_with
 from personalens.service_errors import (
     InvalidInputException,
     ResourceAlreadyExistsException,
     ResourceInUseException,
 )
 from personalens.settings.hpo_config import shown_config
-from personalens.settings.solution_config import UPDATE_RECIPES, takes
 from personalens.storage.model_folders import read_outcome, version_folder
 from personalens.storage.resource_states import (
     CREATE_STOPPED,
@@ -130,16 +130,14 @@ class SolutionVersionOperations(KindOperations):
 
     def _updatable_version(self, tx: Transaction, solution: Resource) -> Resource:
         """Return the newest ACTIVE version, to which trainingMode UPDATE adds new items."""
-        recipe_arn = solution.body.get("recipeArn")
-        name = "performAutoML" if recipe_arn is None else arns.parse(recipe_arn).name
-        entry = self.context.recipes().get(name)
-        can_update = (
-            entry is not None and takes(entry, UPDATE_RECIPES) and hasattr(entry.recipe, "update")
-        )
-        if not can_update:
+        arn = solution.body.get("recipeArn")
+        recipe = None if arn is None else require_recipe(self.context, arn).recipe
+        if recipe is None or not recipe.takes_updates:
+            name = "performAutoML" if recipe is None else recipe.name
+            names = " and ".join(names_with("takes_updates"))
             raise InvalidInputException(
-                f"trainingMode UPDATE is for the recipes {' and '.join(UPDATE_RECIPES)}, and "
-                f"{solution.arn} uses {name}. Use FULL."
+                f"trainingMode UPDATE is for the recipes {names}, and {solution.arn} uses {name}. "
+                "Use FULL."
             )
         versions = tx.list(SOLUTION_VERSION, parent_arn=solution.arn, status_in=["ACTIVE"])
         if not versions:

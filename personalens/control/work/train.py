@@ -22,7 +22,6 @@ from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Cancelled, Progress, ProgressEvent, within
 from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.training_tables import CannotLearn
 from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
 from personalens.storage.catalogue import StorageError
@@ -198,19 +197,17 @@ def _optimize(models: Sequence[Recipe], objective: Mapping[str, str], data: Trai
 def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
-    """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method, of texts or of actions, is trained anew."""
+    """Add what is new to a trained model; its figures are still those of the training."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
-    add = getattr(trained, "update", trained.refit)
-    model = add(
+    model = trained.update(
         data.interactions,
         progress=within(report, READ_SHARE, SAVE_FROM),
         **data.tables(recipes[trained.name]),
     )
     if objective := settings["solutionConfig"].get("optimizationObjective"):
         _optimize([model], objective, data)
-    if settings.get(RECOUNT) and isinstance(model, ColdItemRecipe):
+    if settings.get(RECOUNT) and model.explores:
         of_now = {**settings, EVENTS_UNTIL: context.events.newest()}
         now = load_training_data(context, of_now)
         model.recount(now.interactions, now.items)
