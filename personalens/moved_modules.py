@@ -19,10 +19,15 @@ MOVED = {
     "personalens.evaluation.rating_baselines": "personalens.ratings.rating_baselines",
     "personalens.evaluation.rating_splits": "personalens.ratings.rating_splits",
     "personalens.notebook.rating_plots": "personalens.notebook.plots.rating_plots",
+    "personalens.recipes.catalog": "personalens.recipes.registry",
     "personalens.recipes.rating_comparators": "personalens.ratings.rating_comparators",
     "personalens.recipes.rating_head": "personalens.ratings.rating_head",
     "personalens.recipes.personalized_ranking_v2": "personalens.recipes.personalized_ranking",
+    "personalens.recipes.related_items": "personalens.recipes.item_neighbours",
+    "personalens.recipes.segmentation": "personalens.recipes.item_affinity",
     "personalens.runtime.promotions": "personalens.runtime.candidate_ranking",
+    "personalens.testing.segment_contract": "personalens.testing.contracts_by_type",
+    "personalens.testing.action_contract": "personalens.testing.contracts_by_type",
     "personalens.training.progress": "personalens.progress",
 }
 

@@ -37,18 +37,12 @@ def was_taken(event_types: np.ndarray | None, events: int) -> np.ndarray:
 
 
 class ActionRecipe(Recipe):
-    """Base of the recipes that recommend actions.
-
-    Attributes
-    ----------
-    values_
-        (actions,) float64: the VALUE of each action; 0 where it has none.
-    """
+    """Base of the recipes that recommend actions."""
 
     recipe_type = "PERSONALIZED_ACTIONS"
     has_cold_items = True
 
-    values_: np.ndarray
+    values_: np.ndarray  # (actions,) float64: the VALUE of each, 0 where it has none
     behaviour: Interactions | None = None
 
     def fit(
@@ -61,17 +55,8 @@ class ActionRecipe(Recipe):
     ) -> Self:
         """Train and return self, as every recipe; tables may have ACTION_ID in place of ITEM_ID.
 
-        Parameters
-        ----------
-        interactions
-            Action interactions: USER_ID, ACTION_ID, TIMESTAMP, and EVENT_TYPE (Taken, Not Taken,
-            Viewed).
-        items
-            The actions: ACTION_ID and metadata.
-        behaviour
-            What users did with items; None: they are told apart by action interactions alone.
-        options
-            See :meth:`~personalens.recipes.base.Recipe.fit`.
+        ``behaviour`` is what users did with items; without it they are told apart by their action
+        interactions alone. EVENT_TYPE is Taken, Not Taken or Viewed.
         """
         self.behaviour = behaviour
         return super().fit(_with_item_id(interactions), items=_with_item_id(items), **options)

@@ -26,6 +26,8 @@ from personalens.training.alternating_least_squares import alternating_least_squ
 from personalens.training.start_values import repeat_log_odds
 
 QUERY = "QUERY"
+ITEMS_AT_ONCE = 256
+MOST_LOG_ODDS = 5.0
 
 
 class Question(NamedTuple):
@@ -42,13 +44,8 @@ class SegmentationRecipe(Recipe):
 
     @abstractmethod
     def matching_items(self, query: str) -> np.ndarray:
-        """Return the codes of the items that a question is about, at least one.
-
-        Raises
-        ------
-        ValueError
-            If the question cannot be read, or no item of the training data matches.
-        """
+        """Return the codes of the items that a question is about, at least one; ValueError if it
+        cannot be read or no item of the training data matches."""
 
     @abstractmethod
     def _score_users(self, item_codes: np.ndarray) -> np.ndarray:
@@ -61,11 +58,8 @@ class SegmentationRecipe(Recipe):
     def segment(self, queries: Sequence[str], *, k: int = 25) -> pd.DataFrame:
         """Return the best ``k`` users of each question: QUERY, USER_ID, SCORE, RANK (from 1).
 
-        Raises
-        ------
-        ValueError
-            If a question cannot be read or no item matches: the service answers such a line of a
-            batch job with an error.
+        ValueError for a question that :meth:`matching_items` refuses: the service answers such a
+        line of a batch job with an error.
         """
         self._check_fitted()
 
@@ -78,7 +72,7 @@ class SegmentationRecipe(Recipe):
     def score_users(self, item_sets: Sequence[np.ndarray]) -> np.ndarray:
         """Return (len(item_sets), users): how much each user is drawn to each set of items.
 
-        -inf for a user without events, whom the model had to forget.
+        -inf for a user without events: the model had to forget them.
         """
         self._check_fitted()
         has_events = np.diff(self.interactions_.offsets) > 0
@@ -119,10 +113,6 @@ class SegmentationRecipe(Recipe):
         raise NotImplementedError(f"{self.name} ranks users for items: call segment()")
 
 
-ITEMS_AT_ONCE = 256
-MOST_LOG_ODDS = 5.0
-
-
 class ItemAffinityConfig(RecipeConfig):
     """Hyperparameters of the recipes that rank users, with the service's names and ranges."""
 
@@ -143,13 +133,6 @@ class ItemAffinity(SegmentationRecipe):
     Why not x . y alone: it is largest for those who have had the item already, who in most data
     are the last to come; how often users return is counted in the data, once for all. And of two
     users with the same taste the busier one comes sooner.
-
-    Attributes
-    ----------
-    user_vectors_, item_vectors_
-        (users, hidden_dimension) and (items, hidden_dimension) float32.
-    repeat_log_odds_
-        Log of r.
 
     Notes
     -----
@@ -190,13 +173,7 @@ class ItemAffinity(SegmentationRecipe):
         self._users_of_item = None
 
     def matching_items(self, query: str) -> np.ndarray:
-        """Return the item's code, (1,).
-
-        Raises
-        ------
-        ValueError
-            If the item has no interactions in the training data.
-        """
+        """Return the item's code, (1,)."""
         code = self.items_.code(query)
         if code < 0:
             raise ValueError(

@@ -19,11 +19,6 @@ _FORM = 'ITEMS.<field> = "<value>", several of them joined by AND'
 def parse_attribute_expression(expression: str) -> list[tuple[str, str]]:
     """Return the fields and the values that an expression asks for.
 
-    Raises
-    ------
-    ValueError
-        If it is not of the form that the service takes: equality and AND only.
-
     Examples
     --------
     >>> parse_attribute_expression('ITEMS.genres = "Sci-Fi" AND ITEMS.price = "9"')
@@ -42,11 +37,6 @@ def items_with_attributes(items: Metadata, expression: str) -> np.ndarray:
 
     A field is named in upper or lower case; of several categories joined by ``|`` each matches; a
     number matches what reads as the same number.
-
-    Raises
-    ------
-    ValueError
-        If the expression cannot be read, or names a field that the items do not have.
     """
     fields = {name.upper(): field for name, field in items.fields.items() if field.kind != "text"}
     matches = np.ones(len(items), bool)
@@ -83,11 +73,6 @@ class ItemAttributeAffinity(ItemAffinity):
     :class:`~personalens.recipes.item_affinity.ItemAffinity` has them: the more of a kind a user
     would come to, the higher the user stands.
 
-    Attributes
-    ----------
-    attributes_
-        The items' metadata, by which expressions are read.
-
     Notes
     -----
     It is measured by the questions ``field = "category"``, one for each category that occurs among
@@ -117,13 +102,8 @@ class ItemAttributeAffinity(ItemAffinity):
         super()._fit(interactions, items, users, progress, refit)
 
     def matching_items(self, query: str) -> np.ndarray:
-        """Return the codes of the items of an expression such as ``ITEMS.genres = "Drama"``.
-
-        Raises
-        ------
-        ValueError
-            If it cannot be read, or no item of the training data has these attributes.
-        """
+        """Return the codes of the items of an expression such as ``ITEMS.genres = "Drama"``;
+        ValueError if no item of the training data has these attributes."""
         codes = items_with_attributes(self.attributes_, query)
         if not len(codes):
             raise ValueError(f"no item of the training data matches {query}")

@@ -35,11 +35,6 @@ class SemanticSimilarity(RelatedItemsRecipe):
     largest cosine. No interactions are needed: an item that nobody has had has neighbours and is
     one.
 
-    Attributes
-    ----------
-    freshness_, popularity_rank_
-        (items,) float32 in 0..1: the share of the items that are older, or less popular.
-
     Notes
     -----
     The service embeds texts with a language model, which knows synonyms that the catalogue never
@@ -83,6 +78,7 @@ class SemanticSimilarity(RelatedItemsRecipe):
 
         self.neighbours_ = best_scored(cosines, len(near), k=NEIGHBOURS, progress=progress)
         self.popularity_ = popularity_scores(interactions)
+        # (items,) in 0..1: the share of the items that are less popular, or older.
         self.popularity_rank_ = _share_below(self.popularity_)
         self.freshness_ = _share_below(-ItemExposure.count(interactions, items).ages)
 
@@ -93,11 +89,6 @@ class SemanticSimilarity(RelatedItemsRecipe):
         Each neighbour's similarity gains ``influence["FRESHNESS"]`` times its place in the order of
         age (0 oldest, 1 newest), and likewise for POPULARITY. Weights are 0 to 1. Only the order
         among the neighbours changes: what is not related stays behind them.
-
-        Raises
-        ------
-        ValueError
-            If an influence is unknown or outside 0..1.
         """
         for name, weight in influence.items():
             if name not in INFLUENCES or not 0.0 <= weight <= 1.0:
@@ -143,13 +134,7 @@ class SemanticSimilarity(RelatedItemsRecipe):
 
 
 def item_texts(items: Metadata | None, *, needed_by: str) -> list[str]:
-    """Return each item's text fields as one text.
-
-    Raises
-    ------
-    ValueError
-        If there is no text field.
-    """
+    """Return each item's text fields as one text; CannotLearn if there is none."""
     texts = [] if items is None else [f for f in items.fields.values() if f.kind == "text"]
     if not texts:
         raise CannotLearn(

@@ -10,7 +10,7 @@ Examples
         floor = 0.2  # NDCG@10 above popularity's on the tiny world
 
 Recipes that relate items inherit :class:`RelatedItemsContract`, those that rank users
-:class:`~personalens.testing.action_contract.SegmentContract`.
+:class:`~personalens.testing.contracts_by_type.SegmentContract`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 
 from personalens.datasets.interactions import Interactions
 from personalens.recipes.next_best_action import DAY, NextBestAction, UserBehaviour, offers_of
-from personalens.testing.action_contract import ActionContract
+from personalens.testing.contracts_by_type import ActionContract
 
 
 class TestNextBestAction(ActionContract):
