@@ -20,13 +20,11 @@ from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.action_metrics import action_metrics, area_under_curve
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.progress import Progress, ignore_progress, within
 from personalens.recipes.base import RANK, SCORE, Recipe
 from personalens.recipes.ranked_table import check_k
 
 ACTION_ID = "ACTION_ID"
 TAKEN, DEFAULT_ACTIONS, LIST_LENGTH = "taken", 5, 25
-FIRST, SECOND = "training without the hold-out", "training on all data"
 
 
 def was_taken(event_types: np.ndarray | None, events: int) -> np.ndarray:
@@ -63,23 +61,7 @@ class ActionRecipe(Recipe):
 
     def refit(self, interactions: Interactions | pd.DataFrame, **options: Any) -> Self:
         """Return a new model trained on other action interactions and the same behaviour."""
-        fresh = type(self)(self.config, seed=self.seed, device=self.device)
-        return fresh.fit(interactions, **({"behaviour": self.behaviour} | options))
-
-    def fit_and_refit(
-        self,
-        interactions: Interactions,
-        everything: Interactions,
-        *,
-        items: Metadata | pd.DataFrame | None = None,
-        behaviour: Interactions | None = None,
-        progress: Progress = ignore_progress,
-        **options: Any,
-    ) -> Self:
-        """Fit on a part of the action interactions, and return a new model of all of them."""
-        tables = {"items": items, "behaviour": behaviour, **options}
-        self.fit(interactions, progress=within(progress, 0.0, 0.5, FIRST), refit=False, **tables)
-        return self.refit(everything, progress=within(progress, 0.5, 1.0, SECOND), **tables)
+        return super().refit(interactions, **({"behaviour": self.behaviour} | options))
 
     @classmethod
     def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> ServiceHoldout:

@@ -245,18 +245,12 @@ class Recipe(ABC):
         self.interactions_ = newest_events(events, self.history_limit)
         return self
 
-    def refit(
-        self,
-        interactions: Interactions | pd.DataFrame,
-        *,
-        items: Metadata | pd.DataFrame | None = None,
-        users: Metadata | pd.DataFrame | None = None,
-        progress: Progress = ignore_progress,
-    ) -> Self:
+    def refit(self, interactions: Interactions | pd.DataFrame, **tables: Any) -> Self:
         """Return a new model of the same kind trained on other data, reusing what this fit found
-        (the number of epochs, say) instead of searching again. Default: a plain fit."""
+        (the number of epochs, say) instead of searching again; ``tables`` and ``progress`` as in
+        :meth:`fit`. Default: a plain fit."""
         fresh = type(self)(self.config, seed=self.seed, device=self.device)
-        return fresh.fit(interactions, items=items, users=users, progress=progress)
+        return fresh.fit(interactions, **tables)
 
     def update(self, interactions: Interactions | pd.DataFrame, **options: Any) -> Self:
         """Return a model that has the items of now, for little work; takes what :meth:`refit` does.
@@ -276,26 +270,16 @@ class Recipe(ABC):
         interactions: Interactions | pd.DataFrame,
         everything: Interactions | pd.DataFrame,
         *,
-        items: Metadata | pd.DataFrame | None = None,
-        users: Metadata | pd.DataFrame | None = None,
         progress: Progress = ignore_progress,
+        **tables: Any,
     ) -> Self:
         """Fit on a part of the data, and return a new model of all of them: a solution version is
         measured by the first and serves with the second. Default: a fit, then a refit; a recipe
         that can train both side by side overrides it."""
-        self.fit(
-            interactions,
-            items=items,
-            users=users,
-            progress=within(progress, 0.0, 0.5, "training without the hold-out"),
-            refit=False,
-        )
-        return self.refit(
-            everything,
-            items=items,
-            users=users,
-            progress=within(progress, 0.5, 1.0, "training on all data"),
-        )
+        first = within(progress, 0.0, 0.5, "training without the hold-out")
+        self.fit(interactions, progress=first, refit=False, **tables)
+        second = within(progress, 0.5, 1.0, "training on all data")
+        return self.refit(everything, progress=second, **tables)
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), len(items_)) floats, higher is better. Do not write to them."""

@@ -1,4 +1,4 @@
-"""What every recipe of type PERSONALIZED_ACTIONS promises, beside what every recipe does."""
+"""What recipes that recommend actions, and those that rank users, promise beside the rest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from personalens.evaluation.holdouts import service_holdout
 from personalens.recipes.action_recipe import ACTION_ID
 from personalens.recipes.base import Recipe
 from personalens.recipes.item_affinity import QUERY
-from personalens.testing.recipe_contract import RecipeContract
+from personalens.testing.recipe_contract import NoUserScoresContract, RecipeContract
 from personalens.testing.tiny_world import USERS_PER_GENRE, same_scores
 
 DAY = 86_400
@@ -111,10 +111,7 @@ class ActionContract(RecipeContract):
         return self.fitted(holdout.train).measure(holdout)
 
 
-# What every recipe of type USER_SEGMENTATION promises, beside what every recipe does.
-
-
-class SegmentContract(RecipeContract):
+class SegmentContract(NoUserScoresContract):
     """Inherit as :class:`~personalens.testing.recipe_contract.RecipeContract`.
 
     ``known`` is a question about films of one genre, ``fans`` the first part of the names of the
@@ -123,13 +120,7 @@ class SegmentContract(RecipeContract):
 
     fans = "noir-fan"
 
-    # What asks for items does not apply.
-    test_reading_on_equals_reading_the_whole = None
-    test_unknown_user_is_an_empty_history = None
-    test_unknown_items_are_ranked_last_in_their_order = None
-    test_ranking_a_list_is_a_slice_of_the_full_ranking = None
-    test_seen_items_can_be_left_out = None
-    test_unknown_query_gets_a_full_list = None
+    test_unknown_query_gets_a_full_list = None  # it is refused
 
     def queries(self, model: Recipe) -> Sequence[Any]:
         """Every item alone, and some together."""
