@@ -66,7 +66,7 @@ class ServerSettings:
     workers: int = 1
     credentials: Path | None = None
     origins: tuple[str, ...] = ()
-    http_server: bool = True
+    access_log: bool = True
     with_s3: bool = False
     allow_folders: tuple[Path, ...] = ()
 

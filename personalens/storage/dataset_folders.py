@@ -30,14 +30,14 @@ def sweep_folders(context: ServiceContext) -> None:
         owned = {dataset_folder(context, dataset) for dataset in tx.list(KIND)}
         for folder in context.home.dataset_folders():  # by their names: a learner's own stay
             if folder.is_dir() and folder not in owned:
-                _discard(folder)
+                discard(folder)
         if context.home.events.exists():  # nobody may have put anything yet
             for arn in context.events.datasets() - {dataset.arn for dataset in tx.list(KIND)}:
                 context.events.drop(arn)
     _empty_bin(context.home)
 
 
-def _forget_rows(context: ServiceContext, dataset: Resource) -> None:
+def forget_rows(context: ServiceContext, dataset: Resource) -> None:
     """Remove the rows of a deleted dataset, unless it was made again in the meantime.
 
     The dataset is deleted already, so a failing disk is no error of the call: what stays is removed
@@ -47,14 +47,14 @@ def _forget_rows(context: ServiceContext, dataset: Resource) -> None:
         with context.store.transaction() as tx:
             found = tx.get(dataset.arn)
             if found is None or found.is_being_deleted:
-                _discard(dataset_folder(context, dataset))
+                discard(dataset_folder(context, dataset))
                 context.events.drop(dataset.arn)
         _empty_bin(context.home)
     except (OSError, StorageError) as error:
         logger.warning("cannot remove the rows of %s yet: %s", dataset.arn, error)
 
 
-def _discard(folder: Path) -> None:
+def discard(folder: Path) -> None:
     """Take a folder out of sight in one step. Only inside a transaction, in which nobody else can
     make or delete a dataset."""
     if folder.exists() and not folder.name.startswith(_BIN_PREFIX):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personalens.control.work import delete_users
 from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import InvalidInputException, LimitExceededException
 from personalens.storage.dataset_rows import DatasetRows
@@ -184,10 +185,8 @@ def test_who_is_imported_again_is_known_to_the_next_version_only(service, films,
 def test_a_job_that_died_half_way_is_done_again_and_counts_all(
     service, films, deploy, delete, monkeypatch
 ):
-    from personalens.control.operations import data_deletion_jobs
-
     deploy("aws-item-affinity")
-    real, calls = data_deletion_jobs.replace_memory, []
+    real, calls = delete_users.replace_memory, []
 
     def die_once(folder, model):
         calls.append(folder)
@@ -195,7 +194,7 @@ def test_a_job_that_died_half_way_is_done_again_and_counts_all(
             raise KeyboardInterrupt  # gives the job back
         real(folder, model)
 
-    monkeypatch.setattr(data_deletion_jobs, "replace_memory", die_once)
+    monkeypatch.setattr(delete_users, "replace_memory", die_once)
     with pytest.raises(KeyboardInterrupt):
         delete()
     run_jobs(service.context)

@@ -208,9 +208,9 @@ def test_a_kill_in_the_middle_ends_right(service, films, train):
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from personalens.control import solutions\n"
+        "from personalens.control.operations import solutions\n"
         "from personalens.control.operations.provider import PersonalizeProvider\n"
-        "from personalens.storage.service_context import ServiceContext\n"
+        "from personalens.jobs.opening import open_home\n"
         "from personalens.home import Home\n"
         "solutions.remove_artifact = lambda folder: os._exit(9)\n"
         "context = open_home(Home(Path(sys.argv[1])))\n"

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from personalens.control.operations import import_jobs
+from personalens.control.work import import_rows
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
@@ -220,7 +221,7 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
     service, dataset, write_events, monkeypatch
 ):
     context = waiting(service, dataset, write_events(), "a", "b")
-    put_in_place = import_jobs._put_in_place
+    put_in_place = import_rows._put_in_place
 
     def crash_after(*arguments) -> None:
         put_in_place(*arguments)
@@ -230,7 +231,7 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
     with context.store.transaction() as tx:
         tx.connection.execute("UPDATE jobs SET holder = ? WHERE id = 1", (GONE.to_json(),))
     with monkeypatch.context() as patch:
-        patch.setattr(import_jobs, "_put_in_place", crash_after)
+        patch.setattr(import_rows, "_put_in_place", crash_after)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run_jobs(context)

@@ -180,7 +180,7 @@ def test_enqueueing_starts_a_detached_process(home, real, tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHONPATH", "")
     put(real.jobs, "a", "nonsense")
     arn = PREFIX + "a"
-    assert until(lambda: real.describe(arn, "campaign").status == "CREATE FAILED")
+    assert until(lambda: real.store.require(arn, "campaign").status == "CREATE FAILED")
     assert "no handler for 'nonsense'" in real.store.require(arn).failure_reason
     (worker,) = workers(real)
     assert worker.pid != os.getpid()
@@ -235,7 +235,7 @@ def test_a_worker_whose_job_is_running_shows_it(home, jobs, monkeypatch):
 
 def test_a_worker_gives_way_to_what_people_wait_for():
     told = (
-        "import os; from personalens.control import worker; worker.step_back();"
+        "import os; from personalens.jobs import worker; worker.step_back();"
         "print(os.nice(0), worker.AUTOGROUP.exists() and worker.AUTOGROUP.read_text().split()[-1])"
     )
     before = os.nice(0)

@@ -21,7 +21,7 @@ from personalens.datasets.avro_schemas import (
 from personalens.datasets.schema_rules import ACTION_INTERACTIONS, DATASET_TYPES
 from personalens.service_errors import InvalidInputException, ResourceInUseException
 from personalens.settings.solution_config import LATER_COLUMNS
-from personalens.storage.dataset_folders import KIND, _discard, _forget_rows
+from personalens.storage.dataset_folders import KIND, discard, forget_rows
 from personalens.storage.dataset_rows import dataset_folder, dataset_schema
 from personalens.storage.resource_states import (
     ACTIVE,
@@ -68,7 +68,7 @@ class DatasetOperations(KindOperations):
                 body["trackingId"] = str(uuid.uuid4())
             dataset = tx.insert(Resource(arn, KIND, name, group.arn, ACTIVE, body=body))
             put_tags(tx, arn, tags)
-            _discard(dataset_folder(self.context, dataset))  # a predecessor's, after a crash
+            discard(dataset_folder(self.context, dataset))  # a predecessor's, after a crash
             self.context.events.drop(arn)
         return {"datasetArn": arn}
 
@@ -113,7 +113,7 @@ class DatasetOperations(KindOperations):
                 return {}
             dataset = tx.require(datasetArn, KIND)
         self._delete(KIND, datasetArn, _refuse_while_in_use)
-        _forget_rows(self.context, dataset)
+        forget_rows(self.context, dataset)
         return {}
 
 
