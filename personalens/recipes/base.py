@@ -2,7 +2,7 @@
 
 A recipe's author writes a config class and ``_fit``, ``_score`` (or ``_score_related``),
 ``_tensors`` and ``_restore``; identifiers, unknown users and items, empty histories, top-k and the
-file format are handled here.
+file format are handled here. Class attributes say what else the service may ask of the recipe.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class Recipe(ABC):
         One dict per epoch (epoch, loss, validation figure, seconds); empty without epochs.
     """
 
+    # -- what it is --------------------------------------------------------------------------
+
     name: ClassVar[str]
     """The service's recipe name, such as ``aws-hrnn``."""
     recipe_type: ClassVar[RecipeType]
@@ -83,6 +85,9 @@ class Recipe(ABC):
     dataset_types: ClassVar[tuple[str, ...]] = ("Interactions", "Items", "Users")
     """The data that it reads, as far as the dataset group has them."""
     Config: ClassVar[type[RecipeConfig]] = RecipeConfig
+
+    # -- what it learns from, and what a model knows -----------------------------------------
+
     has_scores: ClassVar[bool] = False
     """Whether GetRecommendations carries scores: a softmax of ``score`` over the catalogue."""
     has_cold_items: ClassVar[bool] = False
@@ -99,8 +104,11 @@ class Recipe(ABC):
     """The one event type that it learns from; None: all."""
     history_limit: ClassVar[int] = 1000
     """Events of each user that a trained model keeps. Training sees them all."""
+
+    # -- what the service may ask of it ------------------------------------------------------
+
     needs_items: ClassVar[bool] = False
-    """Whether, without an Items dataset, a recommender of it is refused and AutoML passes it by."""
+    """Whether a recommender of it is refused, and AutoML passes it by, without an Items dataset."""
     weighs_events: ClassVar[bool] = False
     """Whether a solution may have an ``eventsConfig``: the weights are the ``event_weights`` of the
     interactions."""
@@ -125,6 +133,7 @@ class Recipe(ABC):
     updated_on_request: ClassVar[bool] = False
     """Whether a version is updated automatically only if its solution has
     ``performIncrementalUpdate``, which other recipes refuse."""
+
     training: TrainingOptions | None = None
     """How it is trained, if that takes epochs; ``checkpoint_folder`` among them lets a killed
     training go on."""

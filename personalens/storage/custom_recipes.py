@@ -114,7 +114,12 @@ def _check_class(recipe: object) -> None:
             f"register takes a class that derives from personalens.recipes.base.Recipe, not "
             f"{recipe!r}"
         )
-    if missing := sorted(getattr(recipe, "__abstractmethods__", ())):
+    missing = sorted(getattr(recipe, "__abstractmethods__", ()))
+    missing += ["explore"] if recipe.explores and recipe.explore is Recipe.explore else []
+    missing += (
+        ["influenced"] if recipe.takes_influence and not hasattr(recipe, "influenced") else []
+    )
+    if missing:
         raise TypeError(f"{recipe.__name__} lacks the methods {', '.join(missing)}")
     if getattr(recipe, "recipe_type", None) not in get_args(RecipeType):
         raise TypeError(

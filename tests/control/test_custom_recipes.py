@@ -170,6 +170,11 @@ class NoMethods(Recipe):
     name, recipe_type = "no-methods", "USER_PERSONALIZATION"
 
 
+class Unable(SIMS):
+    name = "unable"
+    explores = takes_influence = True
+
+
 class Nameless(SIMS):
     name = "with spaces"
 
@@ -183,6 +188,7 @@ class Pretender(SIMS):
     [
         (dict, TypeError, "derives from personalens.recipes.base.Recipe"),
         (NoMethods, TypeError, "NoMethods lacks the methods _fit, _restore, _tensors"),
+        (Unable, TypeError, "Unable lacks the methods explore, influenced"),
         (Nameless, ValueError, "'with spaces' must be 1 to 63 letters"),
         (Pretender, ValueError, "the service's own recipes"),
     ],

@@ -53,7 +53,7 @@ class Able(Plain):
 
     name = "able"
     weighs_events = takes_objective = explores = takes_exploration = True
-    tells_metadata = takes_updates = takes_influence = True
+    tells_metadata = takes_updates = True
     updated_every = 2 * HOUR
 
     def explore(self, scores, history, *, weight, cutoff_days, rng):

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 import personalens.datasets
+import personalens.film_world
+import personalens.ratings
 import personalens.recipes
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.datasets.histories import histories_by_id
@@ -109,7 +111,12 @@ INSIDE = {
 
 def list_arguments():
     """Yield each argument of the public functions and methods that is declared a list of texts."""
-    for room in (personalens.datasets, personalens.recipes):
+    for room in (
+        personalens.datasets,
+        personalens.film_world,
+        personalens.ratings,
+        personalens.recipes,
+    ):
         for found in pkgutil.iter_modules(room.__path__):
             module = importlib.import_module(f"{room.__name__}.{found.name}")
             for name, thing in vars(module).items():
