@@ -283,8 +283,10 @@ class UserBehaviour:
         np.cumsum(vectors[codes], axis=0, out=self._sums[1:])
 
     def at(self, users: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
-        """Return (n, width) float64: what these users, unknown ones too, had done before these
-        seconds; at all without ``times``."""
+        """Return (n, width) float64: what these users had done before these seconds, or at all.
+
+        An unknown user has done nothing.
+        """
         codes = self.events.users.encode(users)
         known = np.maximum(codes, 0)
         starts, ends = self.events.offsets[known], self.events.offsets[known + 1]
