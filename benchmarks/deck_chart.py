@@ -45,7 +45,7 @@ from machine import RESULTS, describe_run, write_result
 
 from personalens import datasets
 from personalens.datasets.interactions import Interactions
-from personalens.notebook.plots.rating_plots import DECK_RMSE, rmse_chart
+from personalens.notebook.plots.model_plots import DECK_RMSE, rmse_chart
 from personalens.ratings.rating_baselines import GlobalMean, RollingAverage, RollingMeans
 from personalens.ratings.rating_comparators import FM, IAutoRec, RatingRNN
 from personalens.ratings.rating_head import RatingHRNN

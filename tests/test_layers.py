@@ -12,7 +12,7 @@ LINES_ALLOWED = 500
 
 # What each room may import, beside itself: imports point down. Whatever is not named is a room of
 # its own below all.
-GROUND = {"progress", "home", "service_errors", "arns", "durable_files"}
+GROUND = {"environment", "progress", "home", "service_errors", "arns", "durable_files"}
 DATA = GROUND | {"datasets"}
 NETWORKS = GROUND | {"networks"}
 TRAINING = DATA | NETWORKS | {"training"}

@@ -18,23 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WireRequest:
-    """An HTTP request, whichever way it came.
-
-    Attributes
-    ----------
-    method, path
-        From the request line; the path without its query.
-    headers
-        Under lower-case names.
-    body
-        Whole, as bytes.
-    region
-        The client's region.
-    """
+    """An HTTP request, whichever way it came."""
 
     method: str
-    path: str
-    headers: Mapping[str, str]
+    path: str  # without its query
+    headers: Mapping[str, str]  # under lower-case names
     body: bytes
     region: str = DEFAULT_REGION
 

@@ -49,18 +49,7 @@ def load_provider_class(service: str) -> ProviderFactory | None:
 
 
 class OperationRouter:
-    """Answers operations of the three services from one home. Safe across threads and forks.
-
-    Parameters
-    ----------
-    home
-        Where the state lies; :func:`personalens.home.default_home` when left out.
-    providers
-        Factories by service, instead of the package's own.
-    open_context
-        Makes the service context of a region, instead of
-        ``personalens.jobs.opening.open_home``.
-    """
+    """Answers operations of the three services from one home. Safe across threads and forks."""
 
     def __init__(
         self,
@@ -85,23 +74,9 @@ class OperationRouter:
     ) -> dict[str, Any]:
         """Validate ``params`` and return what the provider answers.
 
-        Parameters
-        ----------
-        service, operation
-            As in ``"personalize"``, ``"CreateSchema"``.
-        params
-            Under boto3's names. Members that the model does not know are left out.
-        region
-            The client's region, which ends up in ARNs.
-        request_id
-            Named in the log when something breaks; made up when left out.
-
-        Raises
-        ------
-        ServiceError
-            Every failure: the provider's own errors; ``InvalidInputException`` for parameters
-            outside the model's limits; ``OperationNotImplemented``; and the base class itself, an
-            ``InternalServerError`` with one plain sentence, for anything unforeseen.
+        Every failure is a ServiceError; the base class itself, an ``InternalServerError`` with one
+        plain sentence, stands for what is unforeseen. Members that the model does not know are left
+        out.
         """
         found = find_operation(service, operation)
         try:

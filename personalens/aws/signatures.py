@@ -98,11 +98,6 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
 
     The file is of the form of ``~/.aws/credentials``: sections with ``aws_access_key_id``,
     ``aws_secret_access_key`` and, for temporary ones, ``aws_session_token``. Every section counts.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or a section has only one of the two, or there is none at all.
     """
     parser = ConfigParser(interpolation=None)
     try:
@@ -127,15 +122,7 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
 
 
 class SignatureVerifier:
-    """Lets through the requests that the holder of one of some credentials has signed.
-
-    Parameters
-    ----------
-    credentials
-        By access key, as :func:`read_credentials` returns them.
-    clock
-        Seconds since 1970.
-    """
+    """Lets through the requests that the holder of one of some credentials has signed."""
 
     def __init__(
         self, credentials: Mapping[str, Credentials], *, clock: Callable[[], float] = time.time
@@ -146,16 +133,6 @@ class SignatureVerifier:
     def admit(self, headers: Mapping[str, str]) -> Admission:
         """Return what a request claims, if its headers alone do not refute it. A stranger gets no
         further: neither is his body waited for, nor anything computed from it.
-
-        Parameters
-        ----------
-        headers
-            Under lower-case names; of several by one name the values, joined by commas.
-
-        Raises
-        ------
-        AuthenticationError
-            Of the type, and with the message, that the service answers.
         """
         claim = _read_claim(headers)
         moment = _read_moment(headers)
@@ -177,24 +154,8 @@ class SignatureVerifier:
         body: bytes,
         admission: Admission | None = None,
     ) -> None:
-        """Return if the signature is right.
-
-        Parameters
-        ----------
-        method, path, query
-            From the request line, as they were sent; bytes beyond ASCII as Latin-1.
-        headers
-            As :meth:`admit` takes them; bytes likewise.
-        body
-            Whole.
-        admission
-            What :meth:`admit` has returned, where it was called already.
-
-        Raises
-        ------
-        AuthenticationError
-            As :meth:`admit`.
-        """
+        """Return if the signature is right. Path and query are as they were sent; bytes beyond
+        ASCII, in headers too, stand as Latin-1."""
         claim, moment, credentials = admission or self.admit(headers)
         if headers.get("x-amz-content-sha256", "") not in ("", hashlib.sha256(body).hexdigest()):
             raise InvalidSignatureException(_MISMATCH)

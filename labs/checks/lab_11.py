@@ -11,7 +11,8 @@ import pandas as pd
 
 from personalens.ingest import kinesis_handler
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import (
+
+from .answers import (
     as_films,
     as_list,
     as_texts,

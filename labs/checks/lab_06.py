@@ -8,7 +8,8 @@ import boto3
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import (
+
+from .answers import (
     all_different,
     as_texts,
     described,

@@ -25,7 +25,7 @@ from personalens.cli.commands import app
 from personalens.datasets import registry
 from personalens.home import Home
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

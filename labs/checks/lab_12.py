@@ -9,7 +9,8 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_number, described, require_active
+
+from .answers import as_number, described, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

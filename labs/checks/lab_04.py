@@ -12,7 +12,7 @@ from personalens.notebook.checks import NotYet, check
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
-from personalens.notebook.lab_checks.answers import (
+from .answers import (
     all_different,
     as_films,
     described,

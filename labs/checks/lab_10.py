@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_list, as_number, expect_near
+
+from .answers import as_list, as_number, expect_near
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from personalens.home import default_home
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_texts, described, require_active
 from personalens.notebook.progress import WaitFailed, wait
+
+from .answers import as_texts, described, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
@@ -34,7 +35,7 @@ _PATIENCE = 30
 """Seconds that a deletion may take here once it has begun."""
 
 
-@check("99a", hint="run section 2 only after section 1; the setup makes everything anew.")
+@check("99a", hint="run section 2 only after section 1; the setup makes everything again.")
 def _refused(lab: LabSession, group_arn: str, solution_arn: str, schema_arn: str) -> str:
     client = lab.client
     group = described(client.describe_dataset_group, "dataset group", datasetGroupArn=group_arn)

@@ -9,7 +9,8 @@ import pandas as pd
 from personalens.home import default_home
 from personalens.notebook.catch_up import RECIPES
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_films, expect_near
+
+from .answers import as_films, expect_near
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

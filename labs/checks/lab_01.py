@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_number, expect_near
+
+from .answers import as_number, expect_near
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

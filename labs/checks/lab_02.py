@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import (
+
+from .answers import (
     as_texts,
     described,
     require_active,

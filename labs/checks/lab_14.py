@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import as_texts, described, require_active
+
+from .answers import as_texts, described, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

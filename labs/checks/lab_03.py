@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import (
+
+from .answers import (
     as_texts,
     described,
     require_active,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
-from personalens.notebook.lab_checks.answers import all_different, as_list, described, expect_near
 from personalens.notebook.training_log import search_log
+
+from .answers import all_different, as_list, described, expect_near
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from personalens.notebook.checks import NotYet, check, kind_of
-from personalens.notebook.lab_checks.answers import (
+
+from .answers import (
     as_number,
     described,
     expect_near,
