@@ -22,11 +22,16 @@ MOVED = {
     "personalens.notebook.plots.rating_plots": "personalens.notebook.plots.model_plots",
     "personalens.notebook.rating_plots": "personalens.notebook.plots.model_plots",
     "personalens.notebook.staging": "personalens.notebook.lab_data",
+    "personalens.recipes.catalog": "personalens.recipes.registry",
     "personalens.recipes.personalized_ranking_v2": "personalens.recipes.personalized_ranking",
     "personalens.recipes.rating_comparators": "personalens.ratings.rating_comparators",
     "personalens.recipes.rating_head": "personalens.ratings.rating_head",
+    "personalens.recipes.related_items": "personalens.recipes.item_neighbours",
+    "personalens.recipes.segmentation": "personalens.recipes.item_affinity",
     "personalens.runtime.candidate_ranking": "personalens.runtime.answering",
     "personalens.runtime.promotions": "personalens.runtime.answering",
+    "personalens.testing.action_contract": "personalens.testing.contracts_by_type",
+    "personalens.testing.segment_contract": "personalens.testing.contracts_by_type",
     "personalens.training.progress": "personalens.progress",
 }
 

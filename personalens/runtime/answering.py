@@ -24,7 +24,6 @@ from personalens.datasets.id_maps import UNKNOWN
 from personalens.evaluation.top_k import top_k_row
 from personalens.filters.expressions import Target
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.trending_now import TrendingNow
 from personalens.runtime.deployments import Deployment, Question
 from personalens.runtime.filtering import Allowed, ItemFilters
@@ -210,7 +209,7 @@ def _offered(
 ) -> Scores:
     """Return users' scores as recommendations show them; where nothing changes, the same object."""
     model, rows = deployment.model, scores.values
-    if isinstance(model, ColdItemRecipe):
+    if model.explores:
         settings = ExplorationSettings.from_campaign(deployment.config)
         how = {"weight": settings.weight, "cutoff_days": settings.cutoff_days}
         rows = np.stack(

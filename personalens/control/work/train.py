@@ -27,7 +27,6 @@ from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Cancelled, Progress, ProgressEvent, within
 from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.training_tables import CannotLearn
 from personalens.settings.solution_config import EVENTS_UNTIL, ITEMS, heeded_config
 from personalens.storage.catalogue import StorageError
@@ -214,18 +213,16 @@ def _how_to_train_a_column(
 def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
-    """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method, of texts or of actions, is trained again."""
+    """Add what is new to a trained model; its figures are still those of the training."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
-    add = getattr(trained, "update", trained.refit)
-    model = add(
+    model = trained.update(
         data.interactions,
         progress=within(report, READ_SHARE, SAVE_FROM),
         **data.tables(recipes[trained.name]),
     )
     _optimize(context, settings, [model], data)
-    if settings.get(RECOUNT) and isinstance(model, ColdItemRecipe):
+    if settings.get(RECOUNT) and model.explores:
         of_now = {**settings, EVENTS_UNTIL: context.events.newest()}
         now = load_training_data(context, of_now)
         model.recount(now.interactions, now.items)
