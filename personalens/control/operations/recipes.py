@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from personalens.recipes.registry import RecipeEntry
     from personalens.storage.service_context import ServiceContext
 
+AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
+"""Recipes have always been there: the day on which Amazon Personalize became available."""
+_TIMES = {"creationDateTime": AVAILABLE_SINCE, "lastUpdatedDateTime": AVAILABLE_SINCE}
+
 PAGE = 20
 """Recipes on a page where the request does not say: less than there are, so that code which reads
 ``nextToken`` unasked, as AWS's own notebooks do, finds it."""
