@@ -5,6 +5,7 @@ Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeat
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from personalens.arns import build, parse, partition_of, recipe_arn
