@@ -38,7 +38,7 @@ from torch.nn import functional
 from personalens import datasets
 from personalens.datasets.metadata import Metadata
 from personalens.networks.deep_fm import DeepFM, Part
-from personalens.networks.dropout import Dropout
+from personalens.networks.session_network import Dropout
 from personalens.ratings.rating_splits import rmse
 
 FEW_RATINGS = 10.0

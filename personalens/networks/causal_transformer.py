@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.recent_means import RecentMeans
+from personalens.networks.session_network import Dropout, RecentMeans
 
 _EXACT, _PER_OCTAVE, _DISTANCES = 8, 2, 18
 """Distances of so many steps and less have a bias each, longer ones two for each doubling; the
@@ -183,7 +182,7 @@ class TransformerEncoder(nn.Module):
     recency_bias
         Whether attention depends on how long ago an event was.
     decays
-        Of the running means; see :class:`~personalens.networks.recent_means.RecentMeans`.
+        Of the running means; see :class:`~personalens.networks.session_network.RecentMeans`.
     drop
         What is applied to inputs and final states in training.
     drop_inside
@@ -196,7 +195,7 @@ class TransformerEncoder(nn.Module):
         state  = norm(blocks(A drop(x_s) for s = 1..t))
         vector = B drop(state) + mix of running means of drop(e_s)
 
-    It takes the place of :class:`~personalens.networks.recurrent_encoder.RecurrentEncoder`. The
+    It takes the place of :class:`~personalens.networks.session_network.RecurrentEncoder`. The
     pauses between events are among the inputs.
 
     References

@@ -15,11 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.history_fields import FieldNetwork, HistoryFields
-from personalens.networks.item_vectors import ItemVectors
-from personalens.networks.session_network import Events, Seen
+from personalens.networks.feed_forward import FieldNetwork, HistoryFields
+from personalens.networks.session_network import Dropout, Events, ItemVectors, QueryVectors, Seen
 
 
 class Part(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from personalens.networks.gru import GRU
-from personalens.networks.item_vectors import FieldValues
+from personalens.networks.session_network import FieldValues
 from personalens.ratings.rating_network import RatingBatch
 
 

@@ -16,7 +16,7 @@ from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import ITEM_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.ratings.rating_sequence_model import RatingSequenceModel
-from personalens.recipes.item_fields import ItemFields
+from personalens.recipes.event_reader import ItemFields
 
 if TYPE_CHECKING:  # torch is loaded when training or prediction starts
     import torch
@@ -64,7 +64,7 @@ class FM:
         """Train and return self."""
         import torch
 
-        from personalens.networks.item_vectors import FieldValues
+        from personalens.networks.session_network import FieldValues
         from personalens.ratings.comparator_networks import FactorizationMachine
 
         known = ratings.select(~np.isnan(ratings.event_values))

@@ -16,9 +16,7 @@ import pandas as pd
 
 from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.progress import Progress
 from personalens.recipes.base import Recipe
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.ranked_table import ranked_table
@@ -44,16 +42,6 @@ class DomainRecipe(Recipe):
 
     hides: ClassVar[str | None] = None
     has_scores = False
-
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
-        super()._fit(self.training_events(interactions), items, users, progress, refit)
 
     @classmethod
     def training_events(cls, interactions: Interactions) -> Interactions:

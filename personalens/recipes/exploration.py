@@ -61,10 +61,6 @@ class ItemExposure:
         """Return the figures of the items with these codes, in their order."""
         return type(self)(self.exposures[codes], self.ages[codes])
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the figures as arrays, for a model's file."""
-        return {"exposures": self.exposures, "ages": self.ages}
-
 
 def exploration_bonus(
     exposure: ItemExposure,

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from personalens.datasets.metadata import CREATION_TIMESTAMP, Field, Metadata, categorical_values
-from personalens.recipes.value_codes import bucket_edges
-from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_rows
+from personalens.recipes.event_reader import bucket_edges
+from personalens.training.factorization import semantic_vectors, tf_idf, unit_rows
 
 
 def metadata_vectors(items: Metadata, width: int, *, seed: int = 0) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import linalg, sparse
@@ -145,6 +145,18 @@ class WidePart:
             if share:
                 whole = whole + share * pairs.spread_like(scores, histories)
         return whole
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the pairs and shares as a tree of arrays, for a model's file."""
+        pairs = {str(number): each.to_arrays() for number, each in enumerate(self.pairs)}
+        return {"pairs": pairs, "shares": np.array(self.shares)}
+
+    @classmethod
+    def from_arrays(cls, tree: Mapping[str, Any]) -> Self:
+        """Take back what :meth:`to_arrays` gave."""
+        shares = tuple(tree["shares"].tolist())
+        kept = (tree["pairs"][str(number)] for number in range(len(shares)))
+        return cls(tuple(ItemPairs.from_arrays(arrays) for arrays in kept), shares)
 
 
 def combinations(count: int) -> list[tuple[float, ...]]:

@@ -86,7 +86,7 @@ def _of_domain(
 BUILT_IN: tuple[RecipeEntry, ...] = (
     RecipeEntry(
         name="aws-deepfm",
-        implementation="personalens.recipes.deep_fm:DeepFMRecipe",
+        implementation="personalens.recipes.field_recipes:DeepFMRecipe",
         algorithm="aws-deepfm",
         feature_transformation="JSON-percentile-filtering",
         description=(
@@ -98,7 +98,7 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
     ),
     RecipeEntry(
         name="aws-ffnn",
-        implementation="personalens.recipes.ffnn:FFNN",
+        implementation="personalens.recipes.field_recipes:FFNN",
         algorithm="aws-ffnn",
         feature_transformation="JSON-percentile-filtering",
         description=(
@@ -205,7 +205,7 @@ BUILT_IN: tuple[RecipeEntry, ...] = (
     ),
     RecipeEntry(
         name="aws-hrnn-metadata",
-        implementation="personalens.recipes.hrnn_metadata:HRNNMetadata",
+        implementation="personalens.recipes.hrnn:HRNNMetadata",
         algorithm="aws-hrnn-metadata",
         feature_transformation="featurize_metadata",
         description=(

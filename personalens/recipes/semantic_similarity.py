@@ -17,7 +17,7 @@ from personalens.recipes.item_neighbours import best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 from personalens.recipes.training_tables import CannotLearn
-from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_vectors
+from personalens.training.factorization import semantic_vectors, tf_idf, unit_vectors
 
 DIMENSIONS = 256
 LEAST_COSINE = 0.01

@@ -16,7 +16,6 @@ from personalens.datasets.histories import History
 from personalens.datasets.id_maps import UNKNOWN
 from personalens.evaluation.top_k import top_k_row
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.runtime.filtering import Allowed
 from personalens.runtime.request_randomness import RequestRandomness
 from personalens.runtime.score_vector import ScoreVector
@@ -51,7 +50,7 @@ def offered_scores(
 ) -> np.ndarray:
     """Return (B, items) scores of users as recommendations show them: explored where the recipe
     explores, and -inf for what is hidden from a user. Do not write to them."""
-    explores = isinstance(model, ColdItemRecipe)
+    explores = model.explores
     own = None
     for row, history in enumerate(histories):
         hidden = model.hidden_items(history)

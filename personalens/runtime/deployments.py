@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.arns import dataset_arn
 from personalens.durable_files import DamagedFiles
-from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
+from personalens.recipes.saved_models import OtherFormat
 from personalens.runtime.model_cache import ModelCache
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.model_folders import MODEL, load_model, recommender_folder, serving_folder

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from personalens.recipes.artifact_files import IDS_FILE
 from personalens.recipes.base import Recipe
+from personalens.recipes.saved_models import IDS_FILE
 from personalens.runtime.waiting import about_to_wait
 
 DEFAULT_CAPACITY = 8

@@ -14,7 +14,6 @@ import numpy as np
 
 from personalens.datasets.histories import History
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
 from personalens.recipes.trending_now import TrendingNow
 from personalens.runtime.candidate_ranking import (
     Promotion,
@@ -115,7 +114,7 @@ class PersonalizeRuntimeProvider:
         _check_count("numResults", numResults, least=0)
         deployment = self._deployments.require(arn, kind)
         model = deployment.model
-        explores = isinstance(model, ColdItemRecipe)
+        explores = model.explores
         if metadataColumns or (explores and (filterArn or promotions)):
             about_to_wait()  # for tables that may have changed, before any chance is drawn
         if other := OTHER_OPERATIONS.get(model.recipe_type):

@@ -28,15 +28,15 @@ from personalens.datasets.histories import History
 from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles
 from personalens.home import Home
 from personalens.recipes import catalog
-from personalens.recipes.artifact_files import (
+from personalens.recipes.base import Recipe
+from personalens.recipes.registry import RecipeEntry
+from personalens.recipes.saved_models import (
     CONFIG_FILE,
     IDS_FILE,
     WEIGHTS_FILE,
     OtherFormat,
     damaged,
 )
-from personalens.recipes.base import Recipe
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
 from personalens.storage.resource_states import ACTIVE, UNFINISHED
 from personalens.storage.resource_store import Resource, ResourceReader

@@ -20,9 +20,8 @@ from personalens.control.work.search import OBJECTIVE, Choice, Contest, choose
 from personalens.control.work.training_data import TrainingData, check_minimums, load_training_data
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Cancelled, Progress, ProgressEvent, within
-from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
+from personalens.recipes.saved_models import OtherFormat
 from personalens.recipes.training_tables import CannotLearn
 from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
 from personalens.storage.catalogue import StorageError
@@ -210,7 +209,7 @@ def _update(
     )
     if objective := settings["solutionConfig"].get("optimizationObjective"):
         _optimize([model], objective, data)
-    if settings.get(RECOUNT) and isinstance(model, ColdItemRecipe):
+    if settings.get(RECOUNT) and model.explores:
         of_now = {**settings, EVENTS_UNTIL: context.events.newest()}
         now = load_training_data(context, of_now)
         model.recount(now.interactions, now.items)
