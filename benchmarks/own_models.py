@@ -12,9 +12,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-from peers.exchange import LIST_LENGTH, NOTHING, Answer, answer_job, read_job
-from splits import Round, Split, split_data
 
+from benchmarks.peers.exchange import LIST_LENGTH, NOTHING, Answer, answer_job, read_job
+from benchmarks.splits import Round, Split, split_data
 from personalens import datasets
 from personalens.datasets.histories import histories_before
 from personalens.evaluation.baselines import EASE, Baseline, Popularity, Transitions

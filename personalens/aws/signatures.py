@@ -98,11 +98,13 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
 
     The file is of the form of ``~/.aws/credentials``: sections with ``aws_access_key_id``,
     ``aws_secret_access_key`` and, for temporary ones, ``aws_session_token``. Every section counts.
+    An ``aws_account_id`` gives who signs with the key an account of their own.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, or a section has only one of the two, or there is none at all.
+        If the file cannot be read, or a section has only one of the two, or there is none at all,
+        or an account id is not twelve digits.
     """
     parser = ConfigParser(interpolation=None)
     try:
@@ -117,7 +119,14 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
             raise ValueError(
                 f"The section [{name}] of {path} needs aws_access_key_id and aws_secret_access_key."
             )
-        found[key] = Credentials(key, secret, section.get("aws_session_token"))
+        account = section.get("aws_account_id")
+        if account is not None and not re.fullmatch(r"[0-9]{12}", account):
+            raise ValueError(
+                f"aws_account_id in the section [{name}] of {path} is {account!r}; an account id "
+                "is exactly twelve digits."
+            )
+        token = section.get("aws_session_token")
+        found[key] = Credentials(key, secret, token, account_id=account)
     if not found:
         raise ValueError(
             f"{path} holds no credentials. It should look like ~/.aws/credentials: a line [default]"

@@ -18,8 +18,8 @@ from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import id_list
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.evaluation.action_metrics import action_metrics, area_under_curve
 from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.evaluation.ranking_metrics import action_metrics, area_under_curve
 from personalens.progress import Progress, ignore_progress, within
 from personalens.recipes.base import RANK, SCORE, Recipe
 from personalens.recipes.ranked_table import check_k
@@ -134,7 +134,7 @@ class ActionRecipe(Recipe):
     def measure(
         self, holdout: ServiceHoldout, *, catalogue_size: int | None = None
     ) -> dict[str, float]:
-        """Return the figures of :func:`~personalens.evaluation.action_metrics.action_metrics`.
+        """Return the figures of :func:`~personalens.evaluation.ranking_metrics.action_metrics`.
 
         A test user's truths are the actions taken among the newest 10 % of their action events.
         """

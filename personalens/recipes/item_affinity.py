@@ -10,7 +10,7 @@ from scipy import sparse
 from personalens.datasets.id_maps import id_list
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.evaluation.segment_metrics import WithinUserHoldout
+from personalens.evaluation.holdouts import WithinUserHoldout
 from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import user_item_matrix

@@ -8,7 +8,7 @@ import numpy as np
 
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import SEPARATOR, Field, Metadata, categorical_values
-from personalens.evaluation.segment_metrics import WithinUserHoldout
+from personalens.evaluation.holdouts import WithinUserHoldout
 from personalens.progress import Progress
 from personalens.recipes.item_affinity import ItemAffinity
 from personalens.recipes.segmentation import Question

@@ -17,12 +17,8 @@ import numpy as np
 import pandas as pd
 
 from personalens.datasets.interactions import USER_ID, Interactions
-from personalens.evaluation.segment_metrics import (
-    WithinUserHoldout,
-    segment_metrics,
-    segment_size,
-    within_user_holdout,
-)
+from personalens.evaluation.holdouts import WithinUserHoldout, within_user_holdout
+from personalens.evaluation.ranking_metrics import segment_metrics, segment_size
 from personalens.evaluation.top_k import top_k
 from personalens.recipes.base import Recipe
 from personalens.recipes.ranked_table import ranked_table

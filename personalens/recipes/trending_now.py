@@ -11,8 +11,8 @@ import numpy as np
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
+from personalens.evaluation.ranking_metrics import LIST_LENGTH, trend_prediction_accuracy
 from personalens.evaluation.top_k import top_k
-from personalens.evaluation.trend_metrics import LIST_LENGTH, trend_prediction_accuracy
 from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.popularity_count import popularity_scores
@@ -117,9 +117,8 @@ class TrendingNow(Recipe):
     def foresight(self, interactions: Interactions) -> float:
         """Return how well trends were foreseen in the past, 0 to 1.
 
-        Each of the newest intervals is foretold from what was before it; the mean of
-        :func:`~personalens.evaluation.trend_metrics.trend_prediction_accuracy` over those in which
-        anything rose.
+        Each of the newest intervals is predicted from what was before it. The figure is the mean
+        of ``trend_prediction_accuracy`` over those in which anything rose.
         """
         age = self._age(interactions)
         accuracies = []

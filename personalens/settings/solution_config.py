@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personalens.datasets.avro_schemas import (
-    DatasetSchema,
-)
 from personalens.datasets.schema_rules import number_in
-from personalens.recipes import catalog
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
-from personalens.settings.hpo_config import plan_search
+
+if TYPE_CHECKING:
+    from personalens.datasets.avro_schemas import DatasetSchema
+    from personalens.recipes.registry import RecipeEntry
 
 DATASET_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 ALWAYS_TRAINED = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE")
@@ -103,6 +101,10 @@ def check_solution_config(
     InvalidInputException
         With the member, its value and what is allowed.
     """
+    # here: pandas and pydantic load with them, and a process that makes no solution needs neither
+    from personalens.recipes import catalog
+    from personalens.settings.hpo_config import plan_search
+
     if "autoMLConfig" in config:
         raise InvalidInputException(
             "solutionConfig.autoMLConfig is for solutions with performAutoML; leave it out."
@@ -179,6 +181,8 @@ def chosen_columns(
 
 def takes(entry: RecipeEntry, recipes: Collection[str]) -> bool:
     """Return whether a recipe is among these of ours, or is not one of ours."""
+    from personalens.recipes import catalog
+
     return entry.name in recipes or entry.name not in catalog.RECIPES
 
 

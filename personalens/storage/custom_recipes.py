@@ -47,13 +47,7 @@ class RegisteredRecipe(RecipeEntry):
 
     @property
     def recipe(self) -> type[Recipe]:
-        """The recipe's class.
-
-        Raises
-        ------
-        RecipeUnavailable
-            If the file is gone, does not run, or has the class no more.
-        """
+        """The recipe's class."""
         name, _, attribute = self.implementation.partition(":")
         try:
             found = getattr(_import(name, Path(self.folder)), attribute)
@@ -67,15 +61,7 @@ class RegisteredRecipe(RecipeEntry):
 
 
 def register_recipe(store: ResourceStore, recipe: type[Recipe]) -> str:
-    """Make a recipe known in a home, in the place of an earlier one of its name; return its ARN.
-
-    Raises
-    ------
-    TypeError
-        If it is no complete recipe class.
-    ValueError
-        If its name is not allowed, or other processes could not import it.
-    """
+    """Make a recipe known in a home, in the place of an earlier one of its name; return its ARN."""
     _check_class(recipe)
     _check_name(recipe.name)
     body = {

@@ -38,9 +38,11 @@ from personalens.testing.tiny_world import HIT, TinyWorld, tiny_world
 
 
 @cache
-def _trained(contract: type[RecipeContract]) -> Recipe:
-    """Fit once for all tests of a class; they only read."""
-    return contract().fitted(tiny_world().interactions)
+def _trained(contract: type[RecipeContract]) -> tuple[Recipe, list[ProgressEvent]]:
+    """Fit once for all tests of a class, which only read; also return what the fit reported."""
+    reports: list[ProgressEvent] = []
+    model = contract().fitted(tiny_world().interactions, progress=reports.append)
+    return model, reports
 
 
 class RecipeContract:
@@ -72,7 +74,7 @@ class RecipeContract:
 
     @pytest.fixture
     def model(self) -> Recipe:
-        return _trained(type(self))
+        return _trained(type(self))[0]
 
     def untrained(self, seed: int = 0) -> Recipe:
         return self.recipe(seed=seed, **self.overrides)
@@ -127,10 +129,12 @@ class RecipeContract:
         read, unread = model.score([replace(nobody, reading=model.read(nobody)), nobody])
         np.testing.assert_allclose(read, unread, rtol=1e-4, atol=1e-4)
 
-    def test_same_seed_same_model(self, model):
-        again = self.fitted(tiny_world().interactions)
+    def test_same_seed_same_model_from_a_table_that_is_left_alone(self, model, world):
+        table = world.frame.copy()
+        again = self.fitted(table)
         assert same_scores(self.all_scores(again), self.all_scores(model))
         assert again.items_ == model.items_
+        pd.testing.assert_frame_equal(table, world.frame)
 
     def test_nobody_asking_is_no_error(self, model):
         empty = self.scores(model, self.queries(model)[:0])
@@ -235,8 +239,7 @@ class RecipeContract:
     # -- training ----------------------------------------------------------------------------
 
     def test_progress_tells_how_far_it_is(self):
-        events: list[ProgressEvent] = []
-        self.fitted(tiny_world().interactions, progress=events.append)
+        _, events = _trained(type(self))
         fractions = [event.fraction for event in events if event.fraction is not None]
         assert fractions == sorted(fractions)
         assert fractions[0] >= 0
@@ -245,8 +248,7 @@ class RecipeContract:
 
     @pytest.mark.parametrize("moment", ["first", "middle", "last"])
     def test_cancelling_leaves_nothing(self, moment):
-        reports: list[ProgressEvent] = []
-        self.fitted(tiny_world().interactions, progress=reports.append)
+        _, reports = _trained(type(self))
         stop_at = {"first": 1, "middle": len(reports) // 2 + 1, "last": len(reports)}[moment]
         model, seen = self.untrained(), []
 
@@ -262,12 +264,6 @@ class RecipeContract:
         assert model.training_log_ == []
         with pytest.raises(RuntimeError, match="fit"):
             self.table(model, self.known, 1)
-
-    def test_a_table_is_learned_from_and_left_alone(self, model, world):
-        table = world.frame.copy()
-        learned = self.fitted(table)
-        assert same_scores(self.all_scores(learned), self.all_scores(model))
-        pd.testing.assert_frame_equal(table, world.frame)
 
     def test_refit_makes_a_new_model(self, model, world):
         before = self.all_scores(model).copy()

@@ -11,7 +11,6 @@ from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
     ResourceAlreadyExistsException,
-    ResourceNotFoundException,
 )
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:filter/westerns"
@@ -34,16 +33,6 @@ def test_a_filter_is_active_and_described_as_it_was_written(service, group):
         service.create_filter(**request)
 
 
-def test_the_list_is_written_with_a_capital(service, group):
-    other = service.create_dataset_group(name="other")["datasetGroupArn"]
-    service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
-    [summary] = service.list_filters(datasetGroupArn=group)["Filters"]
-    assert (summary["filterArn"], summary["status"]) == (ARN, "ACTIVE")
-    assert "filterExpression" not in summary
-    assert service.list_filters(datasetGroupArn=other)["Filters"] == []
-    assert len(service.list_filters()["Filters"]) == 1
-
-
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
@@ -57,12 +46,6 @@ def test_what_cannot_be_filtered_is_refused_and_not_kept(service, group, express
         service.create_filter(name="bad", datasetGroupArn=group, filterExpression=expression)
     assert reason in str(caught.value)
     assert service.list_filters()["Filters"] == []
-
-
-def test_a_filter_needs_its_group(service):
-    missing = "arn:aws:personalize:us-east-1:123456789012:dataset-group/none"
-    with pytest.raises(ResourceNotFoundException):
-        service.create_filter(name="f", datasetGroupArn=missing, filterExpression=WESTERNS)
 
 
 def test_the_filters_of_a_group_name_twenty_fields_together(service):
@@ -115,22 +98,3 @@ def test_nobody_waits_while_other_filters_are_read(service, group, monkeypatch):
     assert in_transaction == [False, False]
     service.create_filter(name="again", datasetGroupArn=group, filterExpression=comedies)
     assert in_transaction == [False, False]
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_a_deleted_filter_is_gone(service, group):
-    service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
-    service.delete_filter(filterArn=ARN)
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_filter(filterArn=ARN)
-    with pytest.raises(ResourceNotFoundException):
-        service.delete_filter(filterArn=ARN)
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_filters_go_with_their_group(service, group):
-    service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
-    [dataset] = service.list_datasets(datasetGroupArn=group)["datasets"]
-    service.delete_dataset(datasetArn=dataset["datasetArn"])
-    service.delete_dataset_group(datasetGroupArn=group)
-    assert service.list_filters()["Filters"] == []

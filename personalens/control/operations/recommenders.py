@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personalens import arns
-from personalens.control.operations.kinds import KindOperations, check_quota
+from personalens.control.operations.kinds import KindOperations
 from personalens.control.operations.recipes import require_recipe
-from personalens.control.operations.tags import put_tags
 from personalens.control.work.recommenders import (
     CREATING,
     RECOMMENDER,
@@ -23,22 +22,25 @@ from personalens.control.work.recommenders import (
     UPDATING,
     begin,
 )
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException, ResourceInUseException
 from personalens.settings.serving_config import EXPLORATION, ExplorationSettings
 from personalens.settings.solution_config import check_columns
-from personalens.storage.dataset_rows import dataset_schemas
+from personalens.storage.datasets import dataset_schemas
 from personalens.storage.model_folders import MODEL, NEXT_MODEL, recommender_folder, remove_artifact
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_FAILED,
     CREATE_PENDING,
     INACTIVE,
+    Resource,
+    Transaction,
     new_update,
     require_active,
     require_settled,
 )
-from personalens.storage.resource_store import Resource, Transaction
+
+if TYPE_CHECKING:
+    from personalens.recipes.registry import RecipeEntry
 
 EXPLORING = ("aws-vod-top-picks", "aws-ecomm-recommended-for-you")
 NEEDS_ITEMS = ("aws-vod-top-picks", "aws-vod-more-like-x")
@@ -56,33 +58,22 @@ class RecommenderOperations(KindOperations):
         recommenderConfig: dict[str, Any] | None = None,
         tags: Sequence[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
-        """Ask for a recommender of a domain dataset group; a worker trains it.
-
-        Raises
-        ------
-        InvalidInputException
-            For a recipe that is not of the group's domain, a dataset that it needs and that is not
-            there, or a configuration that does not fit.
-        """
+        """Ask for a recommender of a domain dataset group; a worker trains it."""
         context = self.context
         entry = require_recipe(context, recipeArn)
-        arn = arns.build(RECOMMENDER, name, region=context.region, account=context.account)
         config = {"minRecommendationRequestsPerSecond": 1, **(recommenderConfig or {})}
         with context.store.transaction() as tx:
             group = require_active(tx.require(datasetGroupArn, "dataset-group"))
             _check_domain(entry, group)
             _check_config(tx, entry, group.arn, config)
-            others = tx.list(RECOMMENDER, parent_arn=group.arn)
-            check_quota(tx, RECOMMENDER, existing=len(others))
             body = {
                 "datasetGroupArn": group.arn,
                 "recipeArn": arns.recipe_arn(entry.name, region=context.region),
                 "recommenderConfig": config,
             }
-            made = tx.insert(Resource(arn, RECOMMENDER, name, group.arn, CREATE_PENDING, body=body))
-            put_tags(tx, arn, tags)
+            made = self._create(tx, RECOMMENDER, name, body, status=CREATE_PENDING, tags=tags)
             begin(tx, context.jobs, made, CREATING, trains=True)
-        return {"recommenderArn": arn}
+        return {"recommenderArn": made.arn}
 
     def update_recommender(
         self, *, recommenderArn: str, recommenderConfig: dict[str, Any]

@@ -27,7 +27,7 @@ from personalens.settings.hpo_config import SearchPlan, plan_search
 from personalens.training.tuning import Params, Range, Search, Trial
 
 OBJECTIVE = "normalized_discounted_cumulative_gain_at_25"
-"""What hyperparameter optimisation maximises, and AutoML unless it is told otherwise."""
+"""What hyperparameter optimisation maximises, and AutoML unless autoMLConfig names another."""
 
 AUTOML_JOBS = 5
 """Trainings that AutoML spends on the hyperparameters of the recipe it has chosen."""
@@ -38,44 +38,22 @@ _SHORT_NAMES = {"normalized_discounted_cumulative_gain_at_": "NDCG@", "precision
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be trained.
-
-    Attributes
-    ----------
-    entry, config
-        The recipe and its hyperparameters.
-    tuned
-        The algorithm hyperparameters as strings, if they were searched for; else None.
-    trials
-        Every training of the search.
-    """
+    """What is to be trained."""
 
     entry: RecipeEntry
     config: RecipeConfig
-    tuned: dict[str, str] | None = None
-    trials: list[Trial] = field(default_factory=list)
+    tuned: dict[str, str] | None = None  # algorithm hyperparameters, if they were searched for
+    trials: list[Trial] = field(default_factory=list)  # every training of the search
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Where and by what trials are compared.
+    """Where and by what trials are compared."""
 
-    Attributes
-    ----------
-    data
-        All of a version's data.
-    seed
-        Of hold-outs and trainings.
-    metric
-        A key of what ``Recipe.measure`` returns.
-    folder
-        Where finished trials are kept, so that a killed search goes on.
-    """
-
-    data: TrainingData
-    seed: int
-    metric: str
-    folder: Path
+    data: TrainingData  # all of a version's data
+    seed: int  # of hold-outs and trainings
+    metric: str  # a key of what ``Recipe.measure`` returns
+    folder: Path  # where finished trials are kept, so that a killed search goes on
 
     def search(self, name: str, plan: SearchPlan, first: list[Params], **options: Any) -> Search:
         """Return a search that keeps its trials in a file of this name."""
@@ -119,20 +97,7 @@ def choose(
     contest: Contest,
     progress: Progress,
 ) -> Choice:
-    """Return what a version trains, after the trials that its configuration asks for.
-
-    Parameters
-    ----------
-    version
-        Members of the solution version: ``recipeArn``, ``performHPO``, ``performAutoML``,
-        ``solutionConfig``.
-    recipes
-        By name.
-    contest
-        How to compare, where there is something to choose.
-    progress
-        Hears of the trials; fractions are of the choice.
-    """
+    """Return what a version trains, after the trials that its configuration asks for."""
     if version.get("performAutoML"):
         return _choose_recipe(candidates(version, recipes), contest, progress)
     config = version["solutionConfig"]
