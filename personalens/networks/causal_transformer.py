@@ -28,15 +28,6 @@ class Past(NamedTuple):
 class CausalAttention(nn.Module):
     """Mix what the events up to each one hold, by what they are and by how long ago they were.
 
-    Parameters
-    ----------
-    width
-        Of inputs and outputs.
-    heads
-        Mixes side by side, each of ``width / heads`` columns.
-    recency_bias
-        Whether an event's weight depends on its distance, too.
-
     Notes
     -----
     In each head, at step t, for queries q, keys k and values v, all linear in the inputs::
@@ -170,23 +161,6 @@ class Block(nn.Module):
 
 class TransformerEncoder(nn.Module):
     """Follow a history with causal self-attention and what came lately with running means.
-
-    Parameters
-    ----------
-    width
-        Of the item vectors.
-    hidden_size
-        Width of the states.
-    blocks, heads
-        Blocks one after the other, and heads of attention in each.
-    recency_bias
-        Whether attention depends on how long ago an event was.
-    decays
-        Of the running means; see :class:`~personalens.networks.session_network.RecentMeans`.
-    drop
-        What is applied to inputs and final states in training.
-    drop_inside
-        What is applied inside the blocks.
 
     Notes
     -----

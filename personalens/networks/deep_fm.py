@@ -56,19 +56,6 @@ class Part(NamedTuple):
 class DeepFM(nn.Module):
     """Score rows of fields that have become vectors, whole or in two parts.
 
-    Parameters
-    ----------
-    fields
-        Names of the fields.
-    embedding_size
-        Width of their vectors.
-    hidden_sizes
-        Widths of the deep network's layers.
-    drop
-        What is applied to the units of the deep network in training.
-    generator
-        Of the start values.
-
     Notes
     -----
     With x_f the vector of field f and w_f its weight::
@@ -151,17 +138,6 @@ _UNITS_AT_ONCE = 4_000_000
 
 class DeepFMNetwork(FieldNetwork):
     """Score every item by DeepFM.
-
-    Parameters
-    ----------
-    items, encoder, feature_values, query
-        As in :class:`~personalens.networks.session_network.SessionNetwork`.
-    hidden_sizes
-        Widths of the deep network's layers.
-    drop
-        What is applied to their units in training.
-    rng
-        Of the start weights.
 
     Notes
     -----

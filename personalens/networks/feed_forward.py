@@ -27,15 +27,7 @@ LAST_EVENT, REQUEST = "last event", "request"
 
 
 class HistoryFields(nn.Module):
-    """Average the vectors of what a user had, over memories of several lengths.
-
-    Parameters
-    ----------
-    decays
-        One for each average; see :class:`~personalens.networks.session_network.RecentMeans`.
-    drop
-        What is applied to the events' vectors in training.
-    """
+    """Average the vectors of what a user had, over memories of several lengths."""
 
     def __init__(self, decays: Sequence[float], *, drop: Dropout):
         super().__init__()
@@ -82,17 +74,7 @@ class FieldNetwork(SessionNetwork):
 
 
 class Tower(nn.Module):
-    """Layers of rectified linear units under a linear one.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Widths below and above.
-    hidden_sizes
-        Of the layers between.
-    drop
-        What is applied to the units in training.
-    """
+    """Layers of rectified linear units under a linear one."""
 
     def __init__(self, inputs: int, hidden_sizes: Sequence[int], outputs: int, *, drop: Dropout):
         super().__init__()
@@ -117,17 +99,6 @@ class Tower(nn.Module):
 
 class FeedForwardNetwork(FieldNetwork):
     """Lay a user's fields side by side, and compare what a tower makes of them with every item.
-
-    Parameters
-    ----------
-    items, encoder, feature_values, query
-        As in :class:`~personalens.networks.session_network.SessionNetwork`.
-    hidden_sizes
-        Widths of the tower's layers.
-    drop
-        What is applied to their units in training.
-    rng
-        Of the start weights.
 
     Notes
     -----

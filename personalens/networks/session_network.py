@@ -4,9 +4,8 @@ Ma, Narayanaswamy, Lin and Ding, "Temporal-Contextual Recommendation in Real-Tim
 a session is enters through the embedded inputs, so that one plain reader of a user's events, be it
 a recurrence or a transformer, does the work of a hierarchy of networks.
 
-In reading order: what goes in, dropout, the vectors of items and of features, the running means and
-the GRU that read a history, and the network that compares the result with every item. In shapes, L
-is steps, B histories side by side, E the width of item vectors, H that of the recurrent state.
+In shapes, L is steps, B histories side by side, E the width of item vectors, H that of the
+recurrent state.
 """
 
 from __future__ import annotations
@@ -139,15 +138,15 @@ class ItemVectors(nn.Module):
     products between the two sides' parts: a factorisation machine (Rendle, "Factorization
     Machines", ICDM 2010) between a history and the metadata of items.
 
-    Withholding some items' own parts in training, so that the fields learn to stand alone (Volkovs
-    et al., "DropoutNet", NeurIPS 2017), made both known and unknown items worse here: start values
-    that a regression on the fields explains do that work already.
+    Withholding some items' own parts in training (Volkovs et al., "DropoutNet", NeurIPS 2017) made
+    known and unknown items worse: the start values of the fields do that work already.
     """
 
     def __init__(
         self, items: int, width: int, *, fields: FieldValues | None = None, values: int = 0
     ):
         super().__init__()
+        self.size, self.width = items, width
         self.own = nn.Embedding(items + 1, width)  # the last is the start of a history
         self.own_bias = nn.Parameter(torch.zeros(items))
         self._whole: Output | None = None  # while weights do not change
@@ -157,16 +156,6 @@ class ItemVectors(nn.Module):
             for name, part in zip(("codes", "weights"), fields, strict=True):
                 start = torch.zeros_like(part[:1])  # the start of a history has no fields
                 self.register_buffer(name, torch.cat([part, start]))
-
-    @property
-    def size(self) -> int:
-        """Number of items."""
-        return len(self.own_bias)
-
-    @property
-    def width(self) -> int:
-        """Of the vectors."""
-        return self.own.embedding_dim
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return (..., E): vectors of items (...), as inputs."""

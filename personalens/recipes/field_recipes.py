@@ -75,8 +75,8 @@ class DeepFMRecipe(SessionRecipe):
     -----
     What differs from Guo et al.: they tell clicks from other impressions; here each event is told
     from a sample of the catalogue, the most popular items and what others had, by a corrected
-    softmax (:class:`~personalens.training.losses.PairSoftmax`), since what was shown and left
-    is not known. As a predictor of ratings the same network is measured in
+    softmax (:class:`~personalens.recipes.network_builders.PairSoftmax`), since it is not known what
+    was shown and left. As a predictor of ratings the same network is measured in
     ``benchmarks/deepfm_rating.py``.
 
     The layers above the first are computed for every pair of a user and an item, so they are

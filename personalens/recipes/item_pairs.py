@@ -28,20 +28,13 @@ class ItemPairs:
     A network's vectors are narrow: 128 numbers cannot tell every pair of a thousand items apart,
     a number for each pair can.
 
-    Attributes
-    ----------
-    weights
-        (items, items) sparse: a row's item speaks for those of the columns.
-    recency
-        Of a history's items the newest counts 1, the one before ``recency``, then its square.
-
     References
     ----------
     Cheng et al., "Wide & Deep Learning for Recommender Systems", DLRS 2016.
     """
 
-    weights: sparse.csr_array
-    recency: float
+    weights: sparse.csr_array  # (items, items): a row's item speaks for those of the columns
+    recency: float  # the newest item of a history counts 1, the one before this, then its square
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (histories, items) float32; 0 for what a user has had already: whether people
@@ -170,17 +163,8 @@ def gains(
     histories: Sequence[History],
     targets: np.ndarray,
 ) -> np.ndarray:
-    """Return NDCG@10 of each target for each of :func:`combinations`: (combinations, n).
-
-    Parameters
-    ----------
-    pairs
-        Learned without the targets.
-    scores
-        (n, items) of the network.
-    histories, targets
-        What came before, and the item that followed.
-    """
+    """Return NDCG@10 of each target for each of :func:`combinations`: (combinations, n). The pairs
+    must not have been learned from the targets; ``scores`` (n, items) are those of the network."""
     spread = [each.spread_like(scores, histories) for each in pairs]
     found = []
     for shares in combinations(len(pairs)):

@@ -38,11 +38,8 @@ os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 def choose_device(name: str) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda"; "auto" is CUDA where there is one.
 
-    Raises
-    ------
-    ValueError
-        For another name, or for "cuda" where there is none, or in a process that was forked when
-        its parent computed on it already: CUDA cannot be shared in this way.
+    CUDA is refused in a process that was forked when its parent computed on it: it cannot be shared
+    in this way.
 
     Examples
     --------
@@ -104,7 +101,7 @@ def compute_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# One training in several processes, each with a share of every batch.
+# -- one training in several processes, each with a share of every batch ---------------------------
 
 _TIMEOUT = timedelta(minutes=30)
 
@@ -112,7 +109,9 @@ _TIMEOUT = timedelta(minutes=30)
 @contextmanager
 def process_group() -> Iterator[int]:
     """Join the processes that ``torchrun`` started, and leave them afterwards; yield this one's
-    rank. A process that nobody else was started with trains alone, with rank 0.
+    rank. A process that nobody else was started with trains alone, with rank 0::
+
+        torchrun --standalone --nproc-per-node 2 -m benchmarks.distributed_training events.csv model
 
     Weights on a CPU are sent by Gloo; those on GPUs by NCCL, each process on the GPU of its local
     rank.
@@ -149,12 +148,13 @@ class InTurn(Executor):
 
 
 class Replicas:
-    """The processes that train the same network together.
+    """The processes that train the same network together, and which of them this one is.
 
-    Attributes
-    ----------
-    rank, size
-        Which of them this one is, and how many there are.
+    Each holds the whole network and all data. It reads its share of the batch, and the gradients
+    are added up over all processes before each step, so that the weights stay the same everywhere:
+    synchronous data parallelism, as ``torch.nn.parallel.DistributedDataParallel`` does it (Li et
+    al., "PyTorch Distributed", VLDB 2020), in its plainest form and with one difference: a process
+    counts as much as it has targets.
     """
 
     def __init__(self, rank: int, size: int):

@@ -28,30 +28,13 @@ def alternating_least_squares(
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return vectors whose products are near 1 where a user had an item, and near 0 elsewhere.
+    """Return the users' and the items' vectors, float32, whose products are near 1 where a user had
+    an item, and near 0 elsewhere. ``matrix`` (users, items) has ones.
 
     The loss is, over all pairs, (target - product)^2, which counts ``1 + weight`` times where the
     user had the item; beside it each vector's square counts ``regularization`` times the square
-    root of its number of ones.
-
-    Parameters
-    ----------
-    matrix
-        (users, items) of ones.
-    width
-        Numbers in a vector.
-    sweeps
-        How often all users and then all items are solved for. Each solution takes a few steps of
-        conjugate gradients from where the last one ended.
-    seed
-        Of the item vectors from which the search starts.
-    progress
-        Called after each sweep; may raise :class:`~personalens.progress.Cancelled`.
-
-    Returns
-    -------
-    users, items : numpy.ndarray
-        (users, width) and (items, width) float32.
+    root of its number of ones. In each sweep all users and then all items are solved for, by a few
+    steps of conjugate gradients from where the last ones ended.
 
     References
     ----------
@@ -133,7 +116,7 @@ def _blocks(ones: sparse.csr_array, width: int) -> Iterator[slice]:
         start = end
 
 
-# What texts are about, as vectors: TF-IDF and its largest directions (latent semantic analysis).
+# -- texts: TF-IDF and its largest directions (latent semantic analysis) ---------------------------
 
 _WORD = re.compile(r"\w\w+")
 

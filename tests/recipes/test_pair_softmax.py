@@ -8,7 +8,7 @@ from torch.nn import functional
 from personalens.networks.deep_fm import DeepFMNetwork, Part
 from personalens.networks.feed_forward import HistoryFields
 from personalens.networks.session_network import Dropout, ItemVectors, seen_before
-from personalens.training.losses import PairSoftmax
+from personalens.recipes.network_builders import PairSoftmax
 
 ITEMS, ROWS = 12, 20
 
