@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.machine import describe_run, fastest_runs, parser, run_step, write_result
 from benchmarks.peers.clock import timed
 
+GROUP = "arn:aws:personalize:us-east-1:123456789012:dataset-group/bench"
 FACTORS, LIST_LENGTH, EVENTS = 64, 25, 20
 HRNN_USERS = 2_000
 IMPLICIT = ("implicit recommend", "implicit, a job's file")
@@ -153,7 +154,8 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
     belongs to no job, imports and an empty home, is there before the clock starts."""
     from personalens.home import Home
     from personalens.jobs.opening import open_home
-    from personalens.runtime.batch_inference import BatchRecommender
+    from personalens.runtime.answering import BlockAnswering
+    from personalens.runtime.batch_jobs import BatchRecommender
     from personalens.runtime.batch_lines import answer_files
     from personalens.runtime.deployments import Deployment
     from personalens.storage.resource_store import Resource
@@ -173,7 +175,9 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
 
     def run() -> None:
         shutil.rmtree(target, ignore_errors=True)  # a job writes over no file of another
-        recommender = BatchRecommender(Deployment(job.arn, "", "", model), None, None, LIST_LENGTH)
+        deployment = Deployment(job.arn, "", GROUP, model)
+        answering = BlockAnswering(context, deployment)
+        recommender = BatchRecommender(deployment, answering, LIST_LENGTH)
         answer_files(
             context, job, lambda event: None, recommender.answer, block_size=recommender.block_size
         )

@@ -37,7 +37,7 @@ from personalens import datasets
 from personalens.datasets.metadata import Metadata
 from personalens.networks.deep_fm import DeepFM, Part
 from personalens.networks.dropout import Dropout
-from personalens.ratings.rating_splits import rmse
+from personalens.ratings.rating_evaluation import rmse
 
 FEW_RATINGS = 10.0
 """A user or film with so many ratings starts half-way between its own mean and everybody's."""

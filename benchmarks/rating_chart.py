@@ -38,17 +38,19 @@ import pandas as pd
 from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import Interactions
-from personalens.notebook.plots.rating_plots import DECK_RMSE, rmse_chart
-from personalens.ratings.rating_baselines import GlobalMean, RollingAverage, RollingMeans
+from personalens.notebook.plots.model_plots import DECK_RMSE, rmse_chart
 from personalens.ratings.rating_comparators import FM, IAutoRec, RatingRNN
-from personalens.ratings.rating_head import RatingHRNN
-from personalens.ratings.rating_splits import (
+from personalens.ratings.rating_evaluation import (
+    GlobalMean,
     RatingSplit,
+    RollingAverage,
+    RollingMeans,
     rmse,
     rmse_difference,
     split_by_time,
     split_newest_of_each_user,
 )
+from personalens.ratings.rating_head import RatingHRNN
 
 SPLITS = {"by time": split_by_time, "by user": split_newest_of_each_user}
 REFERENCE = "HRNN"

@@ -24,7 +24,7 @@ import pandas as pd
 from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
-from personalens.datasets.registry import SAMPLE
+from personalens.datasets.releases import SAMPLE
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, leave_one_out
 from personalens.evaluation.offline_report import (
     HIT_RATE_10,

@@ -17,7 +17,7 @@ from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES, operations
 from personalens.home import Home
 from personalens.jobs.opening import open_home
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.storage import resource_store
 from personalens.storage.job_queue import JobQueue
 from personalens.storage.resource_store import ResourceStore
@@ -228,7 +228,7 @@ def taste_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.taste_recipes import ENTRIES
 
     for name, entry in ENTRIES.items():
-        monkeypatch.setitem(catalog.RECIPES, name, entry)
+        monkeypatch.setitem(registry.RECIPES, name, entry)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from personalens.aws.request_validation import validate_request
 from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
 from personalens.durable_files import DamagedFiles
 from personalens.home import Home, default_home
-from personalens.runtime.waiting import about_to_wait
 from personalens.service_errors import DamagedHome, OperationNotImplemented, ServiceError
 from personalens.storage.catalogue import StorageError
 from personalens.storage.job_queue import JobQueue
@@ -49,18 +48,7 @@ def load_provider_class(service: str) -> ProviderFactory | None:
 
 
 class OperationRouter:
-    """Answers operations of the three services from one home. Safe across threads and forks.
-
-    Parameters
-    ----------
-    home
-        Where the state lies; :func:`personalens.home.default_home` when left out.
-    providers
-        Factories by service, instead of the package's own.
-    open_context
-        Makes the service context of a region, instead of
-        ``personalens.jobs.opening.open_home``.
-    """
+    """Answers operations of the three services from one home. Safe across threads and forks."""
 
     def __init__(
         self,
@@ -81,32 +69,19 @@ class OperationRouter:
         params: Mapping[str, Any],
         *,
         region: str = DEFAULT_REGION,
+        account: str | None = None,
         request_id: str | None = None,
     ) -> dict[str, Any]:
         """Validate ``params`` and return what the provider answers.
 
-        Parameters
-        ----------
-        service, operation
-            As in ``"personalize"``, ``"CreateSchema"``.
-        params
-            Under boto3's names. Members that the model does not know are left out.
-        region
-            The client's region, which ends up in ARNs.
-        request_id
-            Named in the log when something breaks; made up when left out.
-
-        Raises
-        ------
-        ServiceError
-            Every failure: the provider's own errors; ``InvalidInputException`` for parameters
-            outside the model's limits; ``OperationNotImplemented``; and the base class itself, an
-            ``InternalServerError`` with one plain sentence, for anything unforeseen.
+        Every failure is a ServiceError: the provider's own, InvalidInputException for parameters
+        outside the model's limits, and for what nobody foresaw an InternalServerError with one
+        plain sentence. Without ``account`` the resources are those of the home's own account.
         """
         found = find_operation(service, operation)
         try:
             validate_request(service, operation, params)
-            method = self._provider_method(found, region)
+            method = self._provider_method(found, region, account)
             self._begin_due_work(region)
             known = found.model.input_shape.members if found.model.input_shape else ()
             arguments = {name: params[name] for name in params if name in known}
@@ -130,8 +105,24 @@ class OperationRouter:
                 f"The log holds the details under request {request_id}."
             ) from error
 
-    def _provider_method(self, operation: Operation, region: str) -> Callable[..., dict]:
-        provider = self._provider(operation.service, region)
+    def is_quick(
+        self,
+        operation: Operation,
+        params: Mapping[str, Any],
+        region: str,
+        account: str | None = None,
+    ) -> bool:
+        """Whether :meth:`call` needs nothing but what is in memory, as the provider says."""
+        provider = self._providers.get((operation.service, region, account))
+        if provider is None or self._process != os.getpid() or self._is_work_due(region):
+            return False
+        is_quick = getattr(provider, "is_quick", None)
+        return is_quick is not None and is_quick(operation.method, params)
+
+    def _provider_method(
+        self, operation: Operation, region: str, account: str | None = None
+    ) -> Callable[..., dict]:
+        provider = self._provider(operation.service, region, account)
         method = getattr(provider, operation.method, None)
         if method is None:
             raise OperationNotImplemented(
@@ -141,28 +132,33 @@ class OperationRouter:
         return method
 
     def _begin_due_work(self, region: str) -> None:
-        """Once a minute at most: there is no daemon, so whoever asks sees to what is due."""
-        from personalens.control.work.schedule import begin_due_trainings, is_time_to_look
+        """Once a minute at most: there is no daemon, so requests see to what is due."""
+        if self._is_work_due(region):
+            from personalens.control.work.schedule import begin_due_trainings
+
+            begin_due_trainings(self._contexts[region])
+
+    def _is_work_due(self, region: str) -> bool:
+        from personalens.control.work.schedule import is_time_to_look
 
         context = self._contexts.get(region)
-        if isinstance(getattr(context, "jobs", None), JobQueue) and is_time_to_look(context):
-            about_to_wait()
-            begin_due_trainings(context)
+        return isinstance(getattr(context, "jobs", None), JobQueue) and is_time_to_look(context)
 
-    def _provider(self, service: str, region: str) -> Any:
-        """Return the provider of a service and region, made on first use and kept."""
+    def _provider(self, service: str, region: str, account: str | None = None) -> Any:
+        """Return the provider of a service, region and account, made on first use and kept."""
         if self._process != os.getpid():
             self._forget()
+        key = service, region, account
         try:
-            return self._providers[service, region]
+            return self._providers[key]
         except KeyError:
             pass
         with self._lock:
-            if (service, region) not in self._providers:
-                self._providers[service, region] = self._make_provider(service, region)
-            return self._providers[service, region]
+            if key not in self._providers:
+                self._providers[key] = self._make_provider(*key)
+            return self._providers[key]
 
-    def _make_provider(self, service: str, region: str) -> Any:
+    def _make_provider(self, service: str, region: str, account: str | None) -> Any:
         if self._factories is not None:
             factory = self._factories.get(service)
         else:
@@ -171,7 +167,9 @@ class OperationRouter:
             return None
         if region not in self._contexts:
             self._contexts[region] = self._open_context(self.home, region)
-        return factory(self._contexts[region])
+        context = self._contexts[region]
+        # On the same connections: a class of thirty does not open thirty times as many files.
+        return factory(context if account is None else context.of(region, account))
 
     def _forget(self) -> None:
         """Start without providers: at first, and in a forked child.
@@ -181,7 +179,7 @@ class OperationRouter:
         """
         self._process = os.getpid()
         self._lock = threading.RLock()
-        self._providers: dict[tuple[str, str], Any] = {}
+        self._providers: dict[tuple[str, str, str | None], Any] = {}
         self._contexts: dict[str, Any] = {}
 
 

@@ -63,31 +63,16 @@ def histories_of(
     items: IdMap | None = None,
     users: Metadata | None = None,
 ) -> list[History]:
-    """Return the whole past of the users with these codes.
+    """Return the whole past of the users with these codes in ``interactions.users``.
 
-    Parameters
-    ----------
-    interactions
-        Where the events are.
-    user_codes
-        Codes in ``interactions.users``.
-    items
-        The vocabulary that the histories shall speak, such as a model's ``items_``; events with an
-        item that it lacks are left out. Default: the interactions' own.
-    users
-        What is known of the users.
+    ``items`` is the vocabulary of the histories, such as a model's ``items_``; events with an item
+    that it lacks are left out. Default: the interactions' own.
     """
     codes, offsets = np.asarray(user_codes, np.int64), interactions.offsets
     borders = offsets[codes].tolist(), offsets[codes + 1].tolist()
     rows = [slice(start, stop) for start, stop in zip(*borders, strict=True)]
     histories = histories_before(interactions, rows, items=items)
-    if users is None:
-        return histories
-    names = interactions.users.decode(user_codes)
-    return [
-        replace(history, user=users.row(name))
-        for history, name in zip(histories, names, strict=True)
-    ]
+    return histories if users is None else _told(histories, interactions.users.decode(codes), users)
 
 
 def histories_by_id(
@@ -99,9 +84,13 @@ def histories_by_id(
     codes = interactions.users.encode(user_ids)
     found = iter(histories_of(interactions, codes[codes >= 0]))
     pasts = [History.empty() if code < 0 else next(found) for code in codes.tolist()]
-    if users is None:
-        return pasts
-    return [replace(past, user=users.row(id)) for past, id in zip(pasts, user_ids, strict=True)]
+    return pasts if users is None else _told(pasts, user_ids, users)
+
+
+def _told(histories: list[History], user_ids: Sequence[str], users: Metadata) -> list[History]:
+    """Return the histories with what is known of their users."""
+    pairs = zip(histories, user_ids, strict=True)
+    return [replace(history, user=users.row(user_id)) for history, user_id in pairs]
 
 
 def histories_before(

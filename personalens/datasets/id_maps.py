@@ -1,7 +1,7 @@
 """Identifiers: strings outside, contiguous integers inside. Only this module crosses.
 
-One rule for whoever gives identifiers from Python: an argument that means several takes a list (or
-another collection) and never a bare text, whose letters would be taken for identifiers; one that
+One rule holds for identifiers from Python. An argument that means several takes a list (or another
+collection) and never a bare text, whose letters would be taken for identifiers; one that
 means a single identifier takes no list. Whole numbers stand for their digits.
 """
 
@@ -18,12 +18,7 @@ UNKNOWN = -1
 
 
 class IdMap:
-    """A bijection between identifier strings and the codes 0..n-1.
-
-    Parameters
-    ----------
-    ids
-        Distinct identifiers; their position is their code.
+    """A bijection between distinct identifier strings and the codes 0..n-1, their positions.
 
     Examples
     --------
@@ -87,13 +82,6 @@ class IdMap:
 def id_list(values: Iterable[Any], name: str) -> list[str]:
     """Return several identifiers that somebody gave; ``name`` is the argument's, for messages.
 
-    Raises
-    ------
-    TypeError
-        If it is no list, or one of its members is no identifier.
-
-    Examples
-    --------
     >>> id_list(["15", 16], "users")
     ['15', '16']
     >>> id_list("15", "users")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -126,7 +125,9 @@ class Interactions:
 
         USER_ID and ITEM_ID may be dictionaries; they are then never spelled out row by row.
         """
-        _require_columns(table.column_names)
+        required = (USER_ID, ITEM_ID, TIMESTAMP)
+        if missing := [name for name in required if name not in table.column_names]:
+            raise ValueError(f"the interactions lack the column {', '.join(missing)}")
         users, user_codes = _code_column(table[USER_ID])
         items, item_codes = _code_column(table[ITEM_ID])
         columns = {
@@ -273,11 +274,6 @@ def _frame_column(frame: pd.DataFrame, name: str) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(column.dtype) and not is_boolean(column):
         return number_column(column)
     return column.astype(object).where(column.notna(), np.nan).to_numpy()
-
-
-def _require_columns(names: Iterable[str]) -> None:
-    if missing := [name for name in (USER_ID, ITEM_ID, TIMESTAMP) if name not in names]:
-        raise ValueError(f"the interactions lack the column {', '.join(missing)}")
 
 
 def _code_column(column: pa.ChunkedArray) -> tuple[IdMap, np.ndarray]:

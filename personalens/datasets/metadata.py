@@ -66,7 +66,7 @@ class Metadata:
     Attributes
     ----------
     ids
-        Whom the rows belong to.
+        The items or users of the rows.
     fields
         By column name, in the table's order; each with ``len(ids)`` values.
 

@@ -15,20 +15,10 @@ that threads which rank side by side seldom wait for one another."""
 
 
 def top_k_matrix(scores: np.ndarray, k: int) -> np.ndarray:
-    """Return the codes of the best ``k`` of each row, best first.
+    """Return the codes of the best ``k`` of each row, best first, (B, min(k, n)) int64.
 
-    Parameters
-    ----------
-    scores
-        (B, n), free of NaN; -inf means "never".
-    k
-        Length of the lists.
-
-    Returns
-    -------
-    numpy.ndarray
-        (B, min(k, n)) int64. Equal scores are ordered by code, the lower first. Where fewer than k
-        scores are above -inf the row ends in ``NOTHING`` (-1).
+    ``scores`` (B, n) are free of NaN; -inf means "never". Equal scores are ordered by code, the
+    lower first. Where fewer than k are above -inf the row ends in ``NOTHING`` (-1).
 
     Notes
     -----

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
+from personalens.datasets.histories import histories_before
 from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import (
     EVENT_VALUE,
@@ -19,22 +22,14 @@ from personalens.datasets.interactions import (
     Interactions,
 )
 from personalens.datasets.metadata import Metadata
-from personalens.ratings.rating_baselines import RollingMeans
-from personalens.ratings.rating_sequence_model import RatingSequenceModel
+from personalens.networks.item_vectors import FieldValues
+from personalens.ratings.rating_evaluation import Offsets, RollingMeans
+from personalens.ratings.rating_network import RatingNetwork
+from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
 from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
 from personalens.recipes.event_reader import SESSION_GAPS, EventReader
 from personalens.recipes.item_fields import ItemFields
-
-if TYPE_CHECKING:  # torch is loaded when training or prediction starts
-    from torch import nn
-
-    from personalens.networks.item_vectors import FieldValues
-    from personalens.ratings.rating_batches import RatingRows
-from dataclasses import dataclass
-
-from personalens.datasets.histories import histories_before
-from personalens.ratings.rating_baselines import Offsets
-from personalens.ratings.rating_batches import RatingRows
+from personalens.training.devices import choose_device
 
 CIRCUMSTANCES = 3
 _KNOWN_ITEM = 3.0
@@ -45,14 +40,8 @@ _KNOWN_ITEM = 3.0
 class RatingReader:
     """Turns ratings into a network's rows.
 
-    Parameters
-    ----------
-    items
-        The model's vocabulary. Another item has the code ``len(items)``.
-    events
-        Reads pauses, sessions, and the rating itself as a feature.
-    means
-        Fitted. A row's value is its rating minus ``means.mean_`` minus the item's running offset.
+    An item that is not among ``items`` has the code ``len(items)``. A row's value is its rating
+    minus ``means.mean_`` minus the item's running offset.
     """
 
     items: IdMap
@@ -126,6 +115,7 @@ _SETTINGS = (
 )
 
 
+@dataclass(kw_only=True, eq=False)
 class RatingHRNN(RatingSequenceModel):
     """HRNN with a rating head: what will this person make of that item, now?
 
@@ -171,31 +161,13 @@ class RatingHRNN(RatingSequenceModel):
     """
 
     name = "rating-hrnn"
-
-    def __init__(
-        self,
-        *,
-        hidden_dimension: int = 64,
-        taste_dimension: int = 8,
-        sessions: bool = True,
-        means: RollingMeans | None = None,
-        epochs: int = 5,
-        learning_rate: float = 0.01,
-        penalty: float = 400.0,
-        batch_size: int = 32,
-        seed: int = 0,
-        device: str = "auto",
-    ):
-        super().__init__(
-            epochs=epochs,
-            learning_rate=learning_rate,
-            penalty=penalty,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-        )
-        self.hidden_dimension, self.taste_dimension = hidden_dimension, taste_dimension
-        self.sessions, self.means = sessions, means or RollingMeans()
+    hidden_dimension: int = 64
+    taste_dimension: int = 8
+    sessions: bool = True
+    means: RollingMeans = field(default_factory=RollingMeans)
+    epochs: int = 5
+    learning_rate: float = 0.01
+    penalty: float = 400.0
 
     def rate(
         self,
@@ -212,7 +184,7 @@ class RatingHRNN(RatingSequenceModel):
         ratings
             The ratings of everybody until now: they hold the user's history, and the items' means.
         user_id, items
-            Whom and what to ask for; unknown ones are answered too.
+            Who rates what; unknown ones are answered too.
         timestamp
             When; default: a second after the newest rating.
         """
@@ -249,10 +221,6 @@ class RatingHRNN(RatingSequenceModel):
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
         """Read a model that :meth:`save` wrote."""
-        import torch
-
-        from personalens.training.devices import choose_device
-
         artifact = read_artifact(Path(folder))
         if artifact.config["recipe"] != cls.name:
             raise ValueError(f"{folder} holds a {artifact.config['recipe']} model, not {cls.name}")
@@ -276,7 +244,6 @@ class RatingHRNN(RatingSequenceModel):
         return model
 
     def _begin(self, ratings: Interactions, items: Metadata | None) -> None:
-
         means = replace(self.means).fit(ratings)
         self.reader_ = RatingReader(self.items_, EventReader.fit(ratings), means)
         self._fields = _field_values(items)
@@ -285,9 +252,6 @@ class RatingHRNN(RatingSequenceModel):
         return self.reader_.read(ratings)
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
-        from personalens.networks.item_vectors import FieldValues
-        from personalens.ratings.rating_network import RatingNetwork
-
         table, count = self._fields
         return RatingNetwork(
             len(self.items_),
@@ -304,10 +268,6 @@ class RatingHRNN(RatingSequenceModel):
 
 def _field_values(items: Metadata | None) -> tuple[FieldValues | None, int]:
     """Return the items' field values, with a row without any for other items, and their number."""
-    import torch
-
-    from personalens.networks.item_vectors import FieldValues
-
     fields = None if items is None else ItemFields.fit(items)
     if fields is None or not fields.columns:
         return None, 0

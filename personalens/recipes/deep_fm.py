@@ -67,6 +67,11 @@ class DeepFMRecipe(FieldRecipe):
     """
 
     name = "aws-deepfm"
+    description = (
+        "A factorisation machine and a deep network over the same fields: averages of the "
+        "user's history, metadata of users and items, context. Recommends new items by their "
+        "metadata."
+    )
     Config = DeepFMConfig
 
     def _shape(self) -> DeepFMShape:

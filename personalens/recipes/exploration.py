@@ -27,17 +27,12 @@ _DAY = 86_400.0
 class ItemExposure:
     """How much is known of each item: what exploration needs.
 
-    Attributes
-    ----------
-    exposures
-        (items,) float32: how often an item was had or shown.
-    ages
-        (items,) float32: days from when it came, by CREATION_TIMESTAMP, else by its first event, to
-        the newest event of all. An item with neither has just come.
+    An item's age is the time from when it came, by CREATION_TIMESTAMP or else by its first event,
+    to the newest event of all. An item with neither has just come.
     """
 
-    exposures: np.ndarray
-    ages: np.ndarray
+    exposures: np.ndarray  # (items,) float32: how often an item was had or shown
+    ages: np.ndarray  # (items,) float32, days
 
     @classmethod
     def count(cls, interactions: Interactions, items: Metadata | None) -> Self:
@@ -82,20 +77,8 @@ def exploration_bonus(
     everything that this user has had; and a little noise, so that the same user is not shown the
     same few again and again.
 
-    Parameters
-    ----------
-    exposure
-        How much is known of each item.
-    vectors
-        (items, E) of the model.
-    past
-        (n,) codes of what the user has had, the newest last.
-    weight
-        0 (none) to 1.
-    cutoff_days
-        Items of this age or older are not explored.
-    rng
-        Of the noise.
+    ``vectors`` are the items', (items, E); ``past`` are codes of what the user has had, the newest
+    last; ``weight`` is 0 to 1.
 
     Notes
     -----

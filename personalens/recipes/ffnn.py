@@ -58,6 +58,11 @@ class FFNN(FieldRecipe):
     """
 
     name = "aws-ffnn"
+    description = (
+        "A feed-forward network over averages of the user's history, metadata of users and "
+        "items, and context; its output is compared with every item. Recommends new items by "
+        "their metadata."
+    )
     Config = FFNNConfig
 
     def _shape(self) -> FeedForwardShape:

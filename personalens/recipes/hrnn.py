@@ -94,6 +94,12 @@ class HRNN(SessionRecipe):
     """
 
     name = "aws-hrnn"
+    description = (
+        "A recurrent network that reads each user's events in their order, sessions "
+        "included, and predicts the next item. Takes interactions only; new users and new "
+        "events are read without retraining."
+    )
+    dataset_types = ("Interactions",)
     recipe_type = "USER_PERSONALIZATION"
     Config = HRNNConfig
 

@@ -67,6 +67,13 @@ class HRNNColdstart(ColdItemRecipe):
     """
 
     name = "aws-hrnn-coldstart"
+    description = (
+        "HRNN with metadata that recommends the new items of a catalogue, those with few or no "
+        "interactions, by what their metadata say."
+    )
+    needs_items = True
+    explores = True
+    takes_updates = True
     Config = HRNNColdstartConfig
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:

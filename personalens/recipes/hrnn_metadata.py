@@ -57,6 +57,11 @@ class HRNNMetadata(HRNN):
     """
 
     name = "aws-hrnn-metadata"
+    description = (
+        "HRNN that also reads the metadata of items and users and the context of events and "
+        "requests, such as a device."
+    )
+    dataset_types = ("Interactions", "Items", "Users")
     reads_metadata = True
     keeps_context = True
     keeps_users = True

@@ -35,6 +35,11 @@ class PersonalizedRanking(HRNNMetadata):
     """
 
     name = "aws-personalized-ranking"
+    description = (
+        "Puts a given list of items into the order in which a user wants them, by history, "
+        "metadata and context."
+    )
+    takes_objective = True
     recipe_type = "PERSONALIZED_RANKING"
     Config = PersonalizedRankingConfig
 
@@ -62,4 +67,10 @@ class PersonalizedRankingV2(TransformerRecipe):
     """
 
     name = "aws-personalized-ranking-v2"
+    description = (
+        "A transformer that puts a given list of items into the order in which a user wants "
+        "them, by events, metadata and context."
+    )
+    weighs_events = True
+    tells_metadata = True
     recipe_type = "PERSONALIZED_RANKING"

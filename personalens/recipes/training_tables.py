@@ -33,28 +33,10 @@ def training_tables(
     has_cold_items: bool,
     needs_events: bool = True,
 ) -> TrainingTables:
-    """Return tables that fit together.
+    """Return tables that fit together; those that are plain tables become what recipes read.
 
-    Parameters
-    ----------
-    interactions
-        Events; a table with USER_ID, ITEM_ID, TIMESTAMP is accepted too.
-    items, users
-        Metadata, or tables with ITEM_ID or USER_ID and further columns.
-    has_cold_items
-        Whether items that only ``items`` knows belong to the vocabulary.
-    needs_events
-        Whether a table of interactions without any is refused.
-
-    Returns
-    -------
-    TrainingTables
-        ``items`` has one row for each item of the vocabulary.
-
-    Raises
-    ------
-    CannotLearn
-        If there are no interactions, but must be.
+    ``items`` has one row for each item of the vocabulary, to which items without an event belong
+    only if the recipe ``has_cold_items``. CannotLearn if there are no interactions, but must be.
     """
     if not isinstance(interactions, Interactions):
         interactions = Interactions.from_frame(interactions)

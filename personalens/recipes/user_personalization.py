@@ -101,6 +101,15 @@ class UserPersonalization(ColdItemRecipe):
     """
 
     name = "aws-user-personalization"
+    description = (
+        "Recommends from the whole catalogue by history, metadata and context, new items "
+        "included, and explores items of which little is known."
+    )
+    takes_objective = True
+    explores = True
+    takes_exploration = True
+    takes_updates = True
+    updated_every = 7200.0
     Config = UserPersonalizationConfig
 
     def _fit(

@@ -45,14 +45,9 @@ class ThemeWriter:
     more, as in :func:`~personalens.training.text_vectors.tf_idf`. The service's scores are said to
     lie in -0.1 to 0.6, ours lie in 0 to 1; how the service reckons them is not published.
 
-    Parameters
-    ----------
-    items
-        The catalogue: its categorical and text fields are read.
-    name_field
-        The field that names an item. Its words are no terms: what items of one list are called
-        tells seldom what they are. To have them as terms, give the names in another text field,
-        too.
+    The categorical and text fields of ``items``, the catalogue, are read, but for ``name_field``,
+    which names an item: what items of one list are called tells seldom what they are. To have its
+    words as terms, give the names in another text field, too.
 
     Examples
     --------

@@ -15,8 +15,9 @@ from botocore.credentials import Credentials
 
 from personalens.aws import http_limits
 from personalens.aws.http_limits import MAX_HEADER_BYTES, MAX_PIPELINED, LimitedProtocol
-from personalens.aws.http_server import MAX_BODY_BYTES, LocalServer
+from personalens.aws.http_server import MAX_BODY_BYTES
 from personalens.aws.signatures import SignatureVerifier
+from tests.local_server import LocalServer
 
 HEAD = b"POST /recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b'Content-Length: 15\r\n\r\n{"userId": "1"}'

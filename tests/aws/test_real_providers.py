@@ -10,9 +10,9 @@ import boto3
 import pytest
 
 import personalens
-from personalens.aws.http_server import LocalServer
 from personalens.home import Home
 from tests.dataset_tables import schema_of
+from tests.local_server import LocalServer
 
 FIELDS = [{"name": name, "type": "string"} for name in ("USER_ID", "ITEM_ID")]
 SCHEMA = json.dumps(schema_of("Interactions", [*FIELDS, {"name": "TIMESTAMP", "type": "long"}]))

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import rating_chart
 from personalens import datasets
-from personalens.ratings.rating_splits import split_by_time
+from personalens.ratings.rating_evaluation import split_by_time
 
 
 @pytest.fixture

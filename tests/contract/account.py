@@ -17,7 +17,7 @@ import pandas as pd
 from personalens import arns
 from personalens.home import Home
 from personalens.service_errors import OperationNotImplemented
-from personalens.testing.action_contract import action_events
+from personalens.testing.contracts_by_type import action_events
 from tests.conftest import INTERACTIONS_SCHEMA, ITEMS, USERS, Service, small_world
 from tests.dataset_tables import schema_of
 

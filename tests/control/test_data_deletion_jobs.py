@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.work import delete_users
 from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import InvalidInputException, LimitExceededException
 from personalens.storage.dataset_rows import DatasetRows
@@ -183,6 +182,8 @@ def test_who_is_imported_again_is_known_to_the_next_version_only(service, films,
 def test_a_job_that_died_half_way_is_done_again_and_counts_all(
     service, films, deploy, delete, monkeypatch
 ):
+    from personalens.control.work import delete_users
+
     deploy("aws-item-affinity")
     real, calls = delete_users.replace_memory, []
 

@@ -7,16 +7,15 @@ import json
 
 import pytest
 
-from personalens.control.operations import datasets
+from personalens.control.operations import dataset_groups
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import (
     InvalidInputException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
-from personalens.storage import dataset_folders
-from personalens.storage.dataset_folders import sweep_folders
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage import datasets
+from personalens.storage.datasets import dataset_folder, sweep_folders
 from personalens.storage.event_log import Event
 from personalens.storage.resource_store import Resource
 from tests.dataset_tables import schema_of
@@ -146,7 +145,7 @@ def test_a_dataset_made_again_does_not_meet_its_predecessors_rows(
     location = {"dataLocation": str(write_events())}
     service.create_dataset_import_job(jobName="first", datasetArn=arn, dataSource=location)
     with monkeypatch.context() as crash:  # the process dies between the deletion and the clean-up
-        crash.setattr(datasets, "forget_rows", lambda *arguments: None)
+        crash.setattr(dataset_groups, "forget_rows", lambda *arguments: None)
         service.delete_dataset(datasetArn=arn)
     service.delete_schema(schemaArn=f"{PREFIX}:schema/films-interactions")
     assert make_dataset() == arn
@@ -173,7 +172,7 @@ def test_the_sweep_removes_what_was_put_into_a_dataset_whose_deletion_was_cut_sh
     arn = make_dataset()
     service.context.events.append(arn, "session", "viewer", [Event("film-1", 1, "watch")])
     with monkeypatch.context() as crash:
-        crash.setattr(datasets, "forget_rows", lambda *arguments: None)
+        crash.setattr(dataset_groups, "forget_rows", lambda *arguments: None)
         service.delete_dataset(datasetArn=arn)
     assert service.context.events.datasets() == {arn}
     sweep_folders(service.context)
@@ -192,7 +191,7 @@ def test_a_dataset_is_deleted_even_if_its_rows_cannot_be_removed_yet(
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as disk:
-        disk.setattr(dataset_folders.os, "replace", fail)
+        disk.setattr(datasets.os, "replace", fail)
         service.delete_dataset(datasetArn=arn)
     described = service.describe_dataset(datasetArn=arn)["dataset"]
     assert described["status"] == "DELETE PENDING"

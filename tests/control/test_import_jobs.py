@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from personalens.control.operations import import_jobs
-from personalens.control.work import import_rows
+from personalens.control.operations import dataset_jobs
+from personalens.control.work import transfer_rows
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
@@ -16,8 +16,8 @@ from personalens.service_errors import (
     InvalidInputException,
     ResourceInUseException,
 )
-from personalens.storage.dataset_rows import dataset_folder
-from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.datasets import dataset_folder
+from personalens.storage.job_queue import ProcessIdentity
 from personalens.storage.service_context import ServiceContext
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
@@ -141,8 +141,7 @@ def waiting(service, dataset: str, location, *names: str) -> ServiceContext:
     """Create import jobs that nobody runs yet, and return the context that will run them."""
     context = open_home(service.home, inline_jobs=True)
     context.jobs.wake = lambda: None
-    operations = import_jobs.ImportJobOperations()
-    operations.context = context
+    operations = dataset_jobs.ImportJobOperations(context)
     for name in names:
         mode = "FULL" if name == names[0] else "INCREMENTAL"
         operations.create_dataset_import_job(
@@ -181,7 +180,7 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
     service, dataset, write_events, monkeypatch
 ):
     context = waiting(service, dataset, write_events(), "a", "b")
-    put_in_place = import_rows._put_in_place
+    put_in_place = transfer_rows._put_in_place
 
     def crash_after(*arguments) -> None:
         put_in_place(*arguments)
@@ -191,7 +190,7 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
     with context.store.transaction() as tx:
         tx.connection.execute("UPDATE jobs SET holder = ? WHERE id = 1", (GONE.to_json(),))
     with monkeypatch.context() as patch:
-        patch.setattr(import_rows, "_put_in_place", crash_after)
+        patch.setattr(transfer_rows, "_put_in_place", crash_after)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run_jobs(context)

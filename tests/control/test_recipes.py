@@ -3,7 +3,7 @@
 import pytest
 
 from personalens.control.operations.recipes import AVAILABLE_SINCE
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.registry import PREVIEW_NAMES
 from personalens.service_errors import (
     InvalidInputException,
@@ -11,7 +11,7 @@ from personalens.service_errors import (
     ResourceNotFoundException,
 )
 
-RECIPES = sorted(catalog.RECIPES)
+RECIPES = sorted(registry.RECIPES)
 
 
 def names(answer):

@@ -57,4 +57,4 @@ def test_an_unknown_quota_mode_is_named(context, monkeypatch):
 
     monkeypatch.setenv("PERSONALENS_QUOTAS", "some")
     with context.store.transaction() as tx, pytest.raises(ValueError, match=r"'some'.*on, off"):
-        check_quota(tx, "schema")
+        check_quota(tx, "schema", {})

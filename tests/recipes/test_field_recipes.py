@@ -9,11 +9,11 @@ import pytest
 
 from personalens.datasets.histories import History
 from personalens.progress import ProgressEvent
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.deep_fm import DeepFMRecipe
 from personalens.recipes.ffnn import FFNN
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
+from personalens.testing.tiny_world import same_scores
 from personalens.training.options import TrainingOptions
 
 from .conftest import assert_the_context_decides, share_of
@@ -124,4 +124,4 @@ def test_layers_are_half_as_wide_as_the_one_below(recipe, evenings):
 
 @pytest.mark.parametrize("name", ["aws-deepfm", "aws-ffnn"])
 def test_both_read_all_three_datasets(name):
-    assert catalog.get(name).dataset_types == ("Interactions", "Items", "Users")
+    assert registry.get(name).recipe.dataset_types == ("Interactions", "Items", "Users")

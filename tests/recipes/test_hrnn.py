@@ -11,8 +11,7 @@ from personalens.datasets.histories import History
 from personalens.progress import Cancelled
 from personalens.recipes.hrnn import HRNN
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import tiny_world
+from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
 
 QUICK = TrainingOptions(max_epochs=2)

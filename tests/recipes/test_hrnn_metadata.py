@@ -12,8 +12,7 @@ from personalens.datasets.interactions import Interactions
 from personalens.recipes.hrnn import HRNN
 from personalens.recipes.hrnn_metadata import HRNNMetadata
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import tiny_world
+from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
 
 from .conftest import assert_the_context_decides, share_of

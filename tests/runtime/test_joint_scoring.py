@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from personalens.datasets.histories import History
-from personalens.runtime.user_scores import JointScoring
+from personalens.runtime.users import JointScoring
 
 
 class Doubler:
