@@ -22,16 +22,14 @@ from personalens.storage import resource_store
 from personalens.storage.job_queue import JobQueue
 from personalens.storage.resource_store import ResourceStore
 from personalens.storage.service_context import ServiceContext
-from tests.dataset_tables import import_table
+from tests.dataset_tables import import_table, schema_of
 
 if TYPE_CHECKING:
     from tests.contract.account import Account
 
-INTERACTIONS_SCHEMA = {
-    "type": "record",
-    "name": "Interactions",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
+INTERACTIONS_SCHEMA = schema_of(
+    "Interactions",
+    [
         {"name": "USER_ID", "type": "string"},
         {"name": "ITEM_ID", "type": "string"},
         {"name": "TIMESTAMP", "type": "long"},
@@ -39,8 +37,7 @@ INTERACTIONS_SCHEMA = {
         {"name": "EVENT_VALUE", "type": ["float", "null"]},
         {"name": "DEVICE", "type": ["string", "null"], "categorical": True},
     ],
-    "version": "1.0",
-}
+)
 USERS, EVENTS_EACH, ITEMS = 60, 25, 40
 
 

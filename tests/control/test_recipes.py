@@ -40,13 +40,6 @@ def test_a_page_holds_twenty_unless_the_request_says_otherwise(service):
     assert "nextToken" not in second
 
 
-def test_pages_follow_one_another(service):
-    first = service.list_recipes(maxResults=2, recipeProvider="SERVICE")
-    rest = service.list_recipes(maxResults=100, nextToken=first["nextToken"])
-    assert names(first) + names(rest) == RECIPES
-    assert "nextToken" not in rest
-
-
 @pytest.mark.parametrize(
     ("domain", "prefix"), [("ECOMMERCE", "aws-ecomm-"), ("VIDEO_ON_DEMAND", "aws-vod-")]
 )
