@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from personalens.datasets.array_tree import json_array, parse_json_array
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import (
     CREATION_TIMESTAMP,
     Field,

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from personalens.recipes.hyperparameters import hyperparameter
-from personalens.recipes.percentile_filtering import HistoryLengths
+from personalens.recipes.hyperparameters import HistoryLengths, hyperparameter
 from personalens.recipes.session_recipe import SessionRecipe
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed

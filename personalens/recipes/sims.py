@@ -10,13 +10,13 @@ from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
 from personalens.recipes.base import RecipeConfig, hyperparameter
+from personalens.recipes.hyperparameters import check_order, percentile, within_percentiles
 from personalens.recipes.item_neighbours import (
     NEIGHBOURS,
     RelatedItemsRecipe,
     related_items,
     user_item_matrix,
 )
-from personalens.recipes.percentile_filtering import check_order, percentile, within_percentiles
 from personalens.recipes.popularity_count import popularity_scores
 
 
