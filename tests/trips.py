@@ -33,6 +33,8 @@ SCHEMA = {
         {"name": "TIMESTAMP", "type": "long"},
     ],
 }
+IMPORTING = ("__init__.py", "datasets/__init__.py", "moved_modules.py")
+"""Files whose functions only help Python to find others."""
 _FUNCTION = 0x2
 """The flag of code that has names of its own: of functions, not of modules and classes."""
 
@@ -60,7 +62,8 @@ class Trips:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-            self.files[name] = [str(Path(file).relative_to(PACKAGE)) for file in seen]
+            files = [str(Path(file).relative_to(PACKAGE)) for file in seen]
+            self.files[name] = [file for file in files if file not in IMPORTING]
 
 
 def make_trips(folder: Path) -> dict[str, list[str]]:

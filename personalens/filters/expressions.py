@@ -22,8 +22,8 @@ Target = Literal["ItemID", "UserID", "ActionID"]
 Dataset = Literal[
     "Interactions", "Items", "Users", "Actions", "Action_Interactions", "CurrentUser", "CurrentItem"
 ]
-_TARGETS = {name.lower(): name for name in get_args(Target)}
-_DATASETS = {name.lower(): name for name in get_args(Dataset)}
+_TARGETS = dict(zip(map(str.lower, get_args(Target)), get_args(Target), strict=True))
+_DATASETS = dict(zip(map(str.lower, get_args(Dataset)), get_args(Dataset), strict=True))
 
 
 class FilterError(ValueError):
