@@ -36,7 +36,7 @@ from benchmarks.rating_fields import Column, Fields, Ratings, read_fields, read_
 from personalens import datasets
 from personalens.datasets.metadata import Metadata
 from personalens.networks.deep_fm import DeepFM, Part
-from personalens.networks.dropout import Dropout
+from personalens.networks.session_network import Dropout
 from personalens.ratings.rating_evaluation import rmse
 
 FEW_RATINGS = 10.0

@@ -3,7 +3,7 @@
     torchrun --standalone --nproc-per-node 2 benchmarks/distributed_training.py events.csv model
 
 Without ``torchrun`` the same script trains in one process. ``events.csv`` has the columns USER_ID,
-ITEM_ID and TIMESTAMP. See :mod:`personalens.training.distributed`.
+ITEM_ID and TIMESTAMP. See :mod:`personalens.training.devices`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from personalens.recipes import registry
-from personalens.training.distributed import process_group
+from personalens.training.devices import process_group
 
 
 def main() -> None:

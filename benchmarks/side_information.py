@@ -33,8 +33,7 @@ from personalens.evaluation.offline_report import (
 )
 from personalens.evaluation.top_k import top_k_matrix
 from personalens.recipes.base import Recipe
-from personalens.recipes.hrnn import HRNN
-from personalens.recipes.hrnn_metadata import HRNNMetadata
+from personalens.recipes.hrnn import HRNN, HRNNMetadata
 
 PLAIN, METADATA, CONTEXT = "aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-metadata, with context"
 TRUE_SCORE, LIST, BATCH = "true score", 10, 256

@@ -43,13 +43,13 @@ PEERS = {
 def measure_hrnn(dataset: str, epochs: int) -> dict[str, Any]:
     """Time epochs of HRNN's training, as its fit runs them."""
     from personalens.recipes.hrnn import RECENT_DECAYS, HRNNConfig
-    from personalens.recipes.session_model import RecurrentShape, SessionModel
+    from personalens.recipes.session_model import RecurrentBuilder, SessionModel
     from personalens.training.devices import compute_threads
     from personalens.training.options import TrainingOptions
 
     [a_round] = split_data(dataset, "next-item").rounds
     events, config, rng = a_round.train.compact(), HRNNConfig(), np.random.default_rng(0)
-    shape = RecurrentShape(config.hidden_dimension, config.bptt, RECENT_DECAYS)
+    shape = RecurrentBuilder(config.hidden_dimension, config.bptt, RECENT_DECAYS)
     model = SessionModel.begin(events, shape, rng)
     trainer = model.trainer(events, TrainingOptions(max_epochs=epochs + 1), rng)
     seconds, load = [], round(os.getloadavg()[0], 1)

@@ -20,10 +20,10 @@ from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import ITEM_ID, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.networks.gru import GRU
-from personalens.networks.item_vectors import FieldValues
+from personalens.networks.session_network import FieldValues
 from personalens.ratings.rating_network import RatingBatch
 from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
-from personalens.recipes.item_fields import ItemFields
+from personalens.recipes.event_reader import ItemFields
 from personalens.training.devices import compute_threads
 
 AfterEpoch = Callable[[int], None]

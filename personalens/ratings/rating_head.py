@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
+from personalens.datasets.array_tree import flatten
 from personalens.datasets.histories import histories_before
 from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import (
@@ -22,13 +23,12 @@ from personalens.datasets.interactions import (
     Interactions,
 )
 from personalens.datasets.metadata import Metadata
-from personalens.networks.item_vectors import FieldValues
+from personalens.networks.session_network import FieldValues
 from personalens.ratings.rating_evaluation import Offsets, RollingMeans
 from personalens.ratings.rating_network import RatingNetwork
 from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
-from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
-from personalens.recipes.event_reader import SESSION_GAPS, EventReader
-from personalens.recipes.item_fields import ItemFields
+from personalens.recipes.event_reader import SESSION_GAPS, EventReader, ItemFields
+from personalens.recipes.saved_models import Artifact, read_artifact, write_artifact
 from personalens.training.devices import choose_device
 
 CIRCUMSTANCES = 3
@@ -205,8 +205,8 @@ class RatingHRNN(RatingSequenceModel):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as config.json, ids.json and weights.safetensors; all or nothing."""
         self._check_fitted()
-        weights = {f"network.{n}": w.cpu().numpy() for n, w in self.network_.state_dict().items()}
-        events = {f"events.{n}": array for n, array in self.reader_.events.to_arrays().items()}
+        weights = {name: w.cpu().numpy() for name, w in self.network_.state_dict().items()}
+        arrays = {"network": weights, "events": self.reader_.events.to_arrays()}
         config = {
             "recipe": self.name,
             "settings": {name: getattr(self, name) for name in _SETTINGS},
@@ -214,9 +214,7 @@ class RatingHRNN(RatingSequenceModel):
             "field_values": self._fields[1],
             "training_log": self.training_log_,
         }
-        write_artifact(
-            Path(folder), Artifact(config, {"items": self.items_.ids.tolist()}, weights | events)
-        )
+        write_artifact(Path(folder), Artifact(config, {"items": self.items_.ids.tolist()}, arrays))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
@@ -231,9 +229,9 @@ class RatingHRNN(RatingSequenceModel):
         model.items_ = IdMap(artifact.ids["items"])
         means = replace(model.means)
         means.mean_ = mean
-        events = EventReader.from_arrays(len(model.items_), _part(artifact, "events."))
+        events = EventReader.from_arrays(len(model.items_), artifact.arrays["events"])
         model.reader_ = RatingReader(model.items_, events, means)
-        weights = {n: torch.tensor(a) for n, a in _part(artifact, "network.").items()}
+        weights = {n: torch.tensor(a) for n, a in flatten(artifact.arrays["network"]).items()}
         table = [
             weights[f"taste.{n}"][:-1] for n in ("codes", "weights") if "taste.field" in weights
         ]
@@ -274,8 +272,3 @@ def _field_values(items: Metadata | None) -> tuple[FieldValues | None, int]:
     table = fields.encode(items)
     codes, weights = (np.concatenate([part, np.zeros_like(part[:1])]) for part in table)
     return FieldValues(torch.from_numpy(codes), torch.from_numpy(weights)), fields.size
-
-
-def _part(artifact: Artifact, prefix: str) -> dict[str, Any]:
-    chosen = {n: array for n, array in artifact.arrays.items() if n.startswith(prefix)}
-    return {name.removeprefix(prefix): array for name, array in chosen.items()}

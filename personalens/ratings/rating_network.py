@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personalens.networks.feature_vectors import FeatureVectors
 from personalens.networks.gru import GRU
-from personalens.networks.item_vectors import FieldValues, ItemVectors
+from personalens.networks.session_network import FeatureVectors, FieldValues, ItemVectors
 
 _SPREAD = 0.05
 _FEATURE_WIDTH = 16

@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -25,13 +26,21 @@ from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics
 from personalens.progress import Progress, ignore_progress, within
-from personalens.recipes.artifact_files import read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
 from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
-from personalens.recipes.saved_histories import newest_events, without_users
-from personalens.recipes.saved_models import from_artifact, to_artifact
-from personalens.recipes.training_tables import training_tables
+from personalens.recipes.saved_models import (
+    from_artifact,
+    read_artifact,
+    to_artifact,
+    write_artifact,
+)
+from personalens.recipes.training_tables import (
+    TrainingTables,
+    newest_events,
+    training_tables,
+    without_users,
+)
 from personalens.training.options import TrainingOptions
 
 __all__ = [
@@ -189,11 +198,11 @@ class Recipe(ABC):
         raise NotImplementedError(f"{self.name} does not score related items")
 
     @abstractmethod
-    def _tensors(self) -> dict[str, np.ndarray]:
-        """Return what ``_restore`` needs, as arrays."""
+    def _tensors(self) -> dict[str, Any]:
+        """Return what ``_restore`` needs, as arrays by name; a dict of arrays may stand for one."""
 
     @abstractmethod
-    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+    def _restore(self, tensors: dict[str, Any]) -> None:
         """Take back what ``_tensors`` gave; ``items_`` and ``interactions_`` are set already."""
 
     # -- what everybody calls ----------------------------------------------------------------
@@ -231,6 +240,19 @@ class Recipe(ABC):
         -----
         A fit that fails or is cancelled leaves the object untrained.
         """
+        with self._learning(interactions, items, users) as tables:
+            self._fit(*tables, progress, refit)
+        return self
+
+    @contextmanager
+    def _learning(
+        self,
+        interactions: Interactions | pd.DataFrame,
+        items: Metadata | pd.DataFrame | None,
+        users: Metadata | pd.DataFrame | None,
+    ) -> Iterator[TrainingTables]:
+        """Yield what :meth:`_fit` learns from. What is done in the block leaves the object trained,
+        or, if it fails, untrained."""
         tables = training_tables(
             interactions,
             items,
@@ -244,7 +266,7 @@ class Recipe(ABC):
         self.users_ = known_users if self.keeps_users else None
         try:
             of_users = None if known_users is None else known_users.align(events.users)
-            self._fit(events, tables.items, of_users, progress, refit)
+            yield TrainingTables(self.training_events(events), tables.items, of_users)
         except BaseException:
             self.items_ = self.interactions_ = self.users_ = None
             self.training_log_ = []
@@ -252,7 +274,6 @@ class Recipe(ABC):
         if not self.keeps_context:
             events = replace(events, context={})
         self.interactions_ = newest_events(events, self.history_limit)
-        return self
 
     def refit(self, interactions: Interactions | pd.DataFrame, **tables: Any) -> Self:
         """Return a new model of the same kind trained on other data, reusing what this fit found
@@ -321,6 +342,11 @@ class Recipe(ABC):
         self._check_fitted()
         codes = np.asarray(item_codes, dtype=np.int32)
         return self._checked(self._score_related(codes) if len(codes) else None, len(codes))
+
+    @classmethod
+    def training_events(cls, interactions: Interactions) -> Interactions:
+        """Return the events that it learns from. Default: all."""
+        return interactions
 
     @classmethod
     def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> Holdout:

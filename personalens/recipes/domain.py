@@ -39,9 +39,6 @@ class DomainRecipe(Recipe):
     """Items with which a user has events of this type are never in the user's lists; None: none."""
     has_scores = False
 
-    def _fit(self, interactions, items, users, progress, refit):
-        super()._fit(self.training_events(interactions), items, users, progress, refit)
-
     @classmethod
     def training_events(cls, interactions: Interactions) -> Interactions:
         """Return the events that it learns from; CannotLearn if there is none."""

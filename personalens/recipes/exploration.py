@@ -25,14 +25,12 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, eq=False)
 class ItemExposure:
-    """How much is known of each item: what exploration needs.
-
-    An item's age is the time from when it came, by CREATION_TIMESTAMP or else by its first event,
-    to the newest event of all. An item with neither has just come.
-    """
+    """How much is known of each item: what exploration needs."""
 
     exposures: np.ndarray  # (items,) float32: how often an item was had or shown
-    ages: np.ndarray  # (items,) float32, days
+    # (items,) float32: days from when it came, by CREATION_TIMESTAMP, else by its first event, to
+    # the newest event of all. An item with neither has just come.
+    ages: np.ndarray
 
     @classmethod
     def count(cls, interactions: Interactions, items: Metadata | None) -> Self:
@@ -56,10 +54,6 @@ class ItemExposure:
         """Return the figures of the items with these codes, in their order."""
         return type(self)(self.exposures[codes], self.ages[codes])
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the figures as arrays, for a model's file."""
-        return {"exposures": self.exposures, "ages": self.ages}
-
 
 def exploration_bonus(
     exposure: ItemExposure,
@@ -75,10 +69,8 @@ def exploration_bonus(
     Items older than the cutoff get nothing. The others get, times ``weight``, what is not known of
     them: ``1 / sqrt(1 + exposures)`` for the item itself, and a share for how far it is from
     everything that this user has had; and a little noise, so that the same user is not shown the
-    same few again and again.
-
-    ``vectors`` are the items', (items, E); ``past`` are codes of what the user has had, the newest
-    last; ``weight`` is 0 to 1.
+    same few again and again. ``past`` (n,) are the codes of what the user has had, the newest last;
+    ``vectors`` (items, E) those of the model.
 
     Notes
     -----

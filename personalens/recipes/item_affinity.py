@@ -18,7 +18,7 @@ from personalens.evaluation.top_k import top_k
 from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import user_item_matrix
 from personalens.recipes.ranked_table import ranked_table
-from personalens.training.alternating_least_squares import alternating_least_squares
+from personalens.training.factorization import alternating_least_squares
 from personalens.training.start_values import repeat_log_odds
 
 QUERY = "QUERY"
@@ -121,7 +121,7 @@ class ItemAffinity(SegmentationRecipe):
     """Rank users for an item.
 
     With x and y the vectors of user and item from
-    :func:`~personalens.training.alternating_least_squares.alternating_least_squares`, n the user's
+    :func:`~personalens.training.factorization.alternating_least_squares`, n the user's
     number of events and r the factor by which a user's own items come back,
 
         affinity(user, item) = sqrt(n) * max(x . y, 0) * (r if the user has had the item).

@@ -125,12 +125,8 @@ class ItemAttributeAffinity(ItemAffinity):
         return questions
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        attributes = self.attributes_.to_arrays().items()
-        return super()._tensors() | {f"attributes.{name}": array for name, array in attributes}
+        return super()._tensors() | {"attributes": self.attributes_.to_arrays()}
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         super()._restore(tensors)
-        prefix = "attributes."
-        self.attributes_ = Metadata.from_arrays(
-            {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
-        )
+        self.attributes_ = Metadata.from_arrays(tensors["attributes"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,12 +54,3 @@ class Objective:
         bonus = SENSITIVITIES[sensitivity] * deviations
         rewards = np.maximum(np.nan_to_num(values), 0.0)
         return cls(rewards.astype(np.float32), bonus.astype(np.float32))
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the objective as arrays, for a model's file."""
-        return {"rewards": self.rewards, "bonus": self.bonus}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Take back what :meth:`to_arrays` gave."""
-        return cls(arrays["rewards"], arrays["bonus"])

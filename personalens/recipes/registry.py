@@ -71,8 +71,8 @@ class RecipeEntry:
 
 
 _IMPLEMENTATIONS = {
-    "aws-deepfm": "deep_fm:DeepFMRecipe",
-    "aws-ffnn": "ffnn:FFNN",
+    "aws-deepfm": "field_recipes:DeepFMRecipe",
+    "aws-ffnn": "field_recipes:FFNN",
     "aws-hrnn": "hrnn:HRNN",
     "aws-popularity-count": "popularity_count:PopularityCount",
     "aws-sims": "sims:SIMS",
@@ -82,7 +82,7 @@ _IMPLEMENTATIONS = {
     "aws-next-best-action": "next_best_action:NextBestAction",
     "aws-item-affinity": "item_affinity:ItemAffinity",
     "aws-item-attribute-affinity": "item_attribute_affinity:ItemAttributeAffinity",
-    "aws-hrnn-metadata": "hrnn_metadata:HRNNMetadata",
+    "aws-hrnn-metadata": "hrnn:HRNNMetadata",
     "aws-hrnn-coldstart": "hrnn_coldstart:HRNNColdstart",
     "aws-user-personalization": "user_personalization:UserPersonalization",
     "aws-personalized-ranking": "personalized_ranking:PersonalizedRanking",

@@ -14,7 +14,7 @@ from personalens.recipes.exploration import ItemExposure
 from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.training_tables import CannotLearn
-from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_vectors
+from personalens.training.factorization import semantic_vectors, tf_idf, unit_vectors
 
 DIMENSIONS = 256
 LEAST_COSINE = 0.01

@@ -9,15 +9,15 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import CREATION_TIMESTAMP, Field, Metadata, categorical_values
 from personalens.progress import ProgressEvent
 from personalens.recipes.base import RecipeConfig, hyperparameter
+from personalens.recipes.event_reader import bucket_edges
 from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.value_codes import bucket_edges
+from personalens.training.factorization import semantic_vectors, tf_idf, unit_rows
 from personalens.training.start_values import (
     positive_pmi,
     principal_vectors,
     windowed_cooccurrence,
 )
-from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_rows
 
 OWN_EVENTS = 10.0
 """Events at which an item's own vector counts as much as the one that its metadata predict."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.arns import dataset_arn
 from personalens.durable_files import DamagedFiles
-from personalens.recipes.artifact_files import IDS_FILE, OtherFormat
 from personalens.recipes.base import Recipe
+from personalens.recipes.saved_models import IDS_FILE, OtherFormat
 from personalens.runtime.recent_values import RecentValues
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.model_folders import MODEL, load_model, recommender_folder, serving_folder

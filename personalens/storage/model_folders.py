@@ -131,7 +131,7 @@ def replace_memory(folder: Path, model: Recipe) -> None:
     staged = folder.with_name(f".{folder.name}-forgetting")
     shutil.rmtree(staged, ignore_errors=True)
     model.save(staged)
-    from personalens.recipes.artifact_files import IDS_FILE, WEIGHTS_FILE  # as in _load
+    from personalens.recipes.saved_models import IDS_FILE, WEIGHTS_FILE  # as in _load
 
     replaced, sealed = (WEIGHTS_FILE, IDS_FILE), durable_files.read_seal(folder)
     new = {name: [durable_files.checksum(staged / name)] for name in replaced}
@@ -255,7 +255,7 @@ def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -
     it raises FileNotFoundError, for one of another version OtherFormat, for a recipe that cannot be
     imported any more ImportError, and for files that are not what was written DamagedFiles.
     """
-    from personalens.recipes.artifact_files import OtherFormat
+    from personalens.recipes.saved_models import OtherFormat
 
     try:
         return _load(folder, recipes or {})
@@ -282,7 +282,7 @@ def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
 
     from personalens.datasets.histories import History
     from personalens.recipes import registry
-    from personalens.recipes.artifact_files import CONFIG_FILE
+    from personalens.recipes.saved_models import CONFIG_FILE
 
     name = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["recipe"]
     model = (recipes.get(name) or registry.get(name)).recipe.load(folder)
@@ -295,6 +295,6 @@ def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
 
 
 def _damaged(folder: Path, problem: str) -> DamagedFiles:
-    from personalens.recipes.artifact_files import damaged
+    from personalens.recipes.saved_models import damaged
 
     return damaged(folder, problem)

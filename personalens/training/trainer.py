@@ -1,26 +1,32 @@
-"""The trainer: a network, its optimiser, and where in the epochs they stand."""
+"""The trainer: a network, its optimiser, and where in the epochs they stand; and what validates it.
+
+:mod:`personalens.training.loop` runs one trainer, or two side by side, through the epochs.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from personalens.networks.session_network import SessionNetwork, seen_before
 from personalens.training.batches import Sequences, Windows, bucketed_batches, make_batch
-from personalens.training.devices import (
-    mixed_precision,
-)
-from personalens.training.distributed import joined_replicas
+from personalens.training.devices import generators_of, joined_replicas, mixed_precision
 from personalens.training.losses import OutputLoss
 from personalens.training.options import TrainingOptions
-from personalens.training.reporter import Listener
+
+HELD_OUT_EVENTS, HELD_OUT_HISTORIES = 2, 1000
+_VALIDATION_BATCH = 128
+
+Listener = Callable[[float, float], None]
+"""Called after each batch with the share of the epoch that is done and the mean loss so far."""
 
 
 @dataclass
@@ -43,30 +49,9 @@ class Position:
 class Trainer:
     """One network and its data; each call of :meth:`run_epoch` goes through them once.
 
-    Parameters
-    ----------
-    network
-        To be trained, on the device where it is.
-    sequences, windows
-        The data.
-    loss
-        Of the network's vectors against the targets.
-    options
-        Rates and limits.
-    rng
-        Of the order of the batches.
-
-    Attributes
-    ----------
-    position
-        Where the training is.
-    kept
-        The weights that :meth:`keep` remembered.
-    between_steps
-        Held during each step: who holds it sees the trainer as it is between two of them.
-    replicas
-        The processes that train the same network, each with a share of every batch; None where this
-        one is alone. They are those of the process group that has been joined.
+    ``rng`` orders the batches. Whoever holds ``between_steps`` sees the trainer as it is between
+    two of them. ``replicas`` are the processes that train the same network, each with a share of
+    every batch; None where this one is alone.
     """
 
     def __init__(
@@ -92,7 +77,7 @@ class Trainer:
             fused=True,
         )
         self.position = Position()
-        self.kept: dict[str, torch.Tensor] = {}
+        self.kept: dict[str, Tensor] = {}  # the weights that keep() remembered
         self.between_steps = threading.Lock()
         self._stopped = False
 
@@ -168,3 +153,107 @@ class Trainer:
         rate = self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+
+    # -- all that the next steps depend on, for a checkpoint ---------------------------------------
+
+    def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return a copy of the state, tensors and what JSON can hold; from any thread."""
+        with self.between_steps:
+            tensors = {f"network.{name}": w for name, w in self.network.state_dict().items()}
+            tensors |= {f"kept.{name}": w for name, w in self.kept.items()}
+            for place, moments in self.optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{place}.{name}": value for name, value in moments.items()}
+            generators = [rng.bit_generator.state for rng in self._generators()]
+            return (
+                {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()},
+                {"position": asdict(self.position), "generators": generators},
+            )
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Take back what :meth:`capture` gave."""
+        self.network.load_state_dict(part_of(tensors, "network."))
+        like = self.network.state_dict()
+        self.kept = {name: w.to(like[name]) for name, w in part_of(tensors, "kept.").items()}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part_of(tensors, "optimizer.").items():
+            place, _, kind = name.partition(".")
+            moments.setdefault(int(place), {})[kind] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.position = replace(self.position, **state["position"])
+        for rng, saved in zip(self._generators(), state["generators"], strict=True):
+            rng.bit_generator.state = saved
+        if self.replicas is not None:  # the file is the first process's
+            self.replicas.part_ways(self.network, self.rng)
+
+    def _generators(self) -> list[np.random.Generator]:
+        """Return the generators of the trainer and of the parts of its network, each once."""
+        owned = [self.rng, *generators_of(self.network)]
+        return list({id(rng): rng for rng in owned}.values())
+
+
+def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, named without it."""
+    chosen = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in chosen.items()}
+
+
+# -- validation ------------------------------------------------------------------------------------
+
+
+def newest_events(
+    offsets: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    events: int = HELD_OUT_EVENTS,
+    histories: int = HELD_OUT_HISTORIES,
+) -> np.ndarray:
+    """Choose what to hold out, (rows,) bool: the newest ``events`` of a history, and at most a
+    third of it, from so many ``histories`` at most, drawn where there are more.
+
+    Examples
+    --------
+    Histories of 6, 2 and 3 events:
+
+    >>> rng = np.random.default_rng(0)
+    >>> newest_events(np.array([0, 6, 8, 11]), rng, events=2).nonzero()[0].tolist()
+    [4, 5, 10]
+    """
+    counts = np.diff(offsets)
+    held = np.minimum(events, counts // 3)
+    chosen = rng.permutation(np.flatnonzero(held))[:histories]
+    from_end = np.repeat(offsets[1:], counts) - 1 - np.arange(offsets[-1])
+    of_chosen = np.zeros(len(counts), np.int64)
+    of_chosen[chosen] = held[chosen]
+    return from_end < np.repeat(of_chosen, counts)
+
+
+class NextItemValidation:
+    """NDCG@10 of the next item, all items ranked, at every row of the windows that has a target.
+
+    A window begins where the network is to begin knowing a history.
+    """
+
+    def __init__(self, sequences: Sequences, windows: Windows):
+        self._sequences, self._windows = sequences, windows
+
+    def __call__(self, network: SessionNetwork) -> float:
+        """Return the mean over all targets, each with its weight."""
+        network.eval()
+        gains, weights = [], []
+        with torch.inference_mode():
+            for chosen in bucketed_batches(self._windows.lengths, _VALIDATION_BATCH):
+                batch = make_batch(self._sequences, self._windows, chosen).to(network.device)
+                vectors = network(batch.events, batch.positions)
+                scores = network.scores(
+                    vectors,
+                    seen_before(batch.events.items, batch.positions, network.catalogue_size),
+                )
+                own = scores.gather(1, batch.targets[:, None])
+                ranks = (scores > own).sum(1)
+                gains.append(torch.where(ranks < 10, 1.0 / torch.log2(ranks + 2.0), 0.0))
+                weights.append(
+                    torch.ones_like(gains[-1]) if batch.weights is None else batch.weights
+                )
+        gained, weight = torch.cat(gains), torch.cat(weights)
+        return float((gained * weight).sum() / weight.sum().clamp_min(torch.finfo().tiny))

@@ -43,7 +43,7 @@ def test_a_list_of_the_truly_best_has_the_best_true_score(data, split):
 
 def test_a_report_has_a_row_for_each_question(data, split):
     from benchmarks.side_information import report
-    from personalens.recipes.hrnn_metadata import HRNNMetadata
+    from personalens.recipes.hrnn import HRNNMetadata
     from personalens.training.options import TrainingOptions
 
     model = HRNNMetadata(training=TrainingOptions(max_epochs=1)).fit(

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from personalens.datasets.array_tree import flatten
 from personalens.datasets.histories import History
 from personalens.progress import ProgressEvent
 from personalens.recipes import registry
-from personalens.recipes.deep_fm import DeepFMRecipe
-from personalens.recipes.ffnn import FFNN
+from personalens.recipes.field_recipes import FFNN, DeepFMRecipe
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.tiny_world import same_scores
 from personalens.training.options import TrainingOptions
@@ -116,7 +116,7 @@ def test_layers_are_half_as_wide_as_the_one_below(recipe, evenings):
     model = recipe(**options).fit(evenings)
     widths = {
         len(array)
-        for name, array in model._tensors().items()
+        for name, array in flatten(model._tensors()).items()
         if "layers" in name and name.endswith("bias")
     }
     assert {32, 16} <= widths

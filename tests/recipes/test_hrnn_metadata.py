@@ -9,8 +9,7 @@ import pytest
 
 from personalens.datasets.histories import History
 from personalens.datasets.interactions import Interactions
-from personalens.recipes.hrnn import HRNN
-from personalens.recipes.hrnn_metadata import HRNNMetadata
+from personalens.recipes.hrnn import HRNN, HRNNMetadata
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
@@ -83,14 +82,14 @@ def test_item_metadata_do_not_lessen_what_the_events_say():
 
 
 def test_before_training_the_scores_are_those_of_hrnn():
-    from personalens.recipes.session_model import RecurrentShape, SessionModel, SideInformation
+    from personalens.recipes.session_model import RecurrentBuilder, SessionModel
     from personalens.recipes.training_tables import training_tables
 
     tables = training_tables(tiny_world().interactions, genres(), None, has_cold_items=False)
-    shape = RecurrentShape(16, 8, (0.0,))
+    builder = RecurrentBuilder(16, 8, (0.0,))
     models = [
-        SessionModel.begin(tables.interactions, shape, np.random.default_rng(0), side)
-        for side in (SideInformation(), SideInformation(tables.items))
+        SessionModel.begin(tables.interactions, builder, np.random.default_rng(0), items=items)
+        for items in (None, tables.items)
     ]
     for model in models:
         model.network.eval()

@@ -23,7 +23,7 @@ from personalens.recipes.item_affinity import ItemAffinity
 from personalens.recipes.next_best_action import NextBestAction
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.ranked_table import ranked_table, ranking_table
-from personalens.recipes.saved_histories import without_users
+from personalens.recipes.training_tables import without_users
 
 EVENTS = pd.DataFrame(
     {

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from personalens.datasets.histories import History
-from personalens.networks.dropout import Dropout
-from personalens.networks.session_network import Events, seen_before
+from personalens.networks.session_network import Dropout, Events, seen_before
 from personalens.recipes.hrnn import HRNN
 from personalens.training.devices import choose_device, mixed_precision, tensor_cores
 from personalens.training.losses import FullSoftmax, SampledSoftmax

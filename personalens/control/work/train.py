@@ -25,8 +25,8 @@ from personalens.control.work.training_data import (
 )
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Cancelled, Progress, ProgressEvent, within
-from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
+from personalens.recipes.saved_models import OtherFormat
 from personalens.recipes.training_tables import CannotLearn
 from personalens.settings.solution_config import EVENTS_UNTIL, ITEMS, heeded_config
 from personalens.storage.catalogue import StorageError

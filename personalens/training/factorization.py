@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from personalens.progress import Progress, ProgressEvent, ignore_progress
+from personalens.training.start_values import principal_vectors
 
 GATHERED_NUMBERS = 4_000_000
 """Numbers of the vectors that are gathered in one go: 16 MB."""
@@ -25,30 +28,13 @@ def alternating_least_squares(
     seed: int = 0,
     progress: Progress = ignore_progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return vectors whose products are near 1 where a user had an item, and near 0 elsewhere.
+    """Return the users' and the items' vectors, float32, whose products are near 1 where a user had
+    an item, and near 0 elsewhere. ``matrix`` (users, items) has ones.
 
     The loss is, over all pairs, (target - product)^2, which counts ``1 + weight`` times where the
     user had the item; beside it each vector's square counts ``regularization`` times the square
-    root of its number of ones.
-
-    Parameters
-    ----------
-    matrix
-        (users, items) of ones.
-    width
-        Numbers in a vector.
-    sweeps
-        How often all users and then all items are solved for. Each solution takes a few steps of
-        conjugate gradients from where the last one ended.
-    seed
-        Of the item vectors from which the search starts.
-    progress
-        Called after each sweep; may raise :class:`~personalens.progress.Cancelled`.
-
-    Returns
-    -------
-    users, items : numpy.ndarray
-        (users, width) and (items, width) float32.
+    root of its number of ones. In each sweep all users and then all items are solved for, by a few
+    steps of conjugate gradients from where the last ones ended.
 
     References
     ----------
@@ -128,3 +114,70 @@ def _blocks(ones: sparse.csr_array, width: int) -> Iterator[slice]:
         end = min(max(end, start + 1), ones.shape[0])
         yield slice(start, end)
         start = end
+
+
+# -- texts: TF-IDF and its largest directions (latent semantic analysis) ---------------------------
+
+_WORD = re.compile(r"\w\w+")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, of two letters or digits at least, in lower case.
+
+    >>> words_of("Blade-Runner (1982), a film")
+    ['blade', 'runner', '1982', 'film']
+    """
+    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def tf_idf(texts: Sequence[str | None]) -> sparse.csr_array:
+    """Return (texts, words) float64, rows of length 1, or 0 where there is no word.
+
+    A word that stands t times in a text, and in d of the n texts, weighs
+    (1 + log t) * (1 + log((1 + n) / (1 + d))) before the row is brought to length 1. The words are
+    in sorted order.
+
+    Examples
+    --------
+    >>> table = tf_idf(["war war peace", "peace"])  # words: peace, war
+    >>> table.toarray().round(2).tolist()
+    [[0.39, 0.92], [1.0, 0.0]]
+    """
+    found = [words_of(text) if text else [] for text in texts]
+    numbers = {word: n for n, word in enumerate(sorted({w for words in found for w in words}))}
+    rows = np.repeat(np.arange(len(found)), [len(words) for words in found])
+    codes = np.array([numbers[word] for words in found for word in words], np.int64)
+    shape = (len(found), len(numbers))
+    table = sparse.csr_array((np.ones(len(codes)), (rows, codes)), shape=shape)
+    table.sum_duplicates()
+    in_texts = np.bincount(table.indices, minlength=shape[1])
+    weights = 1.0 + np.log((1.0 + len(found)) / (1.0 + in_texts))
+    table.data = (1.0 + np.log(table.data)) * weights[table.indices]
+    return unit_rows(table)
+
+
+def unit_rows(table: sparse.csr_array) -> sparse.csr_array:
+    """Return the rows brought to length 1; a row of zeros stays."""
+    lengths = np.sqrt(np.asarray((table * table).sum(axis=1)).ravel())
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return sparse.csr_array(sparse.diags_array(scale) @ table)
+
+
+def semantic_vectors(table: sparse.csr_array, width: int, *, seed: int = 0) -> np.ndarray:
+    """Return (rows, width) float32 whose products come nearest to those of the table's rows.
+
+    The largest left singular vectors, each times its singular value: rows that share no word but
+    words that go together come near each other. Columns beyond the table's rank are zero.
+    """
+    vectors = principal_vectors(table, width, seed=seed)
+    # principal_vectors gives U sqrt(S), whose columns have the length sqrt(S). Rounding leaves a
+    # trace of a direction in rows that have nothing.
+    vectors *= np.linalg.norm(vectors, axis=0)
+    vectors[np.diff(table.indptr) == 0] = 0.0
+    return vectors
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Return dense rows brought to length 1; a row of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

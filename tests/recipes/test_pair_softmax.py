@@ -6,11 +6,9 @@ import torch
 from torch.nn import functional
 
 from personalens.networks.deep_fm import DeepFMNetwork, Part
-from personalens.networks.dropout import Dropout
-from personalens.networks.history_fields import HistoryFields
-from personalens.networks.item_vectors import ItemVectors
-from personalens.networks.session_network import seen_before
-from personalens.training.losses import PairSoftmax
+from personalens.networks.feed_forward import HistoryFields
+from personalens.networks.session_network import Dropout, ItemVectors, seen_before
+from personalens.recipes.network_builders import PairSoftmax
 
 ITEMS, ROWS = 12, 20
 
