@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,21 @@ INTERACTIONS_SCHEMA = schema_of(
         {"name": "DEVICE", "type": ["string", "null"], "categorical": True},
     ],
 )
+SMALL_FIELDS = {
+    "Interactions": [
+        {"name": "USER_ID", "type": "string"},
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "TIMESTAMP", "type": "long"},
+    ],
+    "Items": [
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "GENRES", "type": ["null", "string"], "categorical": True},
+    ],
+    "Users": [
+        {"name": "USER_ID", "type": "string"},
+        {"name": "AGE", "type": ["null", "int"]},
+    ],
+}
 USERS, EVENTS_EACH, ITEMS = 60, 25, 40
 
 
@@ -94,6 +108,52 @@ def check_shape(value, shape, path):
         assert isinstance(value, types), f"{path} is {value!r}, not a {shape.type_name}"
         allowed = getattr(shape, "enum", None)
         assert not allowed or value in allowed, f"{path} is {value!r}, not in {allowed}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def store(home: Home) -> ResourceStore:
+    return ResourceStore(home)
+
+
+@pytest.fixture
+def context(home: Home) -> ServiceContext:
+    """A service whose jobs run inside the call."""
+    return open_home(home, inline_jobs=True)
+
+
+@pytest.fixture
+def avro() -> Callable[[str], str]:
+    """Return a function that gives the schema text of a dataset type."""
+
+    def text(dataset_type: str) -> str:
+        return json.dumps(schema_of(dataset_type, SMALL_FIELDS[dataset_type]))
+
+    return text
+
+
+@pytest.fixture
+def make_dataset(service, avro) -> Callable[..., str]:
+    """Return a function that makes a dataset of a type, with schema and group, and its ARN."""
+
+    def make(dataset_type: str = "Interactions", group: str = "films") -> str:
+        name = f"{group}-{dataset_type.lower()}"
+        groups = service.list_dataset_groups()["datasetGroups"]
+        arns = {each["name"]: each["datasetGroupArn"] for each in groups}
+        if group not in arns:
+            arns[group] = service.create_dataset_group(name=group)["datasetGroupArn"]
+        return service.create_dataset(
+            name=name,
+            schemaArn=service.create_schema(name=name, schema=avro(dataset_type))["schemaArn"],
+            datasetGroupArn=arns[group],
+            datasetType=dataset_type,
+        )["datasetArn"]
+
+    return make
 
 
 @pytest.fixture
@@ -261,14 +321,3 @@ def account(built_account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A copy of that account for one test, which may do to it what it likes."""
     monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
     return built_account.copy(tmp_path / "account")
-
-
-@pytest.fixture(scope="session")
-def movielens_folder() -> Path:
-    """The folder that holds ml-100k/ and ml-latest-small/; skips where there is none."""
-    root = Path(__file__).resolve().parents[1]
-    places = [Path(value)] if (value := os.environ.get("PERSONALENS_DATA")) else []
-    for place in (*places, root / "data", root.parent / "shared" / "data"):
-        if (place / "ml-100k").is_dir() and (place / "ml-latest-small").is_dir():
-            return place
-    pytest.skip("MovieLens files are not here: set PERSONALENS_DATA to the folder that holds them")
