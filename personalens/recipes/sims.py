@@ -13,9 +13,9 @@ from personalens.datasets.metadata import Metadata
 from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import related_items, user_item_matrix
-from personalens.recipes.percentile_filtering import within_percentiles
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
+from personalens.recipes.training_tables import within_percentiles
 
 
 class SIMSConfig(RecipeConfig):

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import model_validator
 
 from personalens.datasets.id_maps import IdMap, id_list
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
+from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 
 FORGOTTEN = "\x00forgotten "
 """How the names of forgotten users begin."""
@@ -39,29 +41,8 @@ def training_tables(
     has_cold_items: bool,
     needs_events: bool = True,
 ) -> TrainingTables:
-    """Return tables that fit together.
-
-    Parameters
-    ----------
-    interactions
-        Events; a table with USER_ID, ITEM_ID, TIMESTAMP is accepted too.
-    items, users
-        Metadata, or tables with ITEM_ID or USER_ID and further columns.
-    has_cold_items
-        Whether items that only ``items`` knows belong to the vocabulary.
-    needs_events
-        Whether a table of interactions without any is refused.
-
-    Returns
-    -------
-    TrainingTables
-        ``items`` has one row for each item of the vocabulary.
-
-    Raises
-    ------
-    CannotLearn
-        If there are no interactions, but must be.
-    """
+    """Return tables that fit together: ``items`` with a row for each item of the vocabulary. With
+    ``has_cold_items`` the items that only ``items`` knows belong to it."""
     if not isinstance(interactions, Interactions):
         interactions = Interactions.from_frame(interactions)
     if needs_events and not len(interactions):
@@ -104,3 +85,68 @@ def without_users(interactions: Interactions, user_ids: Collection[str]) -> Inte
     is_theirs = np.zeros(len(names), bool)
     is_theirs[codes] = True
     return replace(interactions.select(~is_theirs[interactions.user_codes]), users=IdMap(names))
+
+
+# Leaving out the users and items whose number of events is extreme.
+
+
+def within_percentiles(counts: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return which counts lie between two percentiles, both included, as booleans.
+
+    Amazon Personalize: ``min_``/``max_user_history_length_percentile`` and
+    ``min_``/``max_item_interaction_count_percentile``, featureTransformationParameters that keep
+    the edge cases (a user with one event, a robot with a million) out of training. Between two
+    counts the wider one is taken: never more than the stated share is left out, and ties at the
+    edge stay in.
+
+    Examples
+    --------
+    >>> within_percentiles(np.array([1, 2, 2, 3, 50]), 0.25, 0.75).tolist()
+    [False, True, True, True, False]
+    """
+    if not len(counts):
+        return np.zeros(0, bool)
+    floor = np.quantile(counts, low, method="lower")
+    ceiling = np.quantile(counts, high, method="higher")
+    return (counts >= floor) & (counts <= ceiling)
+
+
+class HistoryLengths(RecipeConfig):
+    """Which users train.
+
+    Amazon Personalize: the featureTransformationParameters of HRNN and its relatives.
+    """
+
+    min_user_history_length_percentile: float = hyperparameter(
+        0.0,
+        "Users with histories shorter than this percentile do not train.",
+        group="featureTransformation",
+        ge=0.0,
+        le=1.0,
+    )
+    max_user_history_length_percentile: float = hyperparameter(
+        0.99,
+        "Users with histories longer than this percentile do not train.",
+        group="featureTransformation",
+        ge=0.0,
+        le=1.0,
+    )
+
+    @model_validator(mode="after")
+    def _percentiles_in_order(self) -> Self:
+        low, high = self.min_user_history_length_percentile, self.max_user_history_length_percentile
+        if low > high:
+            raise ValueError(
+                f"min_user_history_length_percentile {low} is above "
+                f"max_user_history_length_percentile {high}"
+            )
+        return self
+
+    def training_events(self, interactions: Interactions) -> Interactions:
+        """Return the events of the users who train."""
+        kept = within_percentiles(
+            np.diff(interactions.offsets),
+            self.min_user_history_length_percentile,
+            self.max_user_history_length_percentile,
+        )
+        return interactions.select(kept[interactions.user_codes])
