@@ -26,7 +26,7 @@ from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, Interactions
 from personalens.evaluation.top_k import top_k_matrix
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.base import Recipe, histories_of
 
 LIST, FEWEST_EVENTS, BATCH = 10, 5, 256
@@ -77,7 +77,7 @@ def hidden_scores(model: Recipe, case: HiddenHalf) -> np.ndarray:
 def measure(case: HiddenHalf, recipe: str, seed: int, tables: dict[str, Any]) -> dict[str, float]:
     """Train a recipe and return its figures on one draw."""
     began = time.perf_counter()
-    entry = catalog.get(recipe)
+    entry = registry.get(recipe)
     model = entry.recipe(entry.config(**SETTINGS.get(recipe, {})), seed=seed)
     model.fit(case.known, **tables)
     found = case.precision(hidden_scores(model, case))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.training.devices import process_group
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     events = pd.read_csv(chosen.events, dtype={"USER_ID": str, "ITEM_ID": str})
     with process_group() as rank:
         began = time.perf_counter()
-        model = catalog.get(chosen.recipe).recipe(device=chosen.device).fit(events)
+        model = registry.get(chosen.recipe).recipe(device=chosen.device).fit(events)
         if rank == 0:
             model.save(chosen.model)
             print(f"{chosen.recipe}: {time.perf_counter() - began:.1f} s")

@@ -20,21 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WireRequest:
-    """An HTTP request, whichever way it came.
-
-    Attributes
-    ----------
-    method, path
-        From the request line; the path without its query.
-    headers
-        Under lower-case names.
-    body
-        Whole, as bytes.
-    region
-        The client's region.
-    account
-        The account of who has signed, where the key names one.
-    """
+    """An HTTP request, whichever way it came. Headers have lower-case names."""
 
     method: str
     path: str

@@ -5,7 +5,8 @@ whatever is pipelined and takes every connection. :class:`LimitedProtocol` is th
 limits. A client that exceeds one is answered with a typed 4xx where it can still be told, else its
 connection is closed. The time limit is for a request to *arrive*; an answer may take longer.
 
-Why uvicorn and not granian 2.8 (1 December 2026, two workers, ``python -m benchmarks.http_servers``):
+Why uvicorn and not granian 2.8 (1 December 2026, two workers,
+``python -m benchmarks.http_servers``):
 uvicorn spends 281 µs of processor time on a recommendation, granian 371, and 718 to 709 on an
 event. At SIGTERM granian cuts off one to three of eight requests under way, uvicorn none. granian
 limits the head of a request in size and time, but neither the time that a body takes nor the number

@@ -48,18 +48,7 @@ def load_provider_class(service: str) -> ProviderFactory | None:
 
 
 class OperationRouter:
-    """Answers operations of the three services from one home. Safe across threads and forks.
-
-    Parameters
-    ----------
-    home
-        Where the state lies; :func:`personalens.home.default_home` when left out.
-    providers
-        Factories by service, instead of the package's own.
-    open_context
-        Makes the service context of a region, instead of
-        ``personalens.jobs.opening.open_home``.
-    """
+    """Answers operations of the three services from one home. Safe across threads and forks."""
 
     def __init__(
         self,
@@ -85,25 +74,9 @@ class OperationRouter:
     ) -> dict[str, Any]:
         """Validate ``params`` and return what the provider answers.
 
-        Parameters
-        ----------
-        service, operation
-            As in ``"personalize"``, ``"CreateSchema"``.
-        params
-            Under boto3's names. Members that the model does not know are left out.
-        region
-            The client's region, which ends up in ARNs.
-        account
-            Whose resources these are; when left out, those of the account of the home's context.
-        request_id
-            Named in the log when something breaks; made up when left out.
-
-        Raises
-        ------
-        ServiceError
-            Every failure: the provider's own errors; ``InvalidInputException`` for parameters
-            outside the model's limits; ``OperationNotImplemented``; and the base class itself, an
-            ``InternalServerError`` with one plain sentence, for anything unforeseen.
+        Every failure is a ServiceError: the provider's own, InvalidInputException for parameters
+        outside the model's limits, and for what nobody foresaw an InternalServerError with one
+        plain sentence. Without ``account`` the resources are those of the home's own account.
         """
         found = find_operation(service, operation)
         try:

@@ -108,6 +108,11 @@ class DeepFMRecipe(SessionRecipe):
     """
 
     name = "aws-deepfm"
+    description = (
+        "A factorisation machine and a deep network over the same fields: averages of the "
+        "user's history, metadata of users and items, context. Recommends new items by their "
+        "metadata."
+    )
     Config = DeepFMConfig
     recipe_type = "USER_PERSONALIZATION"
     reads_metadata = keeps_context = keeps_users = has_cold_items = True
@@ -166,6 +171,11 @@ class FFNN(SessionRecipe):
     """
 
     name = "aws-ffnn"
+    description = (
+        "A feed-forward network over averages of the user's history, metadata of users and "
+        "items, and context; its output is compared with every item. Recommends new items by "
+        "their metadata."
+    )
     Config = FFNNConfig
     recipe_type = "USER_PERSONALIZATION"
     reads_metadata = keeps_context = keeps_users = has_cold_items = True

@@ -113,6 +113,12 @@ class HRNN(SessionRecipe):
     """
 
     name = "aws-hrnn"
+    description = (
+        "A recurrent network that reads each user's events in their order, sessions "
+        "included, and predicts the next item. Takes interactions only; new users and new "
+        "events are read without retraining."
+    )
+    dataset_types = ("Interactions",)
     recipe_type = "USER_PERSONALIZATION"
     Config = HRNNConfig
 
@@ -169,6 +175,10 @@ class HRNNMetadata(SessionRecipe):
     """
 
     name = "aws-hrnn-metadata"
+    description = (
+        "HRNN that also reads the metadata of items and users and the context of events and "
+        "requests, such as a device."
+    )
     recipe_type = "USER_PERSONALIZATION"
     Config = HRNNConfig
     reads_metadata = keeps_context = keeps_users = True

@@ -67,9 +67,15 @@ class HRNNColdstart(SessionRecipe):
     """
 
     name = "aws-hrnn-coldstart"
+    description = (
+        "HRNN with metadata that recommends the new items of a catalogue, those with few or no "
+        "interactions, by what their metadata say."
+    )
     recipe_type = "USER_PERSONALIZATION"
     reads_metadata = keeps_context = keeps_users = True
     has_cold_items = explores = adds_items = True
+    needs_items = True
+    takes_updates = True
     Config = HRNNColdstartConfig
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:

@@ -15,16 +15,17 @@ from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.progress import Progress, ProgressEvent
+from personalens.progress import ProgressEvent
 from personalens.recipes.action_recipe import ActionRecipe, was_taken
 from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.user_behaviour import UserBehaviour
+from personalens.training.start_values import cooccurrence_vectors
 
 DAY = 86_400
 LEAST_EVENTS = 50
 RECENT_SECONDS = 42 * DAY
 BEHAVIOUR = "behaviour"
 EXPIRATIONS = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
+WIDTH = 16
 
 
 class NextBestActionConfig(RecipeConfig):
@@ -55,20 +56,13 @@ class NextBestAction(ActionRecipe):
 
     All events of a user with an action that fall within ``action_optimization_period`` days are one
     offer, which succeeds if one of them is Taken. A logistic regression for each action, tied
-    together by a common one (:class:`~personalens.recipes.next_best_action.Propensity`), foretells
+    together by a common one (:class:`~personalens.recipes.next_best_action.Propensity`), predicts
     success from what was known when the offer began: the user's item interactions, and how often
     the user had taken, or seen and not taken, this action and all actions.
 
     An action has a score once it has 50 Taken and 50 other events in the six weeks before the
     newest; until then the score is 0.0. Actions that have expired, or that the user has had within
     the last REPEAT_FREQUENCY days, are left out.
-
-    Attributes
-    ----------
-    scored_
-        (actions,) bool: whether the action has a score.
-    newest_
-        Second of the newest action interaction: "now" for a history without ``request_time``.
 
     Notes
     -----
@@ -80,19 +74,19 @@ class NextBestAction(ActionRecipe):
     """
 
     name = "aws-next-best-action"
+    description = (
+        "For a user, the actions that they will most likely take, such as joining a programme, "
+        "with the probability of each."
+    )
+    dataset_types = ("Action_Interactions", "Actions", "Interactions")
+    updated_every = 7200.0
     Config = NextBestActionConfig
     needs_events = False
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         progress(ProgressEvent("reading behaviour", 0.0))
         self._read_actions(items, len(interactions.items))
+        # "Now" for a history without a request_time.
         self.newest_ = int(interactions.timestamps.max(initial=0))
         self.scored_ = _has_enough_events(interactions, self.newest_)
         self._watched = None if self.behaviour is None else UserBehaviour(self.behaviour)
@@ -268,6 +262,43 @@ def _has_enough_events(interactions: Interactions, newest: int) -> np.ndarray:
 
 def _with_behaviour(past: History, behaviour: np.ndarray) -> History:
     return replace(past, user={**past.user, BEHAVIOUR: behaviour})
+
+
+class UserBehaviour:
+    """Vectors of users: the mean vector of the items they had until then, and how many those were.
+
+    Item vectors are near where items stand near each other in histories, so the mean tells which
+    kinds of items a user goes for.
+    """
+
+    width = WIDTH + 1
+
+    def __init__(self, interactions: Interactions):
+        self.events = interactions
+        codes, offsets = interactions.item_codes, interactions.offsets
+        vectors = cooccurrence_vectors(codes, offsets, len(interactions.items), WIDTH, spread=1.0)
+        self._sums = np.zeros((len(codes) + 1, WIDTH))
+        np.cumsum(vectors[codes], axis=0, out=self._sums[1:])
+
+    def at(self, users: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+        """Return (n, width) float64: what these users had done before these seconds, or at all.
+
+        An unknown user has done nothing.
+        """
+        codes = self.events.users.encode(users)
+        known = np.maximum(codes, 0)
+        starts, ends = self.events.offsets[known], self.events.offsets[known + 1]
+        if times is not None:
+            ends = np.array(
+                [
+                    start + np.searchsorted(self.events.timestamps[start:end], time)
+                    for start, end, time in zip(starts, ends, times, strict=True)
+                ],
+                np.int64,
+            ).reshape(len(codes))
+        counts = np.where(codes < 0, 0, ends - starts)
+        means = (self._sums[ends] - self._sums[starts]) / np.maximum(counts, 1)[:, None]
+        return np.column_stack([means * (counts > 0)[:, None], np.log1p(counts)])
 
 
 # How probable an outcome is: a logistic regression for each group, tied to a common one.

@@ -25,13 +25,6 @@ class Objective:
     exp(sensitivity): by 1.3, 1.6 or 2.7 for LOW, MEDIUM and HIGH. OFF leaves the order as it is and
     still tells what was gained. AWS does not publish its formula; this one is ours.
 
-    Attributes
-    ----------
-    rewards
-        (items,) float32: the attribute, 0 where it is missing or negative.
-    bonus
-        (items,) float32, 0 where the attribute is missing.
-
     Notes
     -----
     Amazon Personalize: ``optimizationObjective`` of CreateSolution; average_rewards_at_k.
@@ -42,18 +35,13 @@ class Objective:
     [-0.25, 0.25, 0.0]
     """
 
-    rewards: np.ndarray
-    bonus: np.ndarray
+    rewards: np.ndarray  # (items,) float32: the attribute, 0 where it is missing or negative
+    bonus: np.ndarray  # (items,) float32, 0 where the attribute is missing
 
     @classmethod
     def of(cls, values: np.ndarray, sensitivity: str) -> Self:
-        """Build from the attribute's (items,) values, NaN where missing.
-
-        Raises
-        ------
-        ValueError
-            If there is no such sensitivity.
-        """
+        """Build from the attribute's (items,) values, NaN where missing; ValueError for an unknown
+        sensitivity."""
         if sensitivity not in SENSITIVITIES:
             raise ValueError(f"sensitivity is {sensitivity!r}; choose {', '.join(SENSITIVITIES)}")
         known = values[~np.isnan(values)]

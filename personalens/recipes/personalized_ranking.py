@@ -26,6 +26,11 @@ class PersonalizedRanking(SessionRecipe):
     """
 
     name = "aws-personalized-ranking"
+    description = (
+        "Puts a given list of items into the order in which a user wants them, by history, "
+        "metadata and context."
+    )
+    takes_objective = True
     recipe_type = "PERSONALIZED_RANKING"
     Config = WideHRNNConfig
     reads_metadata = keeps_context = keeps_users = True
@@ -51,6 +56,12 @@ class PersonalizedRankingV2(SessionRecipe):
     """
 
     name = "aws-personalized-ranking-v2"
+    description = (
+        "A transformer that puts a given list of items into the order in which a user wants "
+        "them, by events, metadata and context."
+    )
+    weighs_events = True
+    tells_metadata = True
     recipe_type = "PERSONALIZED_RANKING"
     Config = UserPersonalizationV2Config
     reads_metadata = keeps_context = keeps_users = True

@@ -28,22 +28,8 @@ def ranked_table(
 ) -> pd.DataFrame:
     """Return the best ``k`` items of each query: ``key``, ``answer``, SCORE, RANK (from 1).
 
-    Parameters
-    ----------
-    key
-        Name of the column that holds the query.
-    queries
-        Users, or items.
-    scores_of
-        Scores of a batch of queries, (B, items); -inf leaves an item out.
-    items
-        Vocabulary of the columns of the scores.
-    k
-        Length of the lists, at least 1.
-    argument
-        What the caller calls the queries, for messages.
-    answer
-        Name of the column that holds what was found: items, or users.
+    ``scores_of`` gives the scores of a batch of queries, (B, items); -inf leaves an item out.
+    ``argument`` is what the caller calls the queries, for messages.
     """
     check_k(k)
     queries = id_list(queries, argument)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,11 @@ from pydantic import model_validator
 from personalens.datasets.id_maps import IdMap, id_list
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
+from personalens.recipes.hyperparameters import (
+    FEATURE_TRANSFORMATION,
+    RecipeConfig,
+    hyperparameter,
+)
 
 FORGOTTEN = "\x00forgotten "
 """How the names of forgotten users begin."""
@@ -41,8 +45,11 @@ def training_tables(
     has_cold_items: bool,
     needs_events: bool = True,
 ) -> TrainingTables:
-    """Return tables that fit together: ``items`` with a row for each item of the vocabulary. With
-    ``has_cold_items`` the items that only ``items`` knows belong to it."""
+    """Return tables that fit together; those that are plain tables become what recipes read.
+
+    ``items`` has one row for each item of the vocabulary, to which items without an event belong
+    only if the recipe ``has_cold_items``. CannotLearn if there are no interactions, but must be.
+    """
     if not isinstance(interactions, Interactions):
         interactions = Interactions.from_frame(interactions)
     if needs_events and not len(interactions):
@@ -87,17 +94,15 @@ def without_users(interactions: Interactions, user_ids: Collection[str]) -> Inte
     return replace(interactions.select(~is_theirs[interactions.user_codes]), users=IdMap(names))
 
 
-# Leaving out the users and items whose number of events is extreme.
-
-
 def within_percentiles(counts: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return which counts lie between two percentiles, both included, as booleans.
+    """Return which counts lie between two percentiles (0..1), both included, as booleans.
+
+    Between two counts the wider one is taken, so that never more than the stated share is left out
+    and ties at the edge stay in.
 
     Amazon Personalize: ``min_``/``max_user_history_length_percentile`` and
     ``min_``/``max_item_interaction_count_percentile``, featureTransformationParameters that keep
-    the edge cases (a user with one event, a robot with a million) out of training. Between two
-    counts the wider one is taken: never more than the stated share is left out, and ties at the
-    edge stay in.
+    the edge cases (a user with one event, a robot with a million) out of training.
 
     Examples
     --------
@@ -111,35 +116,34 @@ def within_percentiles(counts: np.ndarray, low: float, high: float) -> np.ndarra
     return (counts >= floor) & (counts <= ceiling)
 
 
+def percentile(default: float, description: str) -> Any:
+    """Declare a hyperparameter that is one of the percentiles."""
+    return hyperparameter(default, description, group=FEATURE_TRANSFORMATION, ge=0.0, le=1.0)
+
+
+def check_order(config: RecipeConfig, kind: str) -> None:
+    """Refuse a config whose lower percentile of a kind of counts is above the higher one."""
+    low, high = f"min_{kind}_percentile", f"max_{kind}_percentile"
+    if getattr(config, low) > getattr(config, high):
+        raise ValueError(f"{low} {getattr(config, low)} is above {high} {getattr(config, high)}")
+
+
 class HistoryLengths(RecipeConfig):
-    """Which users train.
+    """Which users train, by the length of their histories.
 
     Amazon Personalize: the featureTransformationParameters of HRNN and its relatives.
     """
 
-    min_user_history_length_percentile: float = hyperparameter(
-        0.0,
-        "Users with histories shorter than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
+    min_user_history_length_percentile: float = percentile(
+        0.0, "Users with histories shorter than this percentile do not train."
     )
-    max_user_history_length_percentile: float = hyperparameter(
-        0.99,
-        "Users with histories longer than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
+    max_user_history_length_percentile: float = percentile(
+        0.99, "Users with histories longer than this percentile do not train."
     )
 
     @model_validator(mode="after")
     def _percentiles_in_order(self) -> Self:
-        low, high = self.min_user_history_length_percentile, self.max_user_history_length_percentile
-        if low > high:
-            raise ValueError(
-                f"min_user_history_length_percentile {low} is above "
-                f"max_user_history_length_percentile {high}"
-            )
+        check_order(self, "user_history_length")
         return self
 
     def training_events(self, interactions: Interactions) -> Interactions:

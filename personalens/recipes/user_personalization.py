@@ -101,7 +101,15 @@ class UserPersonalization(SessionRecipe):
     """
 
     name = "aws-user-personalization"
+    description = (
+        "Recommends from the whole catalogue by history, metadata and context, new items "
+        "included, and explores items of which little is known."
+    )
     recipe_type = "USER_PERSONALIZATION"
+    takes_objective = True
+    takes_exploration = True
+    takes_updates = True
+    updated_every = 7200.0
     Config = UserPersonalizationConfig
     reads_metadata = keeps_context = keeps_users = True
     has_cold_items = explores = adds_items = True

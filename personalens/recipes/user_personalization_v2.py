@@ -82,6 +82,13 @@ class UserPersonalizationV2(SessionRecipe):
     """
 
     name = "aws-user-personalization-v2"
+    description = (
+        "A transformer that reads each user's events, metadata and context, and recommends "
+        "from the whole catalogue, new items included."
+    )
+    weighs_events = True
+    tells_metadata = True
+    updated_every = 7200.0
     recipe_type = "USER_PERSONALIZATION"
     Config = UserPersonalizationV2Config
     reads_metadata = keeps_context = keeps_users = True

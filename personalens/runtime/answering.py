@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 RANKING, RELATED, POPULAR = "PERSONALIZED_RANKING", "RELATED_ITEMS", "POPULAR_ITEMS"
 ACTIONS = "PERSONALIZED_ACTIONS"
 DEFAULT_PROMOTED = 25
-"""Percent of a list that a promotion takes which does not say; the service's is not documented."""
+"""Percent of a list for a promotion that names none; the service's default is not documented."""
 SEED_VARIABLE = "PERSONALENS_EXPLORATION_SEED"
 
 

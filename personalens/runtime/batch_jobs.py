@@ -205,8 +205,7 @@ class BatchSegmenter:
         self._model = deployment.model
         self._filter, self._num_results = user_filter, num_results
         self._names = json_names(self._model.interactions_.users.ids)
-        by_attributes = deployment.model.name == "aws-item-attribute-affinity"
-        self._member = "itemAttributes" if by_attributes else "itemId"
+        self._member = self._model.segments_by
 
     def answer(self, lines: Sequence[dict[str, Any]]) -> list[bytes | LineFault]:
         """Return the JSON of each line's output, or what is wrong with it."""

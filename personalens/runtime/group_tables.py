@@ -34,12 +34,6 @@ MOST_LIVE = 1_000
 """Live events of a user that are looked at; a filter goes by the newest 100 of each type."""
 KEPT_TABLES = 64
 MAX_COLUMNS, MAX_ITEMS = 10, 50
-ALWAYS_ENABLED = (
-    "aws-user-personalization-v2",
-    "aws-personalized-ranking-v2",
-    "aws-semantic-similarity",
-)
-"""Recipes whose campaigns answer with metadata without being told so beforehand."""
 ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID", "ACTIONS": "ACTION_ID"}
 
 
@@ -256,7 +250,7 @@ def _asked_columns(
             f"{count} items are asked for with metadata; {MAX_ITEMS} at most."
         )
     enabled = deployment.config.get("enableMetadataWithRecommendations", False)
-    if not enabled and deployment.model.name not in ALWAYS_ENABLED:
+    if not enabled and not deployment.model.tells_metadata:
         raise InvalidInputException(
             f"{deployment.campaign_arn} does not answer with metadata. Set "
             "enableMetadataWithRecommendations in its configuration by an update."

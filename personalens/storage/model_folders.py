@@ -281,11 +281,11 @@ def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
     import numpy as np
 
     from personalens.datasets.histories import History
-    from personalens.recipes import catalog
+    from personalens.recipes import registry
     from personalens.recipes.saved_models import CONFIG_FILE
 
     name = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["recipe"]
-    model = (recipes.get(name) or catalog.get(name)).recipe.load(folder)
+    model = (recipes.get(name) or registry.get(name)).recipe.load(folder)
     if durable_files.read_seal(folder) is None:  # of an earlier version: nothing vouches for it
         if model.recipe_type == "RELATED_ITEMS":
             model.score_related(np.array([-1, 0]))

@@ -16,6 +16,7 @@ from personalens.jobs.opening import open_home
 from personalens.storage import event_log
 from personalens.storage.resource_store import ResourceStore
 from personalens.storage.service_context import ServiceContext
+from tests.dataset_tables import schema_of
 
 FIELDS = {
     "Interactions": [
@@ -55,15 +56,7 @@ def avro() -> Callable[[str], str]:
     """Return a function that gives the schema text of a dataset type."""
 
     def text(dataset_type: str) -> str:
-        return json.dumps(
-            {
-                "type": "record",
-                "name": dataset_type,
-                "namespace": "com.amazonaws.personalize.schema",
-                "fields": FIELDS[dataset_type],
-                "version": "1.0",
-            }
-        )
+        return json.dumps(schema_of(dataset_type, FIELDS[dataset_type]))
 
     return text
 

@@ -12,19 +12,17 @@ import pytest
 from personalens.control.work.training_data import GroupDatasets
 from personalens.storage.dataset_rows import DatasetRows, rows_of_group
 from personalens.storage.event_log import Event
+from tests.dataset_tables import schema_of
 
-ITEMS_SCHEMA = {
-    "type": "record",
-    "name": "Items",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
+ITEMS_SCHEMA = schema_of(
+    "Items",
+    [
         {"name": "ITEM_ID", "type": "string"},
         {"name": "GENRES", "type": ["null", "string"], "categorical": True},
         {"name": "YEAR", "type": ["int", "null"]},
         {"name": "PLOT", "type": ["string", "null"], "textual": True},
     ],
-    "version": "1.0",
-}
+)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from personalens.storage import datasets
 from personalens.storage.datasets import dataset_folder, sweep_folders
 from personalens.storage.event_log import Event
 from personalens.storage.resource_store import Resource
+from tests.dataset_tables import schema_of
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012"
 GROUP = f"{PREFIX}:dataset-group/films"
@@ -56,14 +57,9 @@ def test_the_arn_holds_group_and_type_not_the_name(service, group, schema):
 
 
 def test_an_action_interactions_dataset_has_a_tracking_id(service, group):
-    fields = [("USER_ID", "string"), ("ACTION_ID", "string"), ("EVENT_TYPE", "string")]
-    record = {
-        "type": "record",
-        "name": "ActionInteractions",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [{"name": n, "type": t} for n, t in [*fields, ("TIMESTAMP", "long")]],
-        "version": "1.0",
-    }
+    names = dict.fromkeys(("USER_ID", "ACTION_ID", "EVENT_TYPE"), "string") | {"TIMESTAMP": "long"}
+    fields = [{"name": name, "type": kind} for name, kind in names.items()]
+    record = schema_of("ActionInteractions", fields)
     schema = service.create_schema(name="actions", schema=json.dumps(record))["schemaArn"]
     arn = service.create_dataset(
         name="a", schemaArn=schema, datasetGroupArn=group, datasetType="Action_Interactions"

@@ -12,6 +12,7 @@ from personalens.service_errors import (
     LimitExceededException,
     ResourceAlreadyExistsException,
 )
+from tests.dataset_tables import schema_of
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:filter/westerns"
 WESTERNS = 'INCLUDE ItemID WHERE Items.GENRES IN ("Western")'
@@ -53,13 +54,7 @@ def test_the_filters_of_a_group_name_twenty_fields_together(service):
     names = [f"F{chr(65 + number)}X" for number in range(21)]
     fields = [{"name": "ITEM_ID", "type": "string"}]
     fields += [{"name": name, "type": "int"} for name in names]
-    schema = {
-        "type": "record",
-        "name": "Items",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
+    schema = schema_of("Items", fields)
     schema_arn = service.create_schema(name="wide", schema=json.dumps(schema))["schemaArn"]
     service.create_dataset(
         name="wide", schemaArn=schema_arn, datasetGroupArn=group, datasetType="Items"

@@ -10,6 +10,7 @@ from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
 )
+from tests.dataset_tables import schema_of
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:schema/films"
 
@@ -29,15 +30,7 @@ def test_a_domain_schema_shows_its_domain(service):
         {"name": "TIMESTAMP", "type": "long"},
         {"name": "EVENT_TYPE", "type": "string"},
     ]
-    text = json.dumps(
-        {
-            "type": "record",
-            "name": "Interactions",
-            "namespace": "com.amazonaws.personalize.schema",
-            "fields": fields,
-            "version": "1.0",
-        }
-    )
+    text = json.dumps(schema_of("Interactions", fields))
     service.create_schema(name="films", schema=text, domain="VIDEO_ON_DEMAND")
     assert service.describe_schema(schemaArn=ARN)["schema"]["domain"] == "VIDEO_ON_DEMAND"
     assert service.list_schemas()["schemas"][0]["domain"] == "VIDEO_ON_DEMAND"

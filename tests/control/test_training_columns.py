@@ -12,7 +12,7 @@ from personalens.control.work.training_data import load_training_data, trainable
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.interactions import Interactions
 from personalens.jobs.job_runner import JobFailed
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.service_errors import InvalidInputException
 from personalens.settings.event_selection import event_weights, select_interactions
 from personalens.storage.model_folders import load_model, version_folder
@@ -135,8 +135,8 @@ def test_a_solution_chooses_columns_of_every_dataset(service, films, import_item
 def test_a_recipe_is_given_the_tables_that_it_reads(service, films, import_items):
     data = load(service, films)
     assert data.users is None
-    assert data.tables(catalog.get("aws-hrnn")) == {"items": None, "users": None}
-    assert data.tables(catalog.get("aws-hrnn-metadata"))["items"] is data.items
+    assert data.tables(registry.get("aws-hrnn")) == {"items": None, "users": None}
+    assert data.tables(registry.get("aws-hrnn-metadata"))["items"] is data.items
 
 
 def test_context_trains_by_the_same_rules():

@@ -20,6 +20,8 @@ from personalens.cli.lab_runner import run_labs
 
 from .conftest import LABS, ROOT, clean_environment, reproduce, run
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # all labs run in one fixture
+
 METRICS = (
     "coverage",
     "mean_reciprocal_rank_at_25",
@@ -55,7 +57,6 @@ def sample_run(tmp_path_factory):
     return SimpleNamespace(out=out, stdout=done.stdout, stderr=done.stderr)
 
 
-@pytest.mark.slow
 def test_every_lab_is_executed_without_an_error(sample_run):
     executed = sorted(path.name for path in sample_run.out.glob("*.ipynb"))
     assert executed == [lab.name for lab in MADE]
@@ -67,7 +68,6 @@ def test_every_lab_is_executed_without_an_error(sample_run):
         assert 'DATASET = "sample"' in injected[0].source
 
 
-@pytest.mark.slow
 def test_it_shows_three_recipes_against_every_metric(sample_run):
     for metric in METRICS:
         row = re.search(rf"^{metric}((?: +\d\.\d{{4}}){{3}})$", sample_run.stdout, re.MULTILINE)
@@ -77,7 +77,6 @@ def test_it_shows_three_recipes_against_every_metric(sample_run):
     assert all(recipe in heading for recipe in RECIPES)
 
 
-@pytest.mark.slow
 def test_it_shows_a_viewer_s_history_and_lists_with_titles(sample_run):
     text = sample_run.stdout
     assert re.search(r"^Viewer \S+: the newest films$", text, re.MULTILINE)
@@ -87,7 +86,6 @@ def test_it_shows_a_viewer_s_history_and_lists_with_titles(sample_run):
     assert "[film-" not in text, "an item without a title"
 
 
-@pytest.mark.slow
 def test_it_says_what_took_how_long_and_where_the_notebooks_are(sample_run):
     steps = sample_run.stdout.split("\nSeconds\n")[1]
     names = ["import, ", "first recommendation, aws-hrnn", "Lab 00", "Lab 05"]
@@ -98,7 +96,6 @@ def test_it_says_what_took_how_long_and_where_the_notebooks_are(sample_run):
     assert f"Executed notebooks: {sample_run.out}" in sample_run.stdout
 
 
-@pytest.mark.slow
 def test_each_lab_has_a_progress_bar_that_reaches_its_end(sample_run):
     for lab in MADE:
         assert re.search(rf"Lab {lab.name[:2]} · .*100%", sample_run.stderr)
@@ -127,14 +124,11 @@ def second_run(sample_run, tmp_path_factory):
     return reproduce(again, sample_run.out / "home", folder / "report.xml")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", [lab.name for lab in MADE])
 def test_a_lab_runs_again_and_takes_no_wrong_answer(second_run, name):
     assert not second_run[name], second_run[name]
 
 
-@pytest.mark.slow
 def test_the_last_lab_cleans_up_what_the_others_have_made_and_runs_again(
     second_run, sample_run, tmp_path
 ):
@@ -152,8 +146,6 @@ def test_the_last_lab_cleans_up_what_the_others_have_made_and_runs_again(
     assert not found[CLEAN_UP.name], found[CLEAN_UP.name]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_labs_run_in_reverse_order(tmp_path, monkeypatch):
     """Each is opened first, or after labs that come later."""
     if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":

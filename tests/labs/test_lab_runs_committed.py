@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import LABS, reproduce
 
+pytestmark = [pytest.mark.slow, pytest.mark.movielens, pytest.mark.timeout(1800)]
+
 
 @pytest.fixture(scope="module")
 def differences(movielens_folder, tmp_path_factory):
@@ -18,9 +20,6 @@ def differences(movielens_folder, tmp_path_factory):
     return reproduce(LABS, folder / "home", report, PERSONALENS_DATA=str(movielens_folder))
 
 
-@pytest.mark.slow
-@pytest.mark.movielens
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.stem)
 def test_committed_outputs_reproduce(differences, lab):
     assert not differences[lab.name], differences[lab.name]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.domain import (
     BecauseYouWatchedX,
     CustomersWhoViewed,
@@ -23,8 +23,7 @@ from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.similar_items import SimilarItems
 from personalens.recipes.trending_now import TrendingNow
 from personalens.recipes.user_personalization import UserPersonalization
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import tiny_world
+from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
 
 QUICK_ITEMS = {"item_id_hidden_dim": 30, "item_metadata_hidden_dim": 30}
@@ -46,7 +45,7 @@ FACTS = [
 
 @pytest.mark.parametrize(("name", "recipe", "trains_on", "hides"), FACTS)
 def test_the_rules_of_the_service(name, recipe, trains_on, hides):
-    entry = catalog.get(name)
+    entry = registry.get(name)
     assert entry.recipe is recipe
     assert entry.domain == ("VIDEO_ON_DEMAND" if "-vod-" in name else "ECOMMERCE")
     assert (recipe.trains_on, recipe.hides) == (trains_on, hides)
@@ -85,7 +84,7 @@ def test_each_is_the_recipe_it_stands_on_for_the_events_that_it_learns_from(reci
 
 
 def test_there_are_ten():
-    of_domains = [entry for entry in catalog.RECIPES.values() if entry.domain]
+    of_domains = [entry for entry in registry.RECIPES.values() if entry.domain]
     assert len(of_domains) == len(FACTS) == 10
     assert all(issubclass(entry.recipe, DomainRecipe) for entry in of_domains)
 

@@ -28,18 +28,6 @@ def walk(pages: list[int]) -> History:
 
 
 @pytest.fixture(scope="module")
-def ring() -> pd.DataFrame:
-    """Sixty users who go round a ring of twenty-four pages, nine or ten steps from a place of their
-    own."""
-    rows = [
-        (f"u{user:02}", f"p{(5 * user + step) % 24:02}", 1000 * user + 30 * step)
-        for user in range(60)
-        for step in range(9 + user % 2)
-    ]
-    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
-
-
-@pytest.fixture(scope="module")
 def ring_models(ring) -> dict[bool, UserPersonalizationV2]:
     return {
         True: UserPersonalizationV2().fit(ring),

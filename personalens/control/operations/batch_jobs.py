@@ -7,18 +7,16 @@ itself is done in ``personalens.runtime``, by what also answers GetRecommendatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personalens.arns import parse
 from personalens.control.operations.kinds import KindOperations
+from personalens.control.operations.recipes import require_recipe
 from personalens.jobs.output_folders import check_output
 from personalens.service_errors import InvalidInputException, as_invalid_input
 from personalens.settings.serving_config import (
     BATCH_INFERENCE,
-    EXPLORATION,
-    EXPLORING_RECIPES,
     THEME_GENERATION,
-    ExplorationSettings,
+    check_serving_config,
 )
 from personalens.storage.datasets import group_schemas
 from personalens.storage.object_storage import DataLocationError, check_location, kept_folders
@@ -29,9 +27,11 @@ from personalens.storage.resource_store import (
     require_active,
 )
 
+if TYPE_CHECKING:
+    from personalens.recipes.base import Recipe
+
 INFERENCE, SEGMENT = "batch-inference-job", "batch-segment-job"
 SEGMENTATION = "USER_SEGMENTATION"
-THEMED_RECIPE = "aws-similar-items"
 DEFAULT_RESULTS = 25
 MOST_RESULTS = {INFERENCE: 500, SEGMENT: 5_000_000}
 
@@ -98,11 +98,11 @@ class BatchJobOperations(KindOperations):
         self.context.recipes()  # pandas loads with them: not while others wait for the transaction
         with self.context.store.transaction() as tx:
             version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))
-            self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
+            recipe = self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
             if themes := body.get("themeGenerationConfig"):
-                _check_themes(tx, version, themes)
+                _check_themes(tx, version, recipe, themes)
             if filterArn is not None:
-                _check_filter(tx, kind, filterArn, version)
+                _check_filter(tx, kind, filterArn, version, recipe)
             made = self._create(tx, kind, jobName, body, tags=tags, job=kind)
         return made.arn
 
@@ -115,31 +115,29 @@ class BatchJobOperations(KindOperations):
                 f"The input and output locations are both {source}; they must differ."
             )
 
-    def _check_recipe(self, kind: str, version: Resource, config: Mapping[str, Any]) -> None:
-        name = parse(version.body["recipeArn"]).name
-        recipe_type = self.context.recipes()[name].recipe_type
+    def _check_recipe(
+        self, kind: str, version: Resource, config: Mapping[str, Any]
+    ) -> type[Recipe]:
+        entry = require_recipe(self.context, version.body["recipeArn"])
+        name, recipe_type = entry.name, entry.recipe_type
         if recipe_type == "PERSONALIZED_ACTIONS":
             raise InvalidInputException(f"{name} recommends actions; no batch job does.")
         if (recipe_type == SEGMENTATION) != (kind == SEGMENT):
             operation = "CreateBatchSegmentJob" if kind == INFERENCE else "CreateBatchInferenceJob"
             raise InvalidInputException(f"{name} is a {recipe_type} recipe: call {operation}.")
-        for member, recipes in (
-            (EXPLORATION, EXPLORING_RECIPES),
-            ("rankingInfluence", ("aws-semantic-similarity",)),
-        ):
-            if member in config and name not in recipes:
-                raise InvalidInputException(
-                    f"batchInferenceJobConfig.{member} does not apply to the recipe {name}; leave "
-                    "it out."
-                )
-        ExplorationSettings.from_campaign(config)
+        check_serving_config("batchInferenceJobConfig", config, lambda: entry)
+        return entry.recipe
 
 
-def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any]) -> None:
-    recipe = parse(version.body["recipeArn"]).name
-    if recipe != THEMED_RECIPE:
+def _check_themes(
+    tx: Transaction, version: Resource, recipe: type[Recipe], config: Mapping[str, Any]
+) -> None:
+    if not recipe.has_themes:
+        from personalens.recipes.registry import names_with
+
         raise InvalidInputException(
-            f"Themes are generated for the recipe {THEMED_RECIPE}; this version is of {recipe}."
+            f"Themes are generated for the recipe {' or '.join(names_with('has_themes'))}; this "
+            f"version is of {recipe.name}."
         )
     schema = group_schemas(tx, version.body["datasetGroupArn"]).get("Items")
     fields = () if schema is None else schema.fields
@@ -157,7 +155,9 @@ def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any])
         )
 
 
-def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> None:
+def _check_filter(
+    tx: Transaction, kind: str, arn: str, version: Resource, recipe: type[Recipe]
+) -> None:
     found = require_active(tx.require(arn, "filter"))
     if found.parent_arn != version.body["datasetGroupArn"]:
         raise InvalidInputException(
@@ -170,10 +170,10 @@ def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> No
     if kind == SEGMENT:
         wanted = "UserID"
         of_events = any(c.field.dataset == "Interactions" for c in asked.conditions)
-        if of_events and parse(version.body["recipeArn"]).name == "aws-item-attribute-affinity":
+        if of_events and recipe.segments_by == "itemAttributes":
             raise InvalidInputException(
-                f"The filter {arn} asks about Interactions, which aws-item-attribute-affinity "
-                "cannot be filtered by: ask about Users."
+                f"The filter {arn} asks about Interactions, which {recipe.name} cannot be filtered "
+                "by: ask about Users."
             )
     if asked.target != wanted:
         raise InvalidInputException(

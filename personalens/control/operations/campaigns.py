@@ -5,10 +5,12 @@ Amazon Personalize: CreateCampaign, DescribeCampaign, ListCampaigns, UpdateCampa
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from personalens import arns
 from personalens.control.operations.kinds import KindOperations
+from personalens.control.operations.recipes import require_recipe
 from personalens.control.work.deploy import (
     CAMPAIGN,
     CAMPAIGN_JOB,
@@ -16,7 +18,7 @@ from personalens.control.work.deploy import (
     newest_active_version,
 )
 from personalens.service_errors import InvalidInputException
-from personalens.settings.serving_config import EXPLORATION, EXPLORING_RECIPES, ExplorationSettings
+from personalens.settings.serving_config import check_serving_config
 from personalens.storage.resource_store import (
     SOLUTION,
     SOLUTION_VERSION,
@@ -26,8 +28,6 @@ from personalens.storage.resource_store import (
     require_settled,
     solution_of,
 )
-
-INFLUENCED = ("rankingInfluence", ("aws-semantic-similarity",))
 
 
 class CampaignOperations(KindOperations):
@@ -48,7 +48,7 @@ class CampaignOperations(KindOperations):
         """
         with self.context.store.transaction() as tx:
             version = _require_version(tx, solutionVersionArn)
-            _check_config(campaignConfig, solutionVersionArn, version)
+            self._check_config(campaignConfig, solutionVersionArn, version)
             body = {
                 "solutionVersionArn": version.arn,
                 "minProvisionedTPS": minProvisionedTPS,
@@ -89,7 +89,7 @@ class CampaignOperations(KindOperations):
             if solutionVersionArn is not None or campaignConfig is not None:
                 kept = campaign.body.get("campaignConfig")
                 config = kept if campaignConfig is None else campaignConfig
-                _check_config(config, solutionVersionArn, version)
+                self._check_config(config, solutionVersionArn, version)
             changes = {
                 "solutionVersionArn": version.arn,
                 "minProvisionedTPS": minProvisionedTPS,
@@ -97,6 +97,19 @@ class CampaignOperations(KindOperations):
             }
             begin_update(tx, self.context.jobs, campaign, changes)
         return {"campaignArn": campaignArn}
+
+    def _check_config(
+        self, config: dict[str, Any] | None, asked: str | None, version: Resource
+    ) -> None:
+        config = config or {}
+        entry = partial(require_recipe, self.context, version.body["recipeArn"])
+        check_serving_config("campaignConfig", config, entry)
+        follows = config.get("syncWithLatestSolutionVersion", False)
+        if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
+            raise InvalidInputException(
+                "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
+                f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
+            )
 
 
 def _require_version(reader: ResourceReader, arn: str) -> Resource:
@@ -112,20 +125,3 @@ def _require_version(reader: ResourceReader, arn: str) -> Resource:
             "until it is ACTIVE."
         )
     return reader.require(newest, SOLUTION_VERSION)
-
-
-def _check_config(config: dict[str, Any] | None, asked: str | None, version: Resource) -> None:
-    config = config or {}
-    recipe = arns.parse(version.body["recipeArn"]).name
-    for member, recipes in ((EXPLORATION, EXPLORING_RECIPES), INFLUENCED):
-        if member in config and recipe not in recipes:
-            raise InvalidInputException(
-                f"campaignConfig.{member} does not apply to the recipe {recipe}; leave it out."
-            )
-    ExplorationSettings.from_campaign(config)
-    follows = config.get("syncWithLatestSolutionVersion", False)
-    if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
-        raise InvalidInputException(
-            "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
-            f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
-        )

@@ -12,11 +12,11 @@ from personalens.arns import build, parse, partition_of, recipe_arn
 from personalens.control.operations.kinds import KindOperations
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.resource_store import make_token, read_token
-from personalens.storage.service_context import ServiceContext
 
 if TYPE_CHECKING:
-    from personalens.recipes.catalog import Hyperparameter
+    from personalens.recipes.hyperparameters import Hyperparameter
     from personalens.recipes.registry import RecipeEntry
+    from personalens.storage.service_context import ServiceContext
 
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
 """Recipes have always been there: the day on which Amazon Personalize became available."""
@@ -63,7 +63,7 @@ class RecipeOperations(KindOperations):
                 "featureTransformationArn": build(
                     "feature-transformation", transformation, region=region
                 ),
-                "description": entry.description,
+                "description": entry.recipe.description,
                 "recipeType": entry.recipe_type,
             }
         }
@@ -115,7 +115,7 @@ class RecipeOperations(KindOperations):
 
 def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
     """Return the entry of a recipe ARN; those of the preview of 2018 lead to their recipes."""
-    from personalens.recipes.registry import PREVIEW_NAMES  # as in _rows
+    from personalens.recipes.registry import PREVIEW_NAMES  # pandas and pydantic load with it
 
     name, entries = _name_in(context, arn, "recipe") or "", context.recipes()
     entry = entries.get(PREVIEW_NAMES.get(name, name))
@@ -139,10 +139,7 @@ def _summary(entry: RecipeEntry, region: str) -> dict[str, Any]:
 
 
 def _rows(entry: RecipeEntry, group: str) -> list[Hyperparameter]:
-    # here: pandas and pydantic load with it, and a process that asks for no recipe needs neither
-    from personalens.recipes.catalog import hyperparameter_table
-
-    return [row for row in hyperparameter_table(entry) if row.group == group]
+    return [row for row in entry.hyperparameters() if row.group == group]
 
 
 def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:

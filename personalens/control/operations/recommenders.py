@@ -23,7 +23,7 @@ from personalens.control.work.recommenders import (
     begin,
 )
 from personalens.service_errors import InvalidInputException, ResourceInUseException
-from personalens.settings.serving_config import EXPLORATION, ExplorationSettings
+from personalens.settings.serving_config import check_serving_config
 from personalens.settings.solution_config import check_columns
 from personalens.storage.datasets import dataset_schemas
 from personalens.storage.model_folders import MODEL, NEXT_MODEL, recommender_folder, remove_artifact
@@ -41,9 +41,6 @@ from personalens.storage.resource_store import (
 
 if TYPE_CHECKING:
     from personalens.recipes.registry import RecipeEntry
-
-EXPLORING = ("aws-vod-top-picks", "aws-ecomm-recommended-for-you")
-NEEDS_ITEMS = ("aws-vod-top-picks", "aws-vod-more-like-x")
 
 
 class RecommenderOperations(KindOperations):
@@ -149,15 +146,11 @@ def _check_config(
     tx: Transaction, entry: RecipeEntry, group_arn: str, config: dict[str, Any]
 ) -> None:
     schemas = dataset_schemas(tx, group_arn)
-    needed = ["INTERACTIONS", *(["ITEMS"] if entry.name in NEEDS_ITEMS else [])]
+    needed = ["INTERACTIONS", *(["ITEMS"] if entry.recipe.needs_items else [])]
     if missing := [kind for kind in needed if kind not in schemas]:
         raise InvalidInputException(
             f"{entry.name} needs the dataset {missing[0]}, which {group_arn} does not have. Create "
             "it and import data into it."
         )
-    if EXPLORATION in config and entry.name not in EXPLORING:
-        raise InvalidInputException(
-            f"recommenderConfig.{EXPLORATION} does not apply to {entry.name}; leave it out."
-        )
-    ExplorationSettings.from_campaign(config)
+    check_serving_config("recommenderConfig", config, lambda: entry)
     check_columns(config.get("trainingDataConfig", {}), schemas)

@@ -22,10 +22,8 @@ from personalens.service_errors import (
     ResourceInUseException,
 )
 from personalens.settings.solution_config import (
-    UPDATE_RECIPES,
     check_solution_config,
     check_way_of_training,
-    takes,
     training_days,
 )
 from personalens.storage.datasets import dataset_schemas
@@ -239,16 +237,16 @@ class SolutionVersionOperations(KindOperations):
 
     def _updatable_version(self, tx: Transaction, solution: Resource) -> Resource:
         """Return the newest ACTIVE version, to which trainingMode UPDATE adds new items."""
-        recipe_arn = solution.body.get("recipeArn")
-        name = "performAutoML" if recipe_arn is None else arns.parse(recipe_arn).name
-        entry = self.context.recipes().get(name)
-        can_update = (
-            entry is not None and takes(entry, UPDATE_RECIPES) and hasattr(entry.recipe, "update")
-        )
-        if not can_update:
+        arn = solution.body.get("recipeArn")
+        recipe = None if arn is None else require_recipe(self.context, arn).recipe
+        if recipe is None or not recipe.takes_updates:
+            from personalens.recipes.registry import names_with
+
+            name = "performAutoML" if recipe is None else recipe.name
+            names = " and ".join(names_with("takes_updates"))
             raise InvalidInputException(
-                f"trainingMode UPDATE is for the recipes {' and '.join(UPDATE_RECIPES)}, and "
-                f"{solution.arn} uses {name}. Use FULL."
+                f"trainingMode UPDATE is for the recipes {names}, and {solution.arn} uses {name}. "
+                "Use FULL."
             )
         versions = tx.list(SOLUTION_VERSION, parent_arn=solution.arn, status_in=["ACTIVE"])
         if not versions:

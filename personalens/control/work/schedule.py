@@ -29,6 +29,7 @@ import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from personalens.arns import parse, solution_version_arn
 from personalens.control.work.deploy import CAMPAIGN
@@ -61,12 +62,14 @@ from personalens.storage.resource_store import (
 )
 from personalens.storage.service_context import ServiceContext
 
+if TYPE_CHECKING:
+    from personalens.recipes.base import Recipe
+
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0
 FIRST_SECONDS = 3600.0
 DAY_SECONDS = 86_400.0
-TWO_HOURS, HALF_AN_HOUR = 7200.0, 1800.0
 
 clock = time.time
 """Tells the time; a test gives another."""
@@ -87,17 +90,9 @@ _COPIED = (
 )
 """Members that a version takes from its solution as it was when training was asked for."""
 
-INTERVALS = {
-    "aws-user-personalization": TWO_HOURS,
-    "aws-user-personalization-v2": TWO_HOURS,
-    "aws-next-best-action": TWO_HOURS,
-    "aws-vod-top-picks": TWO_HOURS,
-    "aws-ecomm-recommended-for-you": TWO_HOURS,
-    "aws-semantic-similarity": HALF_AN_HOUR,
-}
-EXPLORING = ("aws-user-personalization", "aws-vod-top-picks", "aws-ecomm-recommended-for-you")
-ON_REQUEST = "aws-semantic-similarity"
-"""The recipe that is updated only if the solution wants it."""
+LEAST_SECONDS = 1800.0
+"""No recipe is updated more often. So what was tried lately need not be looked at, nor its recipe's
+class be imported: whoever looks does so within a request."""
 
 
 def is_time_to_look(context: ServiceContext) -> bool:
@@ -214,31 +209,49 @@ def is_update_due(
     """
     if found.status != ACTIVE or NEXT_MODEL in found.body or "recipeArn" not in found.body:
         return False
-    recipe = parse(found.body["recipeArn"]).name
-    if recipe not in INTERVALS:
+    trained = found.body.get(TRAINED_AT, found.created_at)
+    tried = max(trained, found.body.get(TRIED_AT, 0.0))
+    if now < tried + LEAST_SECONDS:
+        return False
+    last, group = max(trained, found.body.get(UPDATED_AT, 0.0)), found.body["datasetGroupArn"]
+    if not _has_news(context, reader, group, {"ACTIONS", "ITEMS", "INTERACTIONS"}, last):
+        return False
+    recipe = _recipe(context, found)
+    if recipe is None or recipe.updated_every is None or now < tried + recipe.updated_every:
         return False
     if found.kind == SOLUTION_VERSION and not _is_kept_up(reader, found, recipe):
         return False
-    trained = found.body.get(TRAINED_AT, found.created_at)
-    if now < max(trained, found.body.get(TRIED_AT, 0.0)) + INTERVALS[recipe]:
-        return False
-    last = max(trained, found.body.get(UPDATED_AT, 0.0))
-    of_actions = context.recipes()[recipe].recipe_type == "PERSONALIZED_ACTIONS"
-    kinds = {"ACTIONS" if of_actions else "ITEMS"}
-    kinds |= {"INTERACTIONS"} if recipe in EXPLORING else set()
-    return any(
-        max(_newest_import(reader, dataset), context.events.last_put(dataset.arn)) > last
-        for dataset in _datasets(reader, found.body["datasetGroupArn"], kinds)
-    )
+    kinds = {"ACTIONS" if recipe.recipe_type == "PERSONALIZED_ACTIONS" else "ITEMS"}
+    kinds |= {"INTERACTIONS"} if recipe.explores else set()
+    return _has_news(context, reader, group, kinds, last)
 
 
-def _is_kept_up(reader: ResourceReader, version: Resource, recipe: str) -> bool:
+def _recipe(context: ServiceContext, found: Resource) -> type[Recipe] | None:
+    """Return the recipe's class; None if it came from outside and cannot be imported any more."""
+    entry = context.recipes().get(parse(found.body["recipeArn"]).name)
+    try:
+        return None if entry is None else entry.recipe
+    except ImportError:
+        return None
+
+
+def _is_kept_up(reader: ResourceReader, version: Resource, recipe: type[Recipe]) -> bool:
     """Whether a version is the newest of its solution, trained in full, and wanted so."""
     newest = reader.list(SOLUTION_VERSION, parent_arn=version.parent_arn, status_in=[ACTIVE])[-1]
     if newest.arn != version.arn or version.body["trainingMode"] != "FULL":
         return False
     solution = reader.require(str(version.parent_arn))
-    return recipe != ON_REQUEST or solution.body["performIncrementalUpdate"]
+    return not recipe.updated_on_request or solution.body["performIncrementalUpdate"]
+
+
+def _has_news(
+    context: ServiceContext, reader: ResourceReader, group: str, kinds: set[str], last: float
+) -> bool:
+    """Whether anything was imported into, or put into, datasets of these types since then."""
+    return any(
+        max(_newest_import(reader, dataset), context.events.last_put(dataset.arn)) > last
+        for dataset in _datasets(reader, group, kinds)
+    )
 
 
 def _newest_import(reader: ResourceReader, dataset: Resource) -> float:

@@ -20,8 +20,8 @@ from personalens.control.work.training_data import TrainingData
 from personalens.evaluation.holdouts import Holdout
 from personalens.jobs.job_runner import JobFailed
 from personalens.progress import Progress, within
-from personalens.recipes import catalog
 from personalens.recipes.base import Recipe, RecipeConfig
+from personalens.recipes.hyperparameters import ALGORITHM, config_strings
 from personalens.recipes.registry import RecipeEntry
 from personalens.settings.hpo_config import SearchPlan, plan_search
 from personalens.training.tuning import Params, Range, Search, Trial
@@ -102,10 +102,8 @@ def choose(
         return _choose_recipe(candidates(version, recipes), contest, progress)
     config = version["solutionConfig"]
     entry = recipes[parse(version["recipeArn"]).name]
-    base = catalog.parse_hyperparameters(
-        entry,
-        config.get("algorithmHyperParameters"),
-        config.get("featureTransformationParameters"),
+    base = entry.parse(
+        config.get("algorithmHyperParameters"), config.get("featureTransformationParameters")
     )
     if not version.get("performHPO"):
         return Choice(entry, base)
@@ -133,7 +131,7 @@ def _choose_recipe(entries: list[RecipeEntry], contest: Contest, progress: Progr
     best = comparison.run(train, within(progress, 0.0, COMPARISON_SHARE))
     entry = by_name[best.params["recipe"]]
     choice = Choice(entry, entry.config(), trials=comparison.trials)
-    if not any(row.tunable for row in catalog.hyperparameter_table(entry)):
+    if not any(row.tunable for row in entry.hyperparameters()):
         return choice
     plan = plan_search(
         entry, {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": str(AUTOML_JOBS)}}}
@@ -143,7 +141,7 @@ def _choose_recipe(entries: list[RecipeEntry], contest: Contest, progress: Progr
 
 def _tune(choice: Choice, plan: SearchPlan, contest: Contest, progress: Progress) -> Choice:
     """Return the choice with the best hyperparameters that a search finds."""
-    entry, base = choice.entry, catalog.config_strings(choice.config)
+    entry, base = choice.entry, config_strings(choice.config)
 
     def train(params: Params, listen: Progress) -> float:
         return contest.value(entry, _with(entry, base, params), listen)
@@ -151,10 +149,8 @@ def _tune(choice: Choice, plan: SearchPlan, contest: Contest, progress: Progress
     search = contest.search("hyperparameters", plan, [base])
     best = search.run(train, progress)
     config = _with(entry, base, best.params)
-    in_algorithm = [
-        row.name for row in catalog.hyperparameter_table(entry) if row.group == catalog.ALGORITHM
-    ]
-    strings = catalog.config_strings(config)
+    in_algorithm = [row.name for row in entry.hyperparameters() if row.group == ALGORITHM]
+    strings = config_strings(config)
     tuned = {name: strings[name] for name in in_algorithm}
     return Choice(entry, config, tuned, [*choice.trials, *search.trials])
 

@@ -213,12 +213,10 @@ def _how_to_train_a_column(
 def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
-    """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method, of texts or of actions, is trained again."""
+    """Add what is new to a trained model; its figures are still those of the training."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
-    add = getattr(trained, "update", trained.refit)
-    model = add(
+    model = trained.update(
         data.interactions,
         progress=within(report, READ_SHARE, SAVE_FROM),
         **data.tables(recipes[trained.name]),

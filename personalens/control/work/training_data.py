@@ -134,7 +134,7 @@ class TrainingData:
 
     def tables(self, entry: RecipeEntry) -> dict[str, Any]:
         """Return what a recipe reads beside its events, as keyword arguments of its ``fit``."""
-        read = {name.upper() for name in entry.dataset_types}
+        read = {name.upper() for name in entry.recipe.dataset_types}
         tables = {
             "items": self.items if read & {ITEMS, ACTIONS} else None,
             "users": self.users if USERS in read else None,

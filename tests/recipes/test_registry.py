@@ -5,16 +5,17 @@ import sys
 
 import pytest
 
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.base import Recipe
+from personalens.recipes.hyperparameters import config_strings
 
 
 def test_every_entry_leads_to_its_recipe():
-    for name, entry in catalog.RECIPES.items():
+    for name, entry in registry.RECIPES.items():
         assert issubclass(entry.recipe, Recipe)
         assert entry.name == entry.recipe.name == name
         assert entry.config is entry.recipe.Config
-        assert entry.description
+        assert entry.recipe.description
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_every_entry_leads_to_its_recipe():
     ],
 )
 def test_names_of_the_service(name, recipe_type, algorithm, feature_transformation):
-    entry = catalog.get(name)
+    entry = registry.get(name)
     assert entry.recipe_type == recipe_type
     assert (entry.algorithm, entry.feature_transformation) == (algorithm, feature_transformation)
 
@@ -111,7 +112,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("name", FACTS)
 def test_hyperparameters_of_the_service(name):
-    table = catalog.hyperparameter_table(catalog.get(name))
+    table = registry.get(name).hyperparameters()
     facts = [(r.name, r.group, r.kind, r.minimum, r.maximum, r.tunable) for r in table]
     assert sorted(facts) == sorted(FACTS[name])
     defaults = {row.name: row.default for row in table}
@@ -119,17 +120,17 @@ def test_hyperparameters_of_the_service(name):
 
 
 def test_a_switch_has_two_values():
-    table = {row.name: row for row in catalog.hyperparameter_table(catalog.get("aws-hrnn"))}
+    table = {row.name: row for row in registry.get("aws-hrnn").hyperparameters()}
     assert table["recency_mask"].values == ("true", "false")
 
 
 def test_strings_become_a_config_and_back():
-    entry = catalog.get("aws-sims")
-    config = catalog.parse_hyperparameters(
-        entry, {"min_cointeraction_count": "5"}, {"max_item_interaction_count_percentile": "1"}
+    entry = registry.get("aws-sims")
+    config = entry.parse(
+        {"min_cointeraction_count": "5"}, {"max_item_interaction_count_percentile": "1"}
     )
     assert (config.min_cointeraction_count, config.popularity_discount_factor) == (5, 0.5)
-    strings = catalog.config_strings(config)
+    strings = config_strings(config)
     assert strings["max_item_interaction_count_percentile"] == "1.0"
     assert entry.config(**strings) == config
 
@@ -158,33 +159,33 @@ def test_strings_become_a_config_and_back():
 )
 def test_mistakes_are_named(algorithm, feature_transformation, message):
     with pytest.raises(ValueError) as caught:
-        catalog.parse_hyperparameters(catalog.get("aws-sims"), algorithm, feature_transformation)
+        registry.get("aws-sims").parse(algorithm, feature_transformation)
     assert message in str(caught.value)
 
 
 def test_what_only_hpo_may_choose_cannot_be_set():
-    entry = catalog.get("aws-similar-items")
+    entry = registry.get("aws-similar-items")
     with pytest.raises(ValueError, match="takes item_id_hidden_dim through a range in hpoConfig"):
-        catalog.parse_hyperparameters(entry, {"item_id_hidden_dim": "64"})
+        entry.parse({"item_id_hidden_dim": "64"})
     assert entry.config(**{"item_id_hidden_dim": "64"}).item_id_hidden_dim == 64
 
 
 def test_a_recipe_without_hyperparameters_says_so():
     with pytest.raises(ValueError, match=r"no parameter 'x' .* \(none is allowed\)"):
-        catalog.parse_hyperparameters(catalog.get("aws-popularity-count"), {"x": "1"})
+        registry.get("aws-popularity-count").parse({"x": "1"})
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones():
     with pytest.raises(
         KeyError, match=r"'aws-nothing'; choose aws-.*aws-hrnn, aws-popularity-count"
     ):
-        catalog.get("aws-nothing")
+        registry.get("aws-nothing")
 
 
 def test_listing_and_describing_recipes_does_not_load_torch():
     code = (
-        "import sys; from personalens.recipes import catalog; "
-        "[catalog.hyperparameter_table(entry) for entry in catalog.RECIPES.values()]; "
+        "import sys; from personalens.recipes import registry; "
+        "[entry.hyperparameters() for entry in registry.RECIPES.values()]; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
