@@ -52,9 +52,8 @@ def write_lines(path: Path, users: Sequence[str]) -> None:
 
 def factor_model(folder: Path, *, has_scores: bool) -> Any:
     """Return a recipe that ranks by the products of given factors, a user a row."""
-    from personalens.datasets.histories import History
     from personalens.datasets.id_maps import IdMap
-    from personalens.datasets.interactions import Interactions
+    from personalens.datasets.interactions import History, Interactions
     from personalens.recipes.base import Recipe
 
     with np.load(folder / "factors.npz") as arrays:
@@ -143,7 +142,7 @@ def do_step(step: str, folder: Path) -> dict[str, float]:
 
 def rank(users: np.ndarray, items: np.ndarray) -> None:
     """Rank all items for all users by the products of their factors."""
-    from personalens.evaluation.top_k import top_k_matrix
+    from personalens.evaluation.ranking_metrics import top_k_matrix
 
     for row in range(0, len(users), 200):
         top_k_matrix(users[row : row + 200] @ items, LIST_LENGTH)

@@ -25,7 +25,7 @@ import pandas as pd
 from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, Interactions
-from personalens.evaluation.top_k import top_k_matrix
+from personalens.evaluation.ranking_metrics import top_k_matrix
 from personalens.recipes import registry
 from personalens.recipes.base import Recipe, histories_of
 

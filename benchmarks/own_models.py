@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.peers.exchange import LIST_LENGTH, NOTHING, Answer, answer_job, read_job
 from benchmarks.splits import Round, Split, split_data
 from personalens import datasets
-from personalens.datasets.histories import histories_before
+from personalens.datasets.interactions import histories_before
 from personalens.evaluation.baselines import EASE, Baseline, Popularity, Transitions
 from personalens.evaluation.offline_report import ScoresHistories, question_scores
-from personalens.evaluation.top_k import top_k_matrix
+from personalens.evaluation.ranking_metrics import top_k_matrix
 from personalens.recipes import registry
 from personalens.training.options import TrainingOptions
 

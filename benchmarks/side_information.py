@@ -31,7 +31,7 @@ from personalens.evaluation.offline_report import (
     NDCG_10,
     paired_difference,
 )
-from personalens.evaluation.top_k import top_k_matrix
+from personalens.evaluation.ranking_metrics import top_k_matrix
 from personalens.recipes.base import Recipe
 from personalens.recipes.hrnn import HRNN, HRNNMetadata
 

@@ -12,13 +12,16 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "personalens.aws.gateway": "personalens.aws.operation_router",
     "personalens.control.kinds": "personalens.control.operations.kinds",
     "personalens.control.model_search": "personalens.control.work.search",
     "personalens.control.schemas": "personalens.control.operations.dataset_groups",
     "personalens.datasets.film_world": "personalens.film_world.world",
+    "personalens.datasets.histories": "personalens.datasets.interactions",
     "personalens.datasets.registry": "personalens.datasets.releases",
     "personalens.evaluation.rating_baselines": "personalens.ratings.rating_evaluation",
     "personalens.evaluation.rating_splits": "personalens.ratings.rating_evaluation",
+    "personalens.evaluation.top_k": "personalens.evaluation.ranking_metrics",
     "personalens.networks.dropout": "personalens.networks.session_network",
     "personalens.networks.feature_vectors": "personalens.networks.session_network",
     "personalens.networks.history_fields": "personalens.networks.feed_forward",
@@ -32,7 +35,7 @@ MOVED = {
     "personalens.recipes.deep_fm": "personalens.recipes.field_recipes",
     "personalens.recipes.ffnn": "personalens.recipes.field_recipes",
     "personalens.recipes.hrnn_metadata": "personalens.recipes.hrnn",
-    "personalens.recipes.percentile_filtering": "personalens.recipes.training_tables",
+    "personalens.recipes.percentile_filtering": "personalens.recipes.hyperparameters",
     "personalens.recipes.personalized_ranking_v2": "personalens.recipes.personalized_ranking",
     "personalens.recipes.rating_comparators": "personalens.ratings.rating_comparators",
     "personalens.recipes.rating_head": "personalens.ratings.rating_head",
@@ -44,6 +47,7 @@ MOVED = {
     "personalens.testing.action_contract": "personalens.testing.contracts_by_type",
     "personalens.testing.segment_contract": "personalens.testing.contracts_by_type",
     "personalens.training.distributed": "personalens.training.devices",
+    "personalens.training.loop": "personalens.training.trainer",
     "personalens.training.progress": "personalens.progress",
 }
 

@@ -33,10 +33,15 @@ import uvicorn
 import personalens
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.gateway import WireRequest, answer, is_quick, unforeseen
 from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
 from personalens.aws.metrics import CONTENT_TYPE, ServerMetrics
-from personalens.aws.operation_router import OperationRouter
+from personalens.aws.operation_router import (
+    OperationRouter,
+    WireRequest,
+    answer,
+    is_quick,
+    unforeseen,
+)
 from personalens.aws.service_models import RUNTIME, SERVICES, Operation, find_by_request, operations
 from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error

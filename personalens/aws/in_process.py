@@ -40,8 +40,7 @@ from botocore.model import OperationModel
 from botocore.session import Session
 
 from personalens.arns import DEFAULT_REGION
-from personalens.aws.gateway import WireRequest, answer
-from personalens.aws.operation_router import OperationRouter
+from personalens.aws.operation_router import OperationRouter, WireRequest, answer
 from personalens.aws.service_models import CONTROL, SERVICES, OwnModels, load_model
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.service_errors import ServiceError

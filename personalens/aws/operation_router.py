@@ -1,4 +1,4 @@
-"""From an operation's name and parameters to the provider method that answers it.
+"""From an HTTP request, or an operation's name and parameters, to the provider method that answers.
 
 There is no route table: botocore's model names the operations, and a provider answers the ones it
 has a method for, spelled as boto3 spells it. Adding an operation is adding that method.
@@ -11,12 +11,22 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.request_validation import validate_request
-from personalens.aws.service_models import CONTROL, EVENTS, RUNTIME, Operation, find_operation
+from personalens.aws.service_models import (
+    CONTROL,
+    EVENTS,
+    RUNTIME,
+    Operation,
+    find_by_request,
+    find_operation,
+)
+from personalens.aws.wire_json import WireResponse, parse_params, render_error, render_result
 from personalens.durable_files import DamagedFiles
 from personalens.home import Home, default_home
 from personalens.service_errors import DamagedHome, OperationNotImplemented, ServiceError
@@ -139,10 +149,10 @@ class OperationRouter:
             begin_due_trainings(self._contexts[region])
 
     def _is_work_due(self, region: str) -> bool:
-        from personalens.control.work.schedule import is_time_to_look
-
         context = self._contexts.get(region)
-        return isinstance(getattr(context, "jobs", None), JobQueue) and is_time_to_look(context)
+        return (
+            isinstance(getattr(context, "jobs", None), JobQueue) and context.jobs.is_time_to_look()
+        )
 
     def _provider(self, service: str, region: str, account: str | None = None) -> Any:
         """Return the provider of a service, region and account, made on first use and kept."""
@@ -187,3 +197,68 @@ def _open_service_context(home: Home, region: str) -> Any:
     from personalens.jobs.opening import open_home
 
     return open_home(home, region=region)
+
+
+@dataclass(frozen=True)
+class WireRequest:
+    """An HTTP request, whichever way it came. Headers have lower-case names."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    region: str = DEFAULT_REGION
+    account: str | None = None
+
+    @cached_property
+    def call(self) -> tuple[Operation, dict[str, Any]]:
+        """The operation that is asked for, and its parameters under boto3's names."""
+        operation = find_by_request(self.method, self.path, self.headers.get("x-amz-target"))
+        return operation, parse_params(operation, self.body)
+
+
+def answer(
+    router: OperationRouter, request: WireRequest, request_id: str | None = None
+) -> WireResponse:
+    """Route ``request`` and return the response: a result or an error, never an exception.
+
+    Only what is no ``Exception``, such as the learner's interrupt, passes through. The request id
+    is made up when left out.
+    """
+    request_id = request_id or str(uuid.uuid4())
+    try:
+        operation, params = request.call
+        result = router.call(
+            operation.service,
+            operation.name,
+            params,
+            region=request.region,
+            account=request.account,
+            request_id=request_id,
+        )
+        return render_result(operation, result, request_id)
+    except ServiceError as error:
+        failure = error
+    except Exception as error:
+        log.exception("%s %s failed, request %s", request.method, request.path, request_id)
+        failure = unforeseen(error, request_id)
+    return render_error(failure, request_id, is_control="x-amz-target" in request.headers)
+
+
+def is_quick(router: OperationRouter, request: WireRequest) -> bool:
+    """Whether :func:`answer` does not have to wait, so that an event loop may call it itself."""
+    try:
+        operation, params = request.call
+        return router.is_quick(operation, params, request.region, request.account)
+    except ServiceError:
+        return True  # an answer that says what is wrong
+    except Exception:
+        return False
+
+
+def unforeseen(error: Exception, request_id: str) -> ServiceError:
+    """Return what a client is told of a defect of ours."""
+    return ServiceError(
+        f"PersonaLens could not answer ({type(error).__name__}: {error}). "
+        f"The log holds the details under request {request_id}."
+    )

@@ -16,9 +16,8 @@ from typing import Self
 import numpy as np
 from scipy import linalg, sparse
 
-from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import IdMap
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_of
 
 
 class Baseline(ABC):

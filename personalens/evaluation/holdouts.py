@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_before
 from personalens.datasets.id_maps import IdMap
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_before
 from personalens.datasets.metadata import Metadata
 
 TEST_USER_SHARE = 0.1

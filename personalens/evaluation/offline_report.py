@@ -8,17 +8,18 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import UNKNOWN, IdMap
-from personalens.datasets.interactions import ITEM_ID, USER_ID
+from personalens.datasets.interactions import ITEM_ID, USER_ID, History, histories_of
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, ServiceHoldout
 from personalens.evaluation.ranking_metrics import (
+    NOTHING,
     coverage,
     mean_reciprocal_rank,
     ndcg_at_k,
     precision_at_k,
+    rank_of,
+    top_k_matrix,
 )
-from personalens.evaluation.top_k import NOTHING, rank_of, top_k_matrix
 
 LIST_LENGTH = 25
 PRECISION_DEPTHS = NDCG_DEPTHS = (5, 10, 25)

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from personalens.datasets.array_tree import flatten
-from personalens.datasets.histories import histories_before
 from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import (
     EVENT_VALUE,
@@ -21,6 +20,7 @@ from personalens.datasets.interactions import (
     TIMESTAMP,
     USER_ID,
     Interactions,
+    histories_before,
 )
 from personalens.datasets.metadata import Metadata
 from personalens.networks.session_network import FieldValues

@@ -14,9 +14,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import id_list
-from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.interactions import ITEM_ID, USER_ID, History, Interactions, histories_of
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.evaluation.ranking_metrics import action_metrics, area_under_curve

@@ -19,9 +19,14 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_by_id, histories_of
 from personalens.datasets.id_maps import IdMap, id_list, one_id
-from personalens.datasets.interactions import USER_ID, Interactions
+from personalens.datasets.interactions import (
+    USER_ID,
+    History,
+    Interactions,
+    histories_by_id,
+    histories_of,
+)
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics

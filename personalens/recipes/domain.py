@@ -14,8 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.recipes.base import Recipe
 from personalens.recipes.popularity_count import PopularityCount

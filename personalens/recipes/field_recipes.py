@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.hyperparameters import HistoryLengths, hyperparameter
 from personalens.recipes.session_recipe import SessionRecipe
-from personalens.recipes.training_tables import HistoryLengths
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
     from personalens.recipes.network_builders import DeepFMBuilder, FeedForwardBuilder

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.recipes.hrnn import WideHRNNConfig
 from personalens.recipes.hyperparameters import hyperparameter

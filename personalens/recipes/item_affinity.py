@@ -13,8 +13,7 @@ from scipy import sparse
 from personalens.datasets.id_maps import id_list
 from personalens.datasets.interactions import USER_ID, Interactions
 from personalens.evaluation.holdouts import WithinUserHoldout, within_user_holdout
-from personalens.evaluation.ranking_metrics import segment_metrics, segment_size
-from personalens.evaluation.top_k import top_k
+from personalens.evaluation.ranking_metrics import segment_metrics, segment_size, top_k
 from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.item_neighbours import user_item_matrix
 from personalens.recipes.ranked_table import ranked_table

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from personalens.evaluation.top_k import NOTHING, top_k_matrix
+from personalens.evaluation.ranking_metrics import NOTHING, top_k_matrix
 from personalens.progress import Progress, ProgressEvent, ignore_progress
 from personalens.recipes.base import Recipe
 

@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import linalg, sparse
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.training.start_values import windowed_followers
 
 PENALTY, MOST_ITEMS = 300.0, 4000

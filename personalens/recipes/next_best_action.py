@@ -10,9 +10,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from personalens.datasets.histories import History
 from personalens.datasets.id_maps import IdMap, id_list, one_id
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.progress import ProgressEvent

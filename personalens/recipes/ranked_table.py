@@ -10,7 +10,7 @@ import pandas as pd
 
 from personalens.datasets.id_maps import UNKNOWN, IdMap, id_list, one_id
 from personalens.datasets.interactions import ITEM_ID, USER_ID
-from personalens.evaluation.top_k import NOTHING, top_k_matrix
+from personalens.evaluation.ranking_metrics import NOTHING, top_k_matrix
 
 SCORE, RANK = "SCORE", "RANK"
 _SCORES_AT_ONCE = 8_000_000

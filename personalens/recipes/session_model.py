@@ -15,8 +15,7 @@ import torch
 from torch import nn
 
 from personalens.datasets.array_tree import flatten
-from personalens.datasets.histories import History, histories_of
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_of
 from personalens.datasets.metadata import Metadata
 from personalens.networks.session_network import (
     Dropout,

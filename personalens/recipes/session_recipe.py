@@ -155,7 +155,7 @@ class SessionRecipe(Recipe):
 
         A ``companion`` goes through the same epochs.
         """
-        from personalens.training.loop import Reporter, train
+        from personalens.training.trainer import Reporter, train
         from personalens.training.trainer import newest_events as newest
 
         events = lesson.events

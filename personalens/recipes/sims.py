@@ -10,6 +10,7 @@ from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
 from personalens.recipes.base import RecipeConfig, hyperparameter
+from personalens.recipes.hyperparameters import check_order, percentile, within_percentiles
 from personalens.recipes.item_neighbours import (
     NEIGHBOURS,
     RelatedItemsRecipe,
@@ -17,7 +18,6 @@ from personalens.recipes.item_neighbours import (
     user_item_matrix,
 )
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.training_tables import check_order, percentile, within_percentiles
 
 
 class SIMSConfig(RecipeConfig):

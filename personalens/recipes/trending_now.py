@@ -10,8 +10,7 @@ import numpy as np
 
 from personalens.datasets.interactions import Interactions
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.evaluation.ranking_metrics import LIST_LENGTH, trend_prediction_accuracy
-from personalens.evaluation.top_k import top_k
+from personalens.evaluation.ranking_metrics import LIST_LENGTH, top_k, trend_prediction_accuracy
 from personalens.progress import ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.popularity_count import popularity_scores

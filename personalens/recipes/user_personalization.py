@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import NextItemCases
 from personalens.recipes.hrnn import WideHRNNConfig

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personalens.datasets.histories import History
 from personalens.datasets.id_maps import UNKNOWN
-from personalens.evaluation.top_k import top_k_row
+from personalens.datasets.interactions import History
+from personalens.evaluation.ranking_metrics import top_k_row
 from personalens.filters.expressions import Target
 from personalens.recipes.base import Recipe
 from personalens.recipes.trending_now import TrendingNow

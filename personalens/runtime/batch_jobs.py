@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personalens.datasets.metadata import Metadata
-from personalens.evaluation.top_k import NOTHING, top_k
+from personalens.evaluation.ranking_metrics import NOTHING, top_k
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Progress, ProgressEvent
 from personalens.recipes.base import Recipe

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.recipes.trending_now import TrendingNow, newest_time
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.recent_values import RecentValues

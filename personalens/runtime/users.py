@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from personalens.datasets.histories import History
-from personalens.evaluation.top_k import top_k_matrix, top_k_row
+from personalens.datasets.interactions import History
+from personalens.evaluation.ranking_metrics import top_k_matrix, top_k_row
 from personalens.recipes.base import Recipe
 from personalens.runtime.deployments import Deployment
 from personalens.runtime.recent_values import RecentValues

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import EVENT_VALUE, Interactions
+from personalens.datasets.interactions import EVENT_VALUE, History, Interactions
 from personalens.settings.solution_config import INTERACTIONS, chosen_columns, parse_threshold
 
 

@@ -44,6 +44,10 @@ once; the lease is for frozen processes and for other machines."""
 MAX_ATTEMPTS = 3
 
 TRAININGS = ("train", "train-recommender")
+LOOK_SECONDS = 60.0
+clock = time.time
+"""Tells the time by which work is due; a test gives another."""
+
 DEFAULT_LANES = dict.fromkeys(TRAININGS, "training")
 """Trainings run one after another: one already uses every core."""
 _QUICK_FIRST = f"kind IN {TRAININGS}, id"
@@ -220,7 +224,7 @@ class JobQueue:
         self.home = home
         self.store = ResourceStore(home) if store is None else store
         self._on_work = on_work
-        self.looked_at = -math.inf  # when automatic trainings were looked for
+        self.looked_at = -math.inf  # when work that is due was looked for
 
     # -- for operations ----------------------------------------------------------------------
 
@@ -253,6 +257,10 @@ class JobQueue:
         if self.wake not in tx.after_commit:
             tx.after_commit.append(self.wake)
         return int(cursor.lastrowid)
+
+    def is_time_to_look(self) -> bool:
+        """Whether nobody of this process has looked for a minute for work that is due."""
+        return abs(clock() - self.looked_at) >= LOOK_SECONDS
 
     def wake(self) -> None:
         """See to it that waiting and abandoned jobs are worked on. Cheap; call it from Describe.

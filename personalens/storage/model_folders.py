@@ -280,7 +280,7 @@ def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
     # here: numpy and pandas load with them, and operations ask this file for names of folders only
     import numpy as np
 
-    from personalens.datasets.histories import History
+    from personalens.datasets.interactions import History
     from personalens.recipes import registry
     from personalens.recipes.saved_models import CONFIG_FILE
 

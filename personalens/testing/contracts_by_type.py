@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.evaluation.holdouts import service_holdout
 from personalens.recipes.action_recipe import ACTION_ID
 from personalens.recipes.base import Recipe

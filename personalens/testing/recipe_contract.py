@@ -26,7 +26,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.evaluation.baselines import Popularity
 from personalens.evaluation.holdouts import LeaveOneOut, leave_one_out
 from personalens.evaluation.offline_report import NDCG_10, leave_one_out_report

@@ -10,10 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from personalens.control.work import schedule
 from personalens.home import Home
 from personalens.jobs.opening import open_home
-from personalens.storage import event_log
+from personalens.storage import event_log, job_queue
 from personalens.storage.resource_store import ResourceStore
 from personalens.storage.service_context import ServiceContext
 from tests.dataset_tables import schema_of
@@ -111,6 +110,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(schedule, "clock", clock)
+    monkeypatch.setattr(job_queue, "clock", clock)
     monkeypatch.setattr(event_log, "time", SimpleNamespace(time=clock))
     return clock

@@ -16,7 +16,7 @@ from personalens.datasets.dataset_files import DatasetFiles
 from personalens.recipes import saved_models
 from personalens.storage.datasets import dataset_folder
 from personalens.storage.model_folders import load_model, version_folder
-from personalens.training import loop
+from personalens.training import trainer
 from tests.contract.account import RECIPE, ROLE
 
 ADVICE = {
@@ -167,7 +167,7 @@ def test_a_disk_that_fills_up_while_a_model_is_written(service, jobs, kind, monk
             "Error while serializing: I/O error: No space left on device (os error 28)"
         )
 
-    monkeypatch.setattr(loop, "save_file", full)
+    monkeypatch.setattr(trainer, "save_file", full)
     monkeypatch.setattr(saved_models, "save_file", full)
     check_reason(getattr(jobs, kind)(), errno.ENOSPC)
     assert not list(service.home.path.rglob("*.partial"))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.recipes.base import Recipe
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.array_tree import flatten
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.progress import ProgressEvent
 from personalens.recipes import registry
 from personalens.recipes.field_recipes import FFNN, DeepFMRecipe

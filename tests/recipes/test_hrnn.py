@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.progress import Cancelled
 from personalens.recipes.hrnn import HRNN
 from personalens.testing.recipe_contract import RecipeContract

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.recipes.hrnn import HRNN, HRNNMetadata
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.testing.tiny_world import same_scores, tiny_world

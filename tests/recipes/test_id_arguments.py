@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.histories import histories_by_id
 from personalens.datasets.id_maps import IdMap, id_list, one_id
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import Interactions, histories_by_id
 from personalens.datasets.metadata import Metadata
 from personalens.film_world.world import FilmWorld
 from personalens.ratings.rating_head import RatingHRNN

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.runtime.users import JointScoring
 
 

@@ -7,10 +7,9 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.aws.gateway import WireRequest, answer, is_quick
-from personalens.aws.operation_router import OperationRouter
-from personalens.control.work import schedule
+from personalens.aws.operation_router import OperationRouter, WireRequest, answer, is_quick
 from personalens.recipes.base import Recipe
+from personalens.storage import job_queue
 from personalens.storage.dataset_rows import DatasetRows
 from tests.dataset_tables import import_table
 
@@ -123,8 +122,8 @@ def test_trends_are_read_when_events_have_come(service, films, ask, deploy):
 def test_what_is_due_waits(ask, deploy, monkeypatch):
     campaign = deploy("test-taste")
     ask(campaignArn=campaign, userId="viewer-1")
-    now = schedule.clock()
-    monkeypatch.setattr(schedule, "clock", lambda: now + 3 * schedule.LOOK_SECONDS)
+    now = job_queue.clock()
+    monkeypatch.setattr(job_queue, "clock", lambda: now + 3 * job_queue.LOOK_SECONDS)
     assert [ask(campaignArn=campaign, userId="viewer-1") for _ in range(2)] == [False, True]
 
 

@@ -14,10 +14,9 @@ from personalens.datasets.array_tree import flatten
 from personalens.progress import ignore_progress
 from personalens.recipes.hrnn import HRNN
 from personalens.recipes.user_personalization import UserPersonalization
-from personalens.training import loop
-from personalens.training.loop import Reporter, train
+from personalens.training import trainer
 from personalens.training.options import TrainingOptions
-from personalens.training.trainer import Trainer
+from personalens.training.trainer import Reporter, Trainer, train
 from tests.training.test_loop import figures, make_trainer, weights
 
 FIGURES = (0.1, 0.4, 0.2, 0.3)  # the second epoch is the best, the fourth the last
@@ -80,8 +79,8 @@ def test_killed_within_an_epoch_it_goes_on_from_the_last_one(tmp_path, whole, ep
 def test_killed_within_an_epoch_it_goes_on_from_the_batch_that_was_saved(
     tmp_path, whole, monkeypatch
 ):
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(loop, "_SHARE_OF_TIME", 1e9)
+    monkeypatch.setattr(trainer, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(trainer, "_SHARE_OF_TIME", 1e9)
     with pytest.raises(Killed):
         run(trainers(tmp_path), killed_at(2, done=6))
     pair, heard = trainers(tmp_path), []

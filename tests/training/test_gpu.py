@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.networks.session_network import Dropout, Events, seen_before
 from personalens.recipes.hrnn import HRNN
 from personalens.training.devices import choose_device, mixed_precision, tensor_cores

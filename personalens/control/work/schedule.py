@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ from personalens.jobs.job_runner import JobHandler
 from personalens.progress import Progress
 from personalens.service_errors import ServiceError
 from personalens.settings.solution_config import EVENTS_UNTIL, LATER_COLUMNS, training_days
+from personalens.storage import job_queue
 from personalens.storage.job_queue import DEFAULT_LANES, Job, JobQueue
 from personalens.storage.model_folders import (
     MODEL,
@@ -67,12 +67,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 60.0
 FIRST_SECONDS = 3600.0
 DAY_SECONDS = 86_400.0
-
-clock = time.time
-"""Tells the time; a test gives another."""
 
 TRAIN_JOB, MODEL_UPDATE = "train", "model-update"
 AUTOMATIC_SINCE = "_automaticSince"
@@ -95,20 +91,15 @@ LEAST_SECONDS = 1800.0
 class be imported: whoever looks does so within a request."""
 
 
-def is_time_to_look(context: ServiceContext) -> bool:
-    """Whether nobody of this process has looked for a minute."""
-    return abs(clock() - context.jobs.looked_at) >= LOOK_SECONDS
-
-
 def begin_due_trainings(context: ServiceContext) -> int:
     """Ask for the trainings whose time has come, of every region; return how many.
 
     An error here, such as a catalogue that cannot be written, does not concern the request that
     looks: the next look tries again.
     """
-    if not is_time_to_look(context):
+    if not context.jobs.is_time_to_look():
         return 0
-    now, jobs = clock(), context.jobs
+    now, jobs = job_queue.clock(), context.jobs
     jobs.looked_at = now
     begun = 0
     try:
