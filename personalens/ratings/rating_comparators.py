@@ -23,7 +23,7 @@ from personalens.networks.gru import GRU
 from personalens.networks.session_network import FieldValues
 from personalens.ratings.rating_network import RatingBatch
 from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
-from personalens.recipes.event_reader import ItemFields
+from personalens.recipes.item_fields import ItemFields
 from personalens.training.devices import compute_threads
 
 AfterEpoch = Callable[[int], None]

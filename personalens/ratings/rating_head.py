@@ -27,7 +27,8 @@ from personalens.networks.session_network import FieldValues
 from personalens.ratings.rating_evaluation import Offsets, RollingMeans
 from personalens.ratings.rating_network import RatingNetwork
 from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
-from personalens.recipes.event_reader import SESSION_GAPS, EventReader, ItemFields
+from personalens.recipes.event_reader import SESSION_GAPS, EventReader
+from personalens.recipes.item_fields import ItemFields
 from personalens.recipes.saved_models import Artifact, read_artifact, write_artifact
 from personalens.training.devices import choose_device
 

@@ -1,16 +1,11 @@
-"""What a sequence model reads, as small integers: events, their circumstances, and metadata.
-
-:class:`EventReader` reads histories, :class:`ItemFields` the metadata of items; both number the
-values of their columns by :class:`ValueCodes`.
-"""
+"""What a sequence model reads of an event: its item, and small integers about its circumstances."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,10 +13,7 @@ import pandas as pd
 from personalens.datasets.array_tree import json_array, parse_json_array
 from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import (
-    CREATION_TIMESTAMP,
-    Field,
     Metadata,
-    categorical_values,
 )
 from personalens.training.batches import NO_TARGET, Sequences
 
@@ -38,12 +30,7 @@ _FIRST_GAP = 1  # gap 0 is that of a start row, 1 that of a first event; the buc
 _PARTS = ("context", "user")
 _START_CODES = {"gap": 0, "session": len(SESSION_GAPS)}  # of all other features 0: not known
 BUCKETS = 10
-"""Of numbers that are metadata of items."""
 FEWEST_OF_A_WORD, MOST_WORDS = 5, 2000
-FEWEST_OF_A_VALUE = 2
-"""A value of a single item says nothing that the item's own vector does not."""
-MOST_OF_A_FIELD = 12
-"""Values of one item in one field, at most; the most common ones stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +56,8 @@ class EventReader:
     catalogue_size: int  # also the item code of start rows
     value_edges: np.ndarray  # between the buckets of values
     types: tuple[str, ...]
-    context: dict[str, ValueCodes] = dataclasses.field(
-        default_factory=dict
-    )  # by name in upper case
-    user: dict[str, ValueCodes] = dataclasses.field(default_factory=dict)
+    context: dict[str, ValueCodes] = field(default_factory=dict)  # by name in upper case
+    user: dict[str, ValueCodes] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -181,15 +166,15 @@ class EventReader:
         return {
             "value_edges": self.value_edges,
             "names": json_array(names),
-            "context": _numbered(self.context),
-            "user": _numbered(self.user),
+            "context": numbered(self.context),
+            "user": numbered(self.user),
         }
 
     @classmethod
     def from_arrays(cls, catalogue_size: int, tree: Mapping[str, Any]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
         names = parse_json_array(tree["names"])
-        context, user = (_named_codes(names[part], tree.get(part, {})) for part in _PARTS)
+        context, user = (named_codes(names[part], tree.get(part, {})) for part in _PARTS)
         return cls(catalogue_size, tree["value_edges"], tuple(names["types"]), context, user)
 
 
@@ -289,112 +274,16 @@ class ValueCodes:
         return cls(None if words is None else tuple(words), arrays["edges"])
 
 
-def _numbered(columns: Mapping[str, ValueCodes]) -> dict[str, Any]:
-    """Return columns as arrays under their numbers; their names may be of any kind."""
+def numbered(columns: Mapping[str, ValueCodes]) -> dict[str, Any]:
+    """Return the codes of columns as arrays under their numbers: names may have any characters."""
     return {str(number): codes.to_arrays() for number, codes in enumerate(columns.values())}
 
 
-def _named_codes(names: Sequence[str], tree: Mapping[str, Any]) -> dict[str, ValueCodes]:
+def named_codes(names: Sequence[str], tree: Mapping[str, Any]) -> dict[str, ValueCodes]:
+    """Take back what :func:`numbered` gave, for columns of these names."""
     return {name: ValueCodes.from_arrays(tree[str(n)]) for n, name in enumerate(names)}
 
 
 def _strings(values: Any) -> pd.Index:
     column = pd.Series(list(values), dtype=object)
     return pd.Index(column.where(column.isna(), column.astype(str)), dtype=object)
-
-
-class ValueTable(NamedTuple):
-    """Which values n items have, and with what weights they count."""
-
-    codes: np.ndarray  # (n, M) int64
-    weights: np.ndarray  # (n, M) float32; 0 fills a row up
-
-
-@dataclass(frozen=True, eq=False)
-class ItemFields:
-    """Numbers the values of all fields through, the first being one that every item has.
-
-    * categorical: each category that two items have; of k categories each counts 1 / sqrt(k);
-    * numeric: ten buckets of equal share;
-    * a missing value is a value of its own, and so is one that training had not met.
-
-    Text is left out, and so is CREATION_TIMESTAMP: it tells when an item came, not what it is.
-
-    Examples
-    --------
-    >>> films = pd.DataFrame({"ITEM_ID": list("abc"), "GENRES": ["War", "War|Drama", "Drama"]})
-    >>> metadata = Metadata.from_frame(films, "ITEM_ID")
-    >>> fields = ItemFields.fit(metadata)
-    >>> table = fields.encode(metadata)
-    >>> table.codes.tolist(), table.weights[1].astype(float).round(2).tolist()
-    ([[0, 3, 0], [0, 2, 3], [0, 2, 0]], [1.0, 0.71, 0.71])
-    """
-
-    columns: dict[str, ValueCodes]
-
-    @classmethod
-    def fit(cls, items: Metadata) -> Self:
-        """Find the values that tell items apart."""
-        columns = {}
-        for name, field in items.fields.items():
-            if field.kind == "text" or name == CREATION_TIMESTAMP:
-                continue
-            if field.kind == "numeric":
-                codes = ValueCodes.fit(field.values, buckets=BUCKETS)
-            else:
-                words = categorical_values(field)
-                spelled = np.array(words.vocabulary, object)[words.codes]
-                codes = ValueCodes.fit(spelled, fewest=FEWEST_OF_A_VALUE)
-            if codes.is_telling:
-                columns[name] = codes
-        return cls(columns)
-
-    @property
-    def size(self) -> int:
-        """Number of values of all fields together."""
-        return 1 + sum(codes.size for codes in self.columns.values())
-
-    def encode(self, items: Metadata) -> ValueTable:
-        """Return the values of items; a field that the table lacks is missing for all."""
-        missing = ValueTable(np.zeros((len(items), 1), np.int64), np.ones((len(items), 1)))
-        parts, first = [missing], 1
-        for name, codes in self.columns.items():
-            table = _encode_field(items.fields[name], codes) if name in items.fields else missing
-            parts.append(ValueTable((table.codes + first) * (table.weights > 0), table.weights))
-            first += codes.size
-        codes, weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        return ValueTable(codes, weights.astype(np.float32))
-
-    def to_arrays(self) -> dict[str, Any]:
-        """Return the fields as a tree of arrays, for a model's file."""
-        return {"names": json_array(list(self.columns))} | _numbered(self.columns)
-
-    @classmethod
-    def from_arrays(cls, tree: Mapping[str, Any]) -> Self:
-        """Take back what :meth:`to_arrays` gave."""
-        return cls(_named_codes(parse_json_array(tree["names"]), tree))
-
-
-def _encode_field(field: Field, codes: ValueCodes) -> ValueTable:
-    """Return the values of one field, those most common first where there are too many."""
-    if field.kind == "numeric":
-        found = codes.encode(field.values)[:, None]
-        return ValueTable(found, np.ones_like(found, np.float64))
-    offsets, places, vocabulary = categorical_values(field)
-    numbers = np.append(codes.encode(vocabulary), 0)  # the last for items without any
-    counts = np.diff(offsets)
-    row = np.repeat(np.arange(len(counts)), counts)
-    pairs = pd.DataFrame({"row": row, "code": numbers[places]}).drop_duplicates()
-    pairs["count"] = pairs.groupby("code").code.transform("size")
-    pairs = pairs.sort_values(["row", "count", "code"], ascending=[True, False, True])
-    # Values never met count only where they are all that an item has.
-    pairs = pairs[(pairs.code > 0) | (pairs.groupby("row").code.transform("max") == 0)]
-    pairs["place"] = pairs.groupby("row").cumcount()
-    pairs = pairs[pairs.place < MOST_OF_A_FIELD]
-    width = 1 + int(pairs.place.max()) if len(pairs) else 1
-    table = np.zeros((len(counts), width), np.int64)
-    weights = np.zeros((len(counts), width))
-    table[pairs.row, pairs.place] = pairs.code
-    weights[pairs.row, pairs.place] = 1.0
-    weights[weights.sum(axis=1) == 0, 0] = 1.0  # nothing known: the value for it
-    return ValueTable(table, weights / np.sqrt(weights.sum(axis=1, keepdims=True)))

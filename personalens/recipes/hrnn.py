@@ -70,8 +70,8 @@ class HRNN(SessionRecipe):
 
     Training predicts every event of every user from those before it, among all items at once. Item
     vectors start from what stands near what in the histories, item biases from popularity, so that
-    a few passes over the data are enough. How many, the newest events of some users tell, which are
-    held out; a second model is trained on everything for as many.
+    a few passes over the data are enough. The newest events of some users are held out, and tell
+    how many; a second model is trained on everything for as many.
 
     Parameters and attributes: :class:`~personalens.recipes.session_recipe.SessionRecipe`.
 
@@ -128,7 +128,7 @@ class HRNNMetadata(SessionRecipe):
     HRNN, whose vectors are sums:
 
     * an item's vector is one of its own plus those of its fields' values
-      (:class:`~personalens.recipes.event_reader.ItemFields`): categories such as GENRES, buckets of
+      (:class:`~personalens.recipes.item_fields.ItemFields`): categories such as GENRES, buckets of
       numbers such as YEAR;
     * each context column of the Interactions (DEVICE, an hour) is a feature of each event;
     * at a request, the vectors of its context and of the user's fields are added to that of the

@@ -27,7 +27,8 @@ from personalens.networks.session_network import (
     SessionNetwork,
     seen_before,
 )
-from personalens.recipes.event_reader import EventReader, ItemFields, ValueTable
+from personalens.recipes.event_reader import EventReader
+from personalens.recipes.item_fields import ItemFields, ValueTable, explained_by_values
 from personalens.training.batches import (
     Sequences,
     bucketed_batches,
@@ -37,7 +38,7 @@ from personalens.training.batches import (
 )
 from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
-from personalens.training.start_values import StartValues, explained_by_values
+from personalens.training.start_values import StartValues
 from personalens.training.trainer import NextItemValidation, Trainer
 
 ITEM_VECTOR_SIZE = 128

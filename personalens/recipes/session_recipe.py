@@ -204,20 +204,13 @@ class SessionRecipe(Recipe):
     def _untrained(self) -> Self:
         return type(self)(self.config, seed=self.seed, device=self.device, training=self.training)
 
-    def refit(
-        self,
-        interactions: Interactions | pd.DataFrame,
-        *,
-        items: Metadata | pd.DataFrame | None = None,
-        users: Metadata | pd.DataFrame | None = None,
-        progress: Progress = ignore_progress,
-    ) -> Self:
+    def refit(self, interactions: Interactions | pd.DataFrame, **tables: Any) -> Self:
         """Return a new model trained on other data for the number of epochs that this fit found."""
         self._check_fitted()
         fresh = self._untrained()
         fresh._known_epochs = self.best_epochs_
         fresh._take_findings(self)
-        return fresh.fit(interactions, items=items, users=users, progress=progress)
+        return fresh.fit(interactions, **tables)
 
     def fit_and_refit(
         self,

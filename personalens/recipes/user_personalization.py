@@ -46,13 +46,13 @@ class UserPersonalizationConfig(WideHRNNConfig):
 class UserPersonalization(SessionRecipe):
     """Recommend from all items, the new ones included, and explore those of which little is known.
 
-    :class:`~personalens.recipes.hrnn.HRNNMetadata` over the whole items table; an item
-    that nobody has had is what its metadata say. A campaign adds the bonus of
+    :class:`~personalens.recipes.hrnn.HRNNMetadata` over the whole items table; an item that nobody
+    has had is what its metadata say. A campaign adds the bonus of
     :func:`~personalens.recipes.exploration.exploration_bonus` to the scores of young items, by its
     explorationWeight and explorationItemAgeCutOff. ``update`` adds items without a new training.
 
     Three more models have a say in the score of an item that somebody has had. They see other
-    things than that network does, and their mistakes are others:
+    things than that network does, and make other mistakes:
 
     * a network without metadata, that of :class:`~personalens.recipes.hrnn.HRNN`, which goes
       through the same batches (:class:`~personalens.networks.twin_network.TwinNetwork`);

@@ -43,11 +43,10 @@ class UserPersonalizationV2(SessionRecipe):
     An item that nobody has had is what its metadata say. A user's events, with all their metadata,
     are read by attention, and the next item is predicted.
 
-    Events, items and requests become vectors as in
-    :class:`~personalens.recipes.hrnn.HRNNMetadata`, and training, start values and
-    stopping are the same. What reads a history is a transformer: each event looks at those before
-    it and takes in what they hold, weighed by what they are and by how long ago they were
-    (:class:`~personalens.networks.causal_transformer.TransformerEncoder`).
+    Events, items and requests become vectors as in :class:`~personalens.recipes.hrnn.HRNNMetadata`,
+    and training, start values and stopping are the same. What reads a history is a transformer:
+    each event looks at those before it and takes in what they hold, weighed by what they are and by
+    how long ago they were (:class:`~personalens.networks.causal_transformer.TransformerEncoder`).
 
     Parameters and attributes: as :class:`~personalens.recipes.session_recipe.SessionRecipe`.
 
