@@ -20,6 +20,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.docs.setup_scripts import load_script
+
 ROOT = Path(__file__).resolve().parents[2]
 BINDER = ROOT / "binder"
 NAME = re.compile(r"^([\w.-]+)==(\S+)$", re.MULTILINE)
@@ -35,12 +37,18 @@ def test_the_python_is_one_that_the_package_supports():
     assert f">={version}" == project["requires-python"]
 
 
-def test_its_pins_are_those_of_the_root_without_torch():
-    ours, root = pins(BINDER / "requirements.txt"), pins(ROOT / "requirements.txt")
-    uv = ours.pop("uv")
-    assert f"uv=={uv}" in (ROOT / "Makefile").read_text()
-    assert "torch" not in ours
-    assert {name: root.get(name) for name in ours} == ours
+def test_its_uv_is_the_one_that_installs():
+    (uv,) = pins(BINDER / "requirements.txt").items()
+    assert uv == ("uv", load_script("install").UV_VERSION)
+
+
+def test_its_settings_are_those_of_make_lab_but_for_kernels_that_are_connected():
+    name, kernels = "jupyter_server_config.json", "MappingKernelManager"
+    ours = json.loads((BINDER / "jupyter" / name).read_text())
+    everywhere = json.loads((ROOT / "setup" / "jupyter" / name).read_text())
+    assert set(ours[kernels]) == set(everywhere[kernels])
+    assert ours[kernels]["cull_connected"]
+    assert not everywhere[kernels]["cull_connected"]  # on one's own machine a tab keeps its state
 
 
 def test_the_scripts_can_be_executed_and_parsed():
@@ -64,9 +72,6 @@ def image(tmp_path_factory):
         if not name.startswith(("PERSONALENS_", "OMP_"))
     }
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
-    # uv does not read pip's settings. Where they name a folder of wheels, torch lies there.
-    if wheels := environment.get("PIP_FIND_LINKS"):
-        environment |= {"UV_FIND_LINKS": wheels, "TORCH_BACKEND": ""}
 
     def run(*command: str) -> None:
         done = subprocess.run(
@@ -112,6 +117,12 @@ def test_jupyterlab_opens_the_first_lab(image):
         url = wait_for_url(runtime)
         with urlopen(url, timeout=30) as page:
             assert page.url.endswith("/lab/tree/labs/00_start_here.ipynb")
+            settings = re.search(
+                r'id="jupyter-config-data"[^>]*>(.*?)</script>', page.read().decode()
+            )
+        assert json.loads(settings.group(1))["news"] == {"disabled": True}
+        with urlopen(f"{url}api/metrics/v1", timeout=30) as answer:
+            assert json.load(answer)["rss"] > 0  # the status bar's
         request = Request(f"{url}api/contents/labs/00_start_here.ipynb?content=0")
         with urlopen(request, timeout=30) as answer:
             assert json.load(answer)["type"] == "notebook"
