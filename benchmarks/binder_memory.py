@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -114,24 +114,29 @@ def jupyterlab(tree: Path, environment: dict[str, str]) -> Iterator[str]:
     runtime = Path(environment["JUPYTER_RUNTIME_DIR"])
     options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--IdentityProvider.token="]
     options += ["--allow-root", "--ServerApp.disable_check_xsrf=True"]
-    with (tree / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [str(ROOT / "binder" / "start"), sys.executable, "-m", "jupyterlab", *options],
-            cwd=tree,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
+    server = subprocess.Popen(
+        [str(ROOT / "binder" / "start"), sys.executable, "-m", "jupyterlab", *options],
+        cwd=tree,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
     try:
-        end = time.monotonic() + 120
-        while not (files := list(runtime.glob("jpserver-*.json"))):
-            if server.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"JupyterLab did not start: {(tree / 'server.log').read_text()}")
-            time.sleep(0.2)
-        yield json.loads(files[0].read_text())["url"]
+        yield _address(runtime, server)
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+def _address(runtime: Path, server: subprocess.Popen[bytes]) -> str:
+    end = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < end:
+        for file in runtime.glob("jpserver-*.json"):
+            with suppress(OSError, ValueError):
+                url = json.loads(file.read_text())["url"]
+                urlopen(f"{url}api", timeout=10).close()
+                return url
+        time.sleep(0.2)
+    raise SystemExit("JupyterLab did not start")
 
 
 def open_kernel(url: str, runtime: Path, notebook: str) -> BlockingKernelClient:

@@ -181,7 +181,6 @@ def test_locks_that_other_threads_hold_and_transactions_that_are_open(run):
         from pathlib import Path
         from personalens.storage.event_log import Event
         from personalens.jobs.opening import open_home
-from personalens.storage.service_context import ServiceContext
         from personalens.home import Home
 
         context = open_home(Home(Path("home").resolve()), inline_jobs=True)
@@ -223,7 +222,6 @@ def test_a_fork_inside_a_reading_leaves_the_reading_as_it_is(run):
         from pathlib import Path
         from personalens.storage.event_log import BATCH_ROWS, Event
         from personalens.jobs.opening import open_home
-from personalens.storage.service_context import ServiceContext
         from personalens.home import Home
 
         log = open_home(Home(Path("home").resolve()), inline_jobs=True).events
