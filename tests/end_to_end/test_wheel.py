@@ -1,4 +1,4 @@
-"""A wheel, used where there is no checkout: it serves, runs a lab's code and trains a custom recipe.
+"""A wheel, used where there is no checkout: it serves, runs a lab's code, trains a custom recipe.
 
 Its environment has the wheel and, through a .pth file, the other packages that are installed here.
 """
