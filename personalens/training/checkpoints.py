@@ -126,7 +126,7 @@ def _capture(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with trainer.between_steps:
         tensors = {f"network.{name}": w for name, w in trainer.network.state_dict().items()}
         tensors |= {f"kept.{name}": w for name, w in trainer.kept.items()}
-        for place, moments in trainer.optimizer.state_dict()["state"].items():
+        for place, moments in trainer.optimizer.moments.items():
             tensors |= {f"optimizer.{place}.{name}": value for name, value in moments.items()}
         return (
             {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()},
@@ -146,8 +146,7 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], state: dict[str, Any]
     for name, value in _part(tensors, "optimizer.").items():
         place, _, kind = name.partition(".")
         moments.setdefault(int(place), {})[kind] = value
-    groups = trainer.optimizer.state_dict()["param_groups"]
-    trainer.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    trainer.optimizer.restore(moments)
     trainer.position = replace(trainer.position, **state["position"])
     for rng, saved in zip(_generators(trainer), state["generators"], strict=True):
         rng.bit_generator.state = saved

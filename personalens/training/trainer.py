@@ -19,6 +19,7 @@ from personalens.training.devices import (
 )
 from personalens.training.distributed import joined_replicas
 from personalens.training.losses import OutputLoss
+from personalens.training.optimizer import AdamW
 from personalens.training.options import TrainingOptions
 from personalens.training.reporter import Listener
 
@@ -85,11 +86,10 @@ class Trainer:
         if self.replicas is not None:
             self.rng = copy.deepcopy(rng)  # orders the batches, and must do so alike everywhere
             self.replicas.begin(network)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             network.parameters(),
-            lr=options.learning_rate,
+            learning_rate=options.learning_rate,
             weight_decay=options.weight_decay,
-            fused=True,
         )
         self.position = Position()
         self.kept: dict[str, torch.Tensor] = {}
@@ -142,7 +142,7 @@ class Trainer:
     def _step(self, chosen: np.ndarray) -> tuple[float, int]:
         if self.replicas is not None:
             chosen = self.replicas.share(chosen)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.forget_gradients()
         loss, targets = self._find_gradients(chosen) if len(chosen) else (0.0, 0)
         if self.replicas is not None:
             loss, targets = self.replicas.merge_gradients(self.network, loss, targets)
@@ -165,6 +165,5 @@ class Trainer:
         """Rise linearly, then fall along half a cosine to zero at the end of ``max_epochs``."""
         rise = min(1.0, (self.position.steps + 1) / self.options.warm_up_steps)
         done = min(1.0, self.position.steps / (batches * self.options.max_epochs))
-        rate = self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        fall = 0.5 * (1.0 + math.cos(math.pi * done))
+        self.optimizer.learning_rate = self.options.learning_rate * rise * fall
