@@ -59,7 +59,7 @@ outputs: $(STAMP)
 # The peers, each group in an environment of its own. RecBole runs on Python 3.11 at the newest: where
 # it cannot be installed, its rows are left out.
 bench: $(STAMP) $(BENCH)/peers/.installed $(BENCH)/recbole/.installed
-	@$(PYTHON) benchmarks/everything.py $(if $(QUICK),--quick) $(if $(LIMIT),--limit $(LIMIT))
+	@$(PYTHON) -m benchmarks.everything $(if $(QUICK),--quick) $(if $(LIMIT),--limit $(LIMIT))
 
 $(BENCH)/peers/.installed: benchmarks/requirements.txt | $(STAMP)
 	@$(MAKE_ENVIRONMENT)

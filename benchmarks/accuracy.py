@@ -1,13 +1,14 @@
 """Accuracy of our recipes beside their peers: the same questions, the same evaluation code.
 
-    python benchmarks/accuracy.py --dataset ml-100k --protocol next-item
-    python benchmarks/accuracy.py --dataset ml-latest-small --protocol next-item --last 5
-    python benchmarks/accuracy.py --dataset ml-100k --protocol hold-out-tenths unseen-users
+    python -m benchmarks.accuracy --dataset ml-100k --protocol next-item
+    python -m benchmarks.accuracy --dataset ml-latest-small --protocol next-item --last 5
+    python -m benchmarks.accuracy --dataset ml-100k --protocol hold-out-tenths unseen-users
 
-Protocols: splits.py. Contestants and their grids: contestants.py. Each contestant runs in a process
-of its own and hands back the best 25 items for each question, without those of the history; what
-follows is computed here from these lists. Events of one second are ordered by the seeded tie rule
-of personalens.datasets.interactions, for everybody.
+The protocols stand in :mod:`benchmarks.splits`, the contestants and their grids in
+:mod:`benchmarks.contestants`. Each contestant runs in a process of its own and hands back the best
+25 items for each question, without those of the history; what follows is computed here from these
+lists. Events of one second are ordered by the seeded tie rule of personalens.datasets.interactions,
+for everybody.
 
 How much each was tuned differs. The peers' grids are gone through on validation events, some
 settings each. The fixed settings of our recipes were chosen on earlier events of ml-100k and
@@ -32,28 +33,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from contestants import HERE, KEEP_MEMORY, PEERS, Contestant, Setting, recipe
-from figures import difference_rows, question_figures, summary_row
-from machine import RESULTS, describe_run, write_result
-from splits import PROTOCOLS, Round, Split, split_data
 
+from benchmarks.contestants import KEEP_MEMORY, PEERS, Contestant, Setting, recipe
+from benchmarks.figures import difference_rows, question_figures, summary_row
+from benchmarks.machine import (
+    ENVIRONMENTS,
+    describe_run,
+    parser,
+    python_of,
+    run_module,
+    write_result,
+)
+from benchmarks.splits import PROTOCOLS, Round, Split, split_data
 from personalens.evaluation.offline_report import HIT_RATE_10, NDCG_10
 
 VALIDATION = "validation"
 
 
 class Benchmark:
-    """One protocol on one data set.
+    """One protocol on one data set, with its intermediate results in the folder ``work``.
 
-    Parameters
-    ----------
-    split_arguments
-        Of :func:`splits.split_data`.
-    seeds
-        Trainings of a random contestant in a protocol with one round; elsewhere each round has its
-        own seed.
-    work
-        Folder of this protocol's intermediate results.
+    ``seeds`` are the trainings of a random contestant in a protocol with one round; elsewhere each
+    round has its own seed.
     """
 
     def __init__(self, split_arguments: dict[str, Any], seeds: int, work: Path):
@@ -147,8 +148,10 @@ def do_job(contestant: Contestant, job: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps(job, indent=1))
     with (folder / "output.txt").open("w") as output:
-        done = subprocess.run(
-            [contestant.python, HERE / contestant.script, folder / "job.json"],
+        done = run_module(
+            contestant.module,
+            folder / "job.json",
+            environment=contestant.environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=KEEP_MEMORY | os.environ,
@@ -169,8 +172,8 @@ def run_protocol(benchmark: Benchmark, contestants: Sequence[Contestant]) -> dic
             given = {"seconds": round(rows[contestant.seconds_of]["fit_seconds"], 1)}
         if not contestant.knows_strangers and len(benchmark.split.rounds) > 1:
             continue  # it cannot be asked about users who did not train
-        if not contestant.python.exists():
-            print(f"  {contestant.name}: left out, there is no {contestant.python}", flush=True)
+        if not (python := python_of(contestant.environment)).exists():
+            print(f"  {contestant.name}: left out, there is no {python}", flush=True)
             continue
         row, report = benchmark.measure(contestant, given)
         rows[contestant.name], reports[contestant.name] = row, report
@@ -185,20 +188,23 @@ def run_protocol(benchmark: Benchmark, contestants: Sequence[Contestant]) -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="ml-100k")
-    parser.add_argument("--protocol", nargs="+", default=["next-item"], choices=PROTOCOLS)
-    parser.add_argument("--last", type=int, default=1, help="events asked for at each user's end")
-    parser.add_argument("--rounds", type=int, default=10, help="draws or folds of test users")
-    parser.add_argument("--seeds", type=int, default=5, help="trainings where there is one round")
-    parser.add_argument("--recipes", nargs="*", default=["aws-hrnn"])
-    names = [peer.name for peer in PEERS]
-    parser.add_argument("--peers", nargs="*", default=names, choices=names, metavar="NAME")
-    parser.add_argument("--tries", type=int, help="at most so many settings of each peer")
-    parser.add_argument("--limit", type=float, help="seconds for each slow peer's training")
-    parser.add_argument("--work", type=Path, default=HERE.parent / ".venv-bench" / "work")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add, names = options.add_argument, [peer.name for peer in PEERS]
+    add("--dataset", default="ml-100k")
+    add("--protocol", nargs="+", default=["next-item"], choices=PROTOCOLS)
+    add("--last", type=int, default=1, help="events asked for at each user's end")
+    add("--rounds", type=int, default=10, help="draws or folds of test users")
+    add("--seeds", type=int, default=5, help="trainings where there is one round")
+    add("--recipes", nargs="*", default=["aws-hrnn"])
+    add("--peers", nargs="*", default=names, choices=names, metavar="NAME")
+    add("--tries", type=int, help="at most so many settings of each peer")
+    add("--limit", type=float, help="seconds for each slow peer's training")
+    add("--work", type=Path, default=ENVIRONMENTS / "work")
+    measure_all(options.parse_args())
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Measure the contestants and protocols that were asked for."""
     chosen = [recipe(name) for name in options.recipes]
     for peer in PEERS:
         if peer.name in options.peers:

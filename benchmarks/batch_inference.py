@@ -1,6 +1,6 @@
 """Batch inference for 100,000 users over 10,000 items, beside implicit's recommend.
 
-    python benchmarks/batch_inference.py
+    python -m benchmarks.batch_inference
 
 implicit and a batch job of ours get the same factors of users and items, and rank by the products.
 implicit's ``recommend`` names codes, as our ranking alone does. The job does all that a batch job
@@ -14,23 +14,20 @@ shown was added after the model had been loaded.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
+from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import ENVIRONMENTS, HERE
-from machine import RESULTS, describe_run, write_result
 
+from benchmarks.machine import describe_run, fastest_runs, parser, run_step, write_result
+from benchmarks.peers.clock import timed
+
+GROUP = "arn:aws:personalize:us-east-1:123456789012:dataset-group/bench"
 FACTORS, LIST_LENGTH, EVENTS = 64, 25, 20
 HRNN_USERS = 2_000
 IMPLICIT = ("implicit recommend", "implicit, a job's file")
@@ -55,9 +52,8 @@ def write_lines(path: Path, users: Sequence[str]) -> None:
 
 def factor_model(folder: Path, *, has_scores: bool) -> Any:
     """Return a recipe that ranks by the products of given factors, a user a row."""
-    from personalens.datasets.histories import History
     from personalens.datasets.id_maps import IdMap
-    from personalens.datasets.interactions import Interactions
+    from personalens.datasets.interactions import History, Interactions
     from personalens.recipes.base import Recipe
 
     with np.load(folder / "factors.npz") as arrays:
@@ -126,31 +122,30 @@ def hrnn_model(folder: Path, items: int) -> Any:
     return model
 
 
-def do_step(step: str, folder: Path) -> None:
-    """Do one step here and print what it took."""
-    from personalens.evaluation.top_k import top_k_matrix
-
-    with np.load(folder / "factors.npz") as arrays:
-        users, items = arrays["users"], np.ascontiguousarray(arrays["items"].T)
+def do_step(step: str, folder: Path) -> dict[str, float]:
+    """Do one step here and return what it took."""
     if step == "ranking alone":
-        rows = range(0, len(users), 200)
-        peak, began, worked = peak_mb(), time.perf_counter(), time.process_time()
-        for row in rows:
-            top_k_matrix(users[row : row + 200] @ items, LIST_LENGTH)
+        with np.load(folder / "factors.npz") as arrays:
+            users, items = arrays["users"], np.ascontiguousarray(arrays["items"].T)
+        return timed(lambda: rank(users, items))
+    if step == "job with HRNN":
+        with np.load(folder / "factors.npz") as arrays:
+            count = len(arrays["items"])
+        model, source = hrnn_model(folder, count), "hrnn.json"
     else:
-        if step == "job with HRNN":
-            model, source = hrnn_model(folder, items.shape[1]), "hrnn.json"
-        else:
-            model = factor_model(folder, has_scores=step != "job without scores")
-            source = "tenth.json" if step == "job, a tenth" else "users.json"
-        del users, items
-        run_job = prepare_job(model, folder, source)
-        peak, began, worked = peak_mb(), time.perf_counter(), time.process_time()
-        run_job()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - worked
-    if step != "ranking alone":
-        check_answers(folder, source)
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "added_mb": peak_mb() - peak}))
+        model = factor_model(folder, has_scores=step != "job without scores")
+        source = "tenth.json" if step == "job, a tenth" else "users.json"
+    measured = timed(prepare_job(model, folder, source))
+    check_answers(folder, source)
+    return measured
+
+
+def rank(users: np.ndarray, items: np.ndarray) -> None:
+    """Rank all items for all users by the products of their factors."""
+    from personalens.evaluation.ranking_metrics import top_k_matrix
+
+    for row in range(0, len(users), 200):
+        top_k_matrix(users[row : row + 200] @ items, LIST_LENGTH)
 
 
 def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
@@ -158,7 +153,8 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
     belongs to no job, imports and an empty home, is there before the clock starts."""
     from personalens.home import Home
     from personalens.jobs.opening import open_home
-    from personalens.runtime.batch_inference import BatchRecommender
+    from personalens.runtime.answering import BlockAnswering
+    from personalens.runtime.batch_jobs import BatchRecommender
     from personalens.runtime.batch_lines import answer_files
     from personalens.runtime.deployments import Deployment
     from personalens.storage.resource_store import Resource
@@ -178,7 +174,9 @@ def prepare_job(model: Any, folder: Path, source: str) -> Callable[[], None]:
 
     def run() -> None:
         shutil.rmtree(target, ignore_errors=True)  # a job writes over no file of another
-        recommender = BatchRecommender(Deployment(job.arn, "", "", model), None, None, LIST_LENGTH)
+        deployment = Deployment(job.arn, "", GROUP, model)
+        answering = BlockAnswering(context, deployment)
+        recommender = BatchRecommender(deployment, answering, LIST_LENGTH)
         answer_files(
             context, job, lambda event: None, recommender.answer, block_size=recommender.block_size
         )
@@ -194,67 +192,35 @@ def check_answers(folder: Path, source: str) -> None:
             raise SystemExit("not every line was answered")
 
 
-def peak_mb() -> float:
-    """Return the most memory that this process had so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def run_step(step: str, folder: Path) -> dict[str, Any] | None:
+def run(step: str, folder: Path) -> dict[str, Any] | None:
     """Run one step in a process of its own; None where the peer's environment is not there."""
-    if step in IMPLICIT:
-        python = ENVIRONMENTS / "peers" / "bin" / "python"
-        if not python.exists():
-            return None
-        arguments = [folder / "factors.npz", str(LIST_LENGTH)]
-        if step != IMPLICIT[0]:
-            arguments += [folder / "users.json", folder / "implicit.json"]
-        command = [python, HERE / "peers" / "bulk_tools.py", step, *arguments]
-    else:
-        command = [sys.executable, __file__, "--step", step, "--folder", folder]
-    # Every tool chooses its threads itself.
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    load = round(os.getloadavg()[0], 1)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-    return json.loads(done.stdout) | {"load": load}
-
-
-def measure(steps: Sequence[str], folder: Path, repeats: int) -> list[dict[str, Any]]:
-    """Return what the fastest run of each step took, with the seconds of all its runs."""
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for _ in range(repeats):
-        for step in steps:
-            measured = run_step(step, folder)
-            if measured is not None:
-                runs.setdefault(step, []).append(measured)
-                print(f"{step:<24} {measured['seconds']:>8.2f} s", end="")
-                print(f"{measured['cpu_seconds']:>8.2f} s of processor", flush=True)
-    return [
-        {"step": step}
-        | min(each, key=lambda run: run["seconds"])
-        | {"all_seconds": [round(run["seconds"], 2) for run in each]}
-        for step, each in runs.items()
-    ]
+    if step not in IMPLICIT:
+        return run_step("batch_inference", "--step", step, "--folder", folder)
+    files = [folder / "factors.npz", LIST_LENGTH]
+    if step != IMPLICIT[0]:
+        files += [folder / "users.json", folder / "implicit.json"]
+    return run_step("peers.bulk_tools", step, *files, environment="peers")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--items", type=int, default=10_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--users", type=int, default=100_000)
+    add("--items", type=int, default=10_000)
+    add("--repeats", type=int, default=3)
+    add("--step", choices=STEPS, help=SUPPRESS)
+    add("--folder", type=Path, help=SUPPRESS)
+    options = options.parse_args()
     if options.step:
-        do_step(options.step, options.folder)
+        print(json.dumps(do_step(options.step, options.folder)))
         return
     result = describe_run("batch inference")
     result |= {"users": options.users, "items": options.items, "factors": FACTORS}
     with tempfile.TemporaryDirectory(prefix="personalens-batch-") as name:
         folder = Path(name)
         draw_factors(folder, options.users, options.items)
-        result["steps"] = measure([*IMPLICIT, *STEPS], folder, options.repeats)
+        runs = fastest_runs([*IMPLICIT, *STEPS], lambda step: run(step, folder), options.repeats)
+        result["steps"] = list(runs)
     write_result(result, "batch-inference", options.results)
 
 

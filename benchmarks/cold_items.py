@@ -1,7 +1,7 @@
 """Items that nobody has had: half of the catalogue hidden, then asked for by its metadata alone.
 
-    python benchmarks/cold_items.py --dataset ml-100k --seeds 5
-    python benchmarks/cold_items.py --dataset ml-100k --fields GENRES
+    python -m benchmarks.cold_items --dataset ml-100k --seeds 5
+    python -m benchmarks.cold_items --dataset ml-100k --fields GENRES
 
 A random half of the items (another one for each seed) loses all its events. What is left trains a
 recipe; the items table is whole. Each user with at least five events among the others is then asked
@@ -16,19 +16,17 @@ item does not have yet. It is no contestant, it says how much of the precision i
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import RESULTS, describe_run, write_result
 
+from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, Interactions
-from personalens.evaluation.top_k import top_k_matrix
-from personalens.recipes import catalog
+from personalens.evaluation.ranking_metrics import top_k_matrix
+from personalens.recipes import registry
 from personalens.recipes.base import Recipe, histories_of
 
 LIST, FEWEST_EVENTS, BATCH = 10, 5, 256
@@ -39,17 +37,8 @@ SETTINGS = {  # only what has no events is cold
 
 
 class HiddenHalf:
-    """One draw of hidden items.
-
-    Attributes
-    ----------
-    known
-        Events of the other items, of users with at least five of them.
-    hidden
-        (n,) ids of the hidden items.
-    truths
-        (users of ``known``, n) bool: who had what.
-    """
+    """One draw of hidden items: the ``known`` events of the others, of users with five or more of
+    them; the ``hidden`` ids; and ``truths`` (users, hidden) bool, who had what."""
 
     def __init__(self, everything: Interactions, seed: int):
         rng = np.random.default_rng(seed)
@@ -88,7 +77,7 @@ def hidden_scores(model: Recipe, case: HiddenHalf) -> np.ndarray:
 def measure(case: HiddenHalf, recipe: str, seed: int, tables: dict[str, Any]) -> dict[str, float]:
     """Train a recipe and return its figures on one draw."""
     began = time.perf_counter()
-    entry = catalog.get(recipe)
+    entry = registry.get(recipe)
     model = entry.recipe(entry.config(**SETTINGS.get(recipe, {})), seed=seed)
     model.fit(case.known, **tables)
     found = case.precision(hidden_scores(model, case))
@@ -105,13 +94,13 @@ def measure(case: HiddenHalf, recipe: str, seed: int, tables: dict[str, Any]) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="ml-100k")
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
-    parser.add_argument("--fields", nargs="+", help="columns of the items table; default: all")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--dataset", default="ml-100k")
+    add("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+    add("--fields", nargs="+", help="columns of the items table; default: all")
+    add("--seeds", type=int, default=3)
+    options = options.parse_args()
     data = datasets.load(options.dataset)
     items = data.items.drop(columns="TITLE", errors="ignore")
     if options.fields:

@@ -8,13 +8,9 @@ reason stands beside it.
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ENVIRONMENTS = HERE.parent / ".venv-bench"
 Setting = dict[str, Any]
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**32),
@@ -27,44 +23,26 @@ output layer is 1.6 times as fast with it."""
 
 @dataclass(frozen=True)
 class Contestant:
-    """One row of the table.
-
-    Attributes
-    ----------
-    name
-        In the table.
-    script, model
-        Which script runs it, and under which name the script knows it.
-    environment
-        Folder under ``.venv-bench``; empty for our own.
-    grid
-        Settings to choose among on validation.
-    is_random
-        Whether another seed gives another model.
-    knows_strangers
-        Whether it can be asked about users it has not trained on.
-    is_slow
-        Whether it is trained for one seed or round only, where the others have several.
-    seconds_of
-        A contestant whose seconds of fitting it is given, as the setting ``seconds``.
-    """
+    """One row of the table."""
 
     name: str
-    script: str
+    """In the table."""
+    module: str
+    """Which runs it, below ``benchmarks``."""
     model: str
+    """The name by which that module knows it."""
     environment: str = ""
+    """Folder under ``.venv-bench``; empty for our own."""
     grid: tuple[Setting, ...] = ({},)
+    """Settings to choose among on validation."""
     is_random: bool = False
+    """Whether another seed gives another model."""
     knows_strangers: bool = True
+    """Whether it can be asked about users it has not trained on."""
     is_slow: bool = False
+    """Whether it is trained for one seed or round only, where the others have several."""
     seconds_of: str = ""
-
-    @property
-    def python(self) -> Path:
-        """The interpreter of its environment."""
-        if not self.environment:
-            return Path(sys.executable)
-        return ENVIRONMENTS / self.environment / "bin" / "python"
+    """A contestant whose seconds of fitting it is given, as the setting ``seconds``."""
 
 
 def settings(**values: list[Any]) -> tuple[Setting, ...]:
@@ -91,8 +69,8 @@ LENSKIT_MF_GRID = settings(
     embedding_size=[32, 64], regularization=[0.1, 1.0, 10.0], weight=[5.0, 40.0]
 )
 
-_OWN, _IMPLICIT, _LENSKIT = "own_models.py", "peers/implicit_models.py", "peers/lenskit_models.py"
-_SASREC, _GRU4REC = "peers/rectools_sasrec.py", "peers/recbole_gru4rec.py"
+_OWN, _IMPLICIT, _LENSKIT = "own_models", "peers.implicit_models", "peers.lenskit_models"
+_SASREC, _GRU4REC = "peers.rectools_sasrec", "peers.recbole_gru4rec"
 
 PEERS = [
     Contestant("popularity", _OWN, "popularity"),

@@ -1,6 +1,6 @@
 """DeepFM as a predictor of ratings: RMSE on ml-100k, a fifth of the ratings held out at random.
 
-    python benchmarks/deepfm_rating.py --folds 5 --members 3
+    python -m benchmarks.deepfm_rating --folds 5 --members 3
 
 The ratings are cut at random into five parts of equal size, in the manner of the u1 to u5 of
 ml-100k. Each part is asked for once and the other four are learned from; a tenth of those tells
@@ -20,26 +20,24 @@ fields: the data sets' loader leaves them out.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from machine import RESULTS, describe_run, write_result
-from rating_fields import Column, Fields, Ratings, read_fields, read_ratings
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.machine import describe_run, parser, write_result
+from benchmarks.rating_fields import Column, Fields, Ratings, read_fields, read_ratings
 from personalens import datasets
 from personalens.datasets.metadata import Metadata
 from personalens.networks.deep_fm import DeepFM, Part
-from personalens.networks.dropout import Dropout
-from personalens.ratings.rating_splits import rmse
+from personalens.networks.session_network import Dropout
+from personalens.ratings.rating_evaluation import rmse
 
 FEW_RATINGS = 10.0
 """A user or film with so many ratings starts half-way between its own mean and everybody's."""
@@ -224,15 +222,15 @@ class Study:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="ml-100k", help="one with user metadata")
-    parser.add_argument("--folds", type=int, default=5, choices=range(1, 6))
-    parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10, help="at most; validation says when")
-    parser.add_argument("--split-seed", type=int, default=0)
-    parser.add_argument("--without-time", action="store_true")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--dataset", default="ml-100k", help="one with user metadata")
+    add("--folds", type=int, default=5, choices=range(1, 6))
+    add("--members", type=int, default=3)
+    add("--epochs", type=int, default=10, help="at most; validation says when")
+    add("--split-seed", type=int, default=0)
+    add("--without-time", action="store_true")
+    arguments = options.parse_args()
     study = Study(
         read_ratings(datasets.load(arguments.dataset)),
         Settings(max_epochs=arguments.epochs),

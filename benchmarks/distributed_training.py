@@ -3,7 +3,7 @@
     torchrun --standalone --nproc-per-node 2 benchmarks/distributed_training.py events.csv model
 
 Without ``torchrun`` the same script trains in one process. ``events.csv`` has the columns USER_ID,
-ITEM_ID and TIMESTAMP. See :mod:`personalens.training.distributed`.
+ITEM_ID and TIMESTAMP. See :mod:`personalens.training.devices`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from personalens.recipes import catalog
-from personalens.training.distributed import process_group
+from personalens.recipes import registry
+from personalens.training.devices import process_group
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     events = pd.read_csv(chosen.events, dtype={"USER_ID": str, "ITEM_ID": str})
     with process_group() as rank:
         began = time.perf_counter()
-        model = catalog.get(chosen.recipe).recipe(device=chosen.device).fit(events)
+        model = registry.get(chosen.recipe).recipe(device=chosen.device).fit(events)
         if rank == 0:
             model.save(chosen.model)
             print(f"{chosen.recipe}: {time.perf_counter() - began:.1f} s")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from splits import Round
 
+from benchmarks.splits import Round
 from personalens.datasets.interactions import ITEM_ID, USER_ID
 from personalens.evaluation import ranking_metrics
 from personalens.evaluation.offline_report import (
@@ -26,22 +26,8 @@ def question_figures(a_round: Round, lists: np.ndarray, run: int) -> pd.DataFram
     """Return a row per question: run, USER_ID, ITEM_ID (the question's label), and the metrics.
 
     NDCG@10 is that of most papers: the ideal list begins with all that is right. The service's
-    divides by the best order of the hits that a list has; with one truth they are the same.
-
-    Parameters
-    ----------
-    a_round
-        The questions.
-    lists
-        (questions, 25) item codes in the round's vocabulary, best first, -1 behind a short list.
-    run
-        Number of the training that the lists come from.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many lists as questions, or a list names an item twice or one that the
-        user has had.
+    divides by the best order of the hits that a list has; with one truth they are the same. Lists
+    are (questions, 25) item codes in the round's vocabulary, -1 behind a short one.
     """
     if len(lists) != len(a_round):
         raise ValueError(f"{len(lists)} lists for {len(a_round)} questions")

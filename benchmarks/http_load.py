@@ -1,6 +1,6 @@
 """Send requests to a server over some connections for some seconds, and tell how long they took.
 
-    python benchmarks/http_load.py http://127.0.0.1:8765 8 10 0 <requests.json
+    python -m benchmarks.http_load http://127.0.0.1:8765 8 10 0 <requests.json
 
 The numbers are connections, seconds, and how many requests there have to be at least. Standard
 input holds a JSON list of [path, body]: each connection sends one after the other, the next when

@@ -1,7 +1,7 @@
 """uvicorn beside granian under the same application: rates, processor time, and how each ends.
 
-    python benchmarks/http_servers.py
-    python benchmarks/http_servers.py --workers 1 --seconds 30 --rounds 5
+    python -m benchmarks.http_servers
+    python -m benchmarks.http_servers --workers 1 --seconds 30 --rounds 5
 
 Needs ``pip install granian``, which PersonaLens itself does not. Each server runs the application
 of ``personalens serve`` on one home, with so many workers and uvloop; the rounds alternate, so that
@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from serving import Catalogue, Server
 
+from benchmarks.machine import ROOT
+from benchmarks.serving import Catalogue, Server
 from personalens.aws.server_launch import ServerSettings, make_application
 from personalens.home import Home, default_home
 
@@ -47,11 +48,10 @@ class Granian(Server):
             port = free.getsockname()[1]
         command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory"]
         command += ["--port", str(port), "--workers", str(workers), "--loop", "uvloop"]
-        command += ["--http", "1", "--no-ws", "--no-log", "http_servers:application"]
-        here = Path(__file__).resolve().parent
-        environment = {"PYTHONPATH": str(here.parent), "OMP_NUM_THREADS": "1"}
+        command += ["--http", "1", "--no-ws", "--no-log", "benchmarks.http_servers:application"]
+        environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         environment |= os.environ | {"PERSONALENS_HOME": str(home.path)}
-        self._process = subprocess.Popen(command, cwd=here, env=environment)
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment)
         self.url = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 60
         while time.monotonic() < end:

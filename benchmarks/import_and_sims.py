@@ -1,7 +1,7 @@
 """Ten million interactions: imported with every check, and related to each other.
 
-    python benchmarks/import_and_sims.py --rows 10000000
-    python benchmarks/import_and_sims.py --shapes
+    python -m benchmarks.import_and_sims --rows 10000000
+    python -m benchmarks.import_and_sims --shapes
 
 The second command imports files of about one size and many shapes: more columns, longer lines, line
 breaks in quotes, cells that cannot be read. The cost of a byte must not grow with the shape.
@@ -15,22 +15,19 @@ interleaved, in a process of its own, so that its peak memory is its own; the fa
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
+from argparse import SUPPRESS
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import ENVIRONMENTS, HERE
-from machine import RESULTS, describe_run, write_result
+
+from benchmarks.machine import describe_run, fastest_runs, parser, run_step, write_result
+from benchmarks.peers.clock import timed
 
 COLUMNS = ["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE", "DEVICE", "TIME_OF_DAY"]
 NEIGHBOURS = 500
@@ -198,48 +195,24 @@ STEPS: dict[str, Callable[[Path, int], Work]] = {
 BARE = ("pyarrow", "polars", "duckdb")
 
 
-def run_step(step: str, folder: Path, rows: int) -> dict[str, Any] | None:
+def run(step: str, folder: Path, rows: int) -> dict[str, Any] | None:
     """Run one step in a process of its own; None where a peer's environment is not there."""
     if step in STEPS:
-        command = [sys.executable, __file__, "--step", step, "--folder", folder]
-        command += ["--rows", str(rows)]
-    else:
-        tool, _, world = step.partition(", ")
-        python = ENVIRONMENTS / "peers" / "bin" / "python"
-        if not python.exists():
-            return None
-        files = [folder / "interactions.csv", folder / "bare.parquet"]
-        if world:
-            files = [folder / f"{world}.npz", str(NEIGHBOURS)]
-        command = [python, HERE / "peers" / "bulk_tools.py", tool, *files]
-    # Every tool chooses its threads itself.
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    load = round(os.getloadavg()[0], 1)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-    return json.loads(done.stdout) | {"load": load}
-
-
-def measure(steps: list[str], folder: Path, rows: int, repeats: int) -> dict[str, dict[str, Any]]:
-    """Return what the fastest run of each step took, and the most memory that one of its took."""
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for _ in range(repeats):
-        for step in steps:
-            measured = run_step(step, folder, rows)
-            if measured is not None:
-                runs.setdefault(step, []).append(measured)
-                print(f"{step:<20} {measured['seconds']:>8.2f} s", end="")
-                print(f"{measured['peak_mb']:>8.0f} MB", flush=True)
-    return {
-        step: min(each, key=lambda run: run["seconds"])
-        | {"peak_mb": max(run["peak_mb"] for run in each), "step": step, "runs": len(each)}
-        for step, each in runs.items()
-    }
+        own = ["--step", step, "--folder", folder, "--rows", rows]
+        return run_step("import_and_sims", *own)
+    tool, _, world = step.partition(", ")
+    files = [folder / "interactions.csv", folder / "bare.parquet"]
+    if world:
+        files = [folder / f"{world}.npz", NEIGHBOURS]
+    return run_step("peers.bulk_tools", tool, *files, environment="peers")
 
 
 def measure_import(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Compare the import with the bare conversions."""
-    run_step("simulate", folder, rows)
-    steps = measure([*BARE, "personalens import", "read for training"], folder, rows, repeats)
+    run("simulate", folder, rows)
+    names = [*BARE, "personalens import", "read for training"]
+    found = fastest_runs(names, lambda step: run(step, folder, rows), repeats)
+    steps = {each["step"]: each for each in found}
     fastest = min((name for name in BARE if name in steps), key=lambda n: steps[n]["seconds"])
     return {
         "rows": rows,
@@ -254,37 +227,23 @@ def measure_sims(folder: Path, rows: int, items: int, repeats: int) -> dict[str,
     """Compare aws-sims with implicit's item-item."""
     draw_events(folder, rows, items)
     names = [f"{tool}, {world}" for world in WORLDS for tool in ("aws-sims", "implicit")]
-    steps = measure(names, folder, rows, repeats)
-    return {"rows": rows, "items": items, "neighbours": NEIGHBOURS, "steps": list(steps.values())}
-
-
-def do_step(step: str, folder: Path, rows: int) -> None:
-    """Do one step here and print what it took."""
-    work = STEPS[step](folder, rows)
-    began, worked = time.perf_counter(), time.process_time()
-    work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    measured = {
-        "seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time() - worked,
-        "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
-    }
-    print(json.dumps(measured))
+    steps = list(fastest_runs(names, lambda step: run(step, folder, rows), repeats))
+    return {"rows": rows, "items": items, "neighbours": NEIGHBOURS, "steps": steps}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--items", type=int, default=50_000, help="of the events that are related")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--shapes", action="store_true", help="import files of many shapes")
-    parser.add_argument("--bytes", type=int, default=40_000_000, help="of the file of each shape")
-    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--rows", type=int, default=10_000_000)
+    add("--items", type=int, default=50_000, help="of the events that are related")
+    add("--repeats", type=int, default=3)
+    add("--shapes", action="store_true", help="import files of many shapes")
+    add("--bytes", type=int, default=40_000_000, help="of the file of each shape")
+    add("--step", choices=STEPS, help=SUPPRESS)
+    add("--folder", type=Path, help=SUPPRESS)
+    options = options.parse_args()
     if options.step:
-        do_step(options.step, options.folder, options.rows)
+        print(json.dumps(timed(STEPS[options.step](options.folder, options.rows))))
         return
     if options.shapes:
         with tempfile.TemporaryDirectory(prefix="personalens-shapes-") as folder:

@@ -12,15 +12,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-from peers.exchange import LIST_LENGTH, NOTHING, Answer, answer_job, read_job
-from splits import Round, Split, split_data
 
+from benchmarks.peers.exchange import LIST_LENGTH, NOTHING, Answer, answer_job, read_job
+from benchmarks.splits import Round, Split, split_data
 from personalens import datasets
-from personalens.datasets.histories import histories_before
+from personalens.datasets.interactions import histories_before
 from personalens.evaluation.baselines import EASE, Baseline, Popularity, Transitions
 from personalens.evaluation.offline_report import ScoresHistories, question_scores
-from personalens.evaluation.top_k import top_k_matrix
-from personalens.recipes import catalog
+from personalens.evaluation.ranking_metrics import top_k_matrix
+from personalens.recipes import registry
 from personalens.training.options import TrainingOptions
 
 SIMPLE = {"popularity": Popularity, "EASE": EASE, "transitions": Transitions}
@@ -45,7 +45,7 @@ def train_recipe(name: str, dataset: str) -> Callable[..., Answer]:
     """
 
     def train(a_round: Round, seed: int, **setting: Any) -> Answer:
-        entry = catalog.get(name)
+        entry = registry.get(name)
         tables = datasets.load(dataset)
         of_loop = {key: setting.pop(key) for key in TRAINING_OPTIONS & setting.keys()}
         options = {}
@@ -92,7 +92,7 @@ def load_round(job: dict[str, Any], run: dict[str, Any]) -> Round:
 def main() -> None:
     trainings = {name: train_simple(make) for name, make in SIMPLE.items()}
     dataset = read_job()["split"]["dataset"]
-    trainings |= {name: train_recipe(name, dataset) for name in catalog.RECIPES}
+    trainings |= {name: train_recipe(name, dataset) for name in registry.RECIPES}
     answer_job(trainings, ["numpy", "torch"], load=load_round)
 
 

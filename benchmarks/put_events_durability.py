@@ -1,6 +1,6 @@
 """kill -9 of the server under a stream of PutEvents: is every acknowledged event there afterwards?
 
-    python benchmarks/put_events_durability.py [--kills 20] [--rate 200] [--workers 1]
+    python -m benchmarks.put_events_durability [--kills 20] [--rate 200] [--workers 1]
 
 Clients send one event a call, at a fixed rate together, to ``personalens serve`` on a home of its
 own. Within two seconds the server and its worker processes are killed with SIGKILL, at a moment
@@ -31,38 +31,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import personalens
+from benchmarks.machine import ROOT
+from benchmarks.serving import make_dataset
 from personalens.control.operations.provider import PersonalizeProvider
 from personalens.home import Home
 from personalens.jobs.opening import open_home
 
-SCHEMA = {
-    "type": "record",
-    "name": "Interactions",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
-        {"name": "USER_ID", "type": "string"},
-        {"name": "ITEM_ID", "type": "string"},
-        {"name": "TIMESTAMP", "type": "long"},
-    ],
-    "version": "1.0",
-}
+FIELDS = [
+    {"name": name, "type": kind}
+    for name, kind in (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
+]
 LONGEST_STREAM, CLIENTS = 2.0, 8
 HEADERS = {"Content-Type": "application/json"}
 
 
 class Stream:
-    """Clients that send events, each with an item of its own, until the server is gone.
-
-    Attributes
-    ----------
-    acknowledged
-        The items of events whose call was answered with 200.
-    """
+    """Clients that send events, each with an item of its own, until the server is gone."""
 
     def __init__(self, tracking_id: str):
         self.tracking_id = tracking_id
-        self.acknowledged: list[str] = []
+        self.acknowledged: list[str] = []  # items of events whose call was answered with 200
         self._numbers = itertools.count()
 
     def run(self, url: str, rate: float, clients: int = CLIENTS) -> list[threading.Thread]:
@@ -124,10 +112,7 @@ def make_tracker(home: Home) -> tuple[str, str]:
     """Return the tracking id and the dataset's ARN of a new group with an Interactions dataset."""
     personalize = PersonalizeProvider(open_home(home, inline_jobs=True))
     group = personalize.create_dataset_group(name="films")["datasetGroupArn"]
-    schema = personalize.create_schema(name="films", schema=json.dumps(SCHEMA))["schemaArn"]
-    dataset = personalize.create_dataset(
-        name="films", schemaArn=schema, datasetGroupArn=group, datasetType="Interactions"
-    )["datasetArn"]
+    dataset = make_dataset(personalize, group, "Interactions", FIELDS)
     tracker = personalize.create_event_tracker(name="clicks", datasetGroupArn=group)
     return tracker["trackingId"], dataset
 
@@ -135,16 +120,11 @@ def make_tracker(home: Home) -> tuple[str, str]:
 def start_server(home: Home, *, workers: int = 1) -> tuple[subprocess.Popen, str]:
     """Start the server in a process group of its own; return it and its address, once it answers
     PutEvents: the first call loads what answers it."""
-    root = str(Path(personalens.__file__).parents[1])
     command = [sys.executable, "-m", "personalens", "serve", "--port", "0", "--no-access-log"]
     server = subprocess.Popen(
         [*command, "--workers", str(workers)],
-        env={
-            **os.environ,
-            "PYTHONPATH": root,
-            "PYTHONUNBUFFERED": "1",
-            "PERSONALENS_HOME": str(home.path),
-        },
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "PERSONALENS_HOME": str(home.path)},
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from personalens.datasets.film_tables import FilmTables
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Field, Metadata, categorical_values
-from personalens.recipes.value_codes import ValueCodes
+from personalens.recipes.event_reader import ValueCodes
 
 HOUR, DAY, WEEK = 3600, 86_400, 7 * 86_400
 SINCE_FIRST = np.array([600, HOUR, DAY, WEEK, 30 * DAY])

@@ -1,8 +1,8 @@
 """How fast recommendations and events are answered: over HTTP and in process, at rest and beside a
 training, for catalogues of several sizes.
 
-    python benchmarks/serving.py
-    python benchmarks/serving.py --items 1700 --seconds 30 --workers 1
+    python -m benchmarks.serving
+    python -m benchmarks.serving --items 1700 --seconds 30 --workers 1
 
 The first catalogue is ml-100k where it is at hand; the others are random data of as many items as
 asked for and ml-100k's users, for the cost depends on sizes alone. Everything is imported, trained
@@ -36,16 +36,15 @@ import boto3
 import numpy as np
 import pandas as pd
 import psutil
-from http_load import summary
-from machine import RESULTS, describe_run, write_result
 
 import personalens
+from benchmarks.http_load import summary
+from benchmarks.machine import ROOT, describe_run, parser, run_module, write_result
 from personalens.datasets import DataUnavailable, load
 from personalens.home import Home
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
 
-HERE = Path(__file__).resolve().parent
 USERS, EVENTS = 943, 100_000
 KINDS = ("drama", "comedy", "horror")
 FILTER = (
@@ -142,22 +141,13 @@ def random_interactions(items: int) -> pd.DataFrame:
 
 
 def _import(personalize: Any, group: str, kind: str, table: pd.DataFrame, folder: Path) -> None:
-    fields = [
-        {"name": name, "type": "long" if name == "TIMESTAMP" else "string"}
-        | ({"categorical": True} if name == "KIND" else {})
-        for name in table.columns
-    ]
-    schema = {
-        "type": "record",
-        "name": kind,
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
-    arn = personalize.create_schema(name=kind, schema=json.dumps(schema))["schemaArn"]
-    dataset = personalize.create_dataset(
-        name=kind, schemaArn=arn, datasetGroupArn=group, datasetType=kind
-    )["datasetArn"]
+    fields: list[dict[str, Any]] = [{"name": name, "type": "string"} for name in table.columns]
+    for field in fields:
+        if field["name"] == "TIMESTAMP":
+            field["type"] = "long"
+        if field["name"] == "KIND":
+            field["categorical"] = True
+    dataset = make_dataset(personalize, group, kind, fields)
     path = folder / f"{kind}.csv"
     table.to_csv(path, index=False)
     personalize.create_dataset_import_job(
@@ -168,6 +158,16 @@ def _import(personalize: Any, group: str, kind: str, table: pd.DataFrame, folder
     )
 
 
+def make_dataset(personalize: Any, group: str, kind: str, fields: list[dict[str, Any]]) -> str:
+    """Make a dataset of these fields in a group, and return its ARN."""
+    schema = {"type": "record", "name": kind, "fields": fields, "version": "1.0"}
+    schema["namespace"] = "com.amazonaws.personalize.schema"
+    arn = personalize.create_schema(name=kind, schema=json.dumps(schema))["schemaArn"]
+    return personalize.create_dataset(
+        name=kind, schemaArn=arn, datasetGroupArn=group, datasetType=kind
+    )["datasetArn"]
+
+
 class Server:
     """``personalens serve`` in processes of its own."""
 
@@ -176,7 +176,7 @@ class Server:
         command += ["--workers", str(workers), "--no-access-log", "--home", str(home.path)]
         environment = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"} | os.environ
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment, cwd=HERE.parent
+            command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
         )
         self.url = self._process.stdout.readline().strip().partition("=")[2]
 
@@ -200,10 +200,10 @@ class Server:
     ) -> dict[str, Any]:
         """Send requests for some seconds from another process; return what it measured."""
         texts = json.dumps([(path, json.dumps(body)) for path, body in requests])
-        command = [sys.executable, HERE / "http_load.py", self.url]
-        command += [str(number) for number in (connections, seconds, least)]
-        before = self._cpu_seconds()
-        done = subprocess.run(command, input=texts, capture_output=True, text=True, check=True)
+        numbers, before = (connections, seconds, least), self._cpu_seconds()
+        done = run_module(
+            "http_load", self.url, *numbers, input=texts, capture_output=True, text=True, check=True
+        )
         measured = json.loads(done.stdout)
         spent = self._cpu_seconds() - before
         return measured | {
@@ -353,13 +353,13 @@ def measure_in_process(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--items", type=int, nargs="+", default=[1700, 10_000, 100_000])
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--items", type=int, nargs="+", default=[1700, 10_000, 100_000])
+    add("--connections", type=int, nargs="+", default=[1, 8, 32])
+    add("--workers", type=int, default=2)
+    add("--seconds", type=float, default=10.0)
+    options = options.parse_args()
     os.environ.setdefault("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
     result = describe_run("serving") | {"workers": options.workers, "catalogues": []}
     for items in options.items:

@@ -1,7 +1,7 @@
 """What metadata and context are worth: HRNN without, with metadata, and asked with the context.
 
-    python benchmarks/side_information.py --dataset sample --seeds 3
-    python benchmarks/side_information.py --dataset ml-100k --last 5
+    python -m benchmarks.side_information --dataset sample --seeds 3
+    python -m benchmarks.side_information --dataset ml-100k --last 5
 
 The last events of each user are asked for, the whole catalogue ranked; aws-hrnn, and one model of
 aws-hrnn-metadata, which is asked twice: as a request without context does, and with the context of
@@ -15,28 +15,25 @@ session that is going on.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import RESULTS, describe_run, write_result
 
+from benchmarks.machine import describe_run, parser, write_result
 from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
-from personalens.datasets.registry import SAMPLE
+from personalens.datasets.releases import SAMPLE
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, leave_one_out
 from personalens.evaluation.offline_report import (
     HIT_RATE_10,
     NDCG_10,
     paired_difference,
 )
-from personalens.evaluation.top_k import top_k_matrix
+from personalens.evaluation.ranking_metrics import top_k_matrix
 from personalens.recipes.base import Recipe
-from personalens.recipes.hrnn import HRNN
-from personalens.recipes.hrnn_metadata import HRNNMetadata
+from personalens.recipes.hrnn import HRNN, HRNNMetadata
 
 PLAIN, METADATA, CONTEXT = "aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-metadata, with context"
 TRUE_SCORE, LIST, BATCH = "true score", 10, 256
@@ -100,12 +97,12 @@ def run(split: LeaveOneOut, data, seed: int) -> dict[str, pd.DataFrame]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default=SAMPLE)
-    parser.add_argument("--last", type=int, default=1, help="events asked for at each user's end")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--dataset", default=SAMPLE)
+    add("--last", type=int, default=1, help="events asked for at each user's end")
+    add("--seeds", type=int, default=3)
+    options = options.parse_args()
     data = datasets.load(options.dataset)
     events = Interactions.from_frame(data.interactions)
     fewest = max(5, 2 * options.last + 1)

@@ -16,12 +16,11 @@ Settings are chosen on a round of the same form within the first round's trainin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from peers.exchange import Task
 
+from benchmarks.peers.exchange import Task
 from personalens import datasets
 from personalens.datasets.interactions import (
     EVENT_VALUE,
@@ -46,25 +45,13 @@ VALIDATION_SEED = 1000
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One training and the questions put to it.
-
-    Attributes
-    ----------
-    train
-        To learn from.
-    known
-        The events that histories are cut from; the same vocabularies.
-    starts, stops
-        (questions,) rows of ``known``: what had happened before each question.
-    truths
-        For each question the codes of the right items.
-    """
+    """One training and the questions put to it."""
 
     train: Interactions
-    known: Interactions
-    starts: np.ndarray
+    known: Interactions  # histories are cut from these; the same vocabularies
+    starts: np.ndarray  # (questions,) rows of ``known``, with ``stops``: what had happened before
     stops: np.ndarray
-    truths: list[np.ndarray]
+    truths: list[np.ndarray]  # for each question the codes of the right items
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -104,17 +91,8 @@ class Split:
 def split_data(dataset: str, protocol: str, *, last: int = 1, rounds: int = 10) -> Split:
     """Load a data set and split it; the same arguments give the same split in every process.
 
-    Parameters
-    ----------
-    dataset
-        As in ``personalens.datasets.load``.
-    protocol
-        One of ``PROTOCOLS``.
-    last
-        Events asked for at the end of each user, for "next-item".
-    rounds
-        Draws of test users ("hold-out", "hold-out-known"), or folds of users ("hold-out-tenths",
-        "unseen-users").
+    ``last`` is for "next-item": so many events at the end of each user are asked for. ``rounds``
+    are the draws of test users, or the folds of all users.
     """
     frame = datasets.load(dataset).interactions
     interactions = Interactions.from_frame(frame)
@@ -231,8 +209,3 @@ def _without(interactions: Interactions, users: np.ndarray) -> Interactions:
 
 def _single(item_codes: np.ndarray) -> list[np.ndarray]:
     return [item_codes[place : place + 1] for place in range(len(item_codes))]
-
-
-def save_task(a_round: Round, path: Path) -> None:
-    """Write a round's task where another process reads it."""
-    a_round.task().save(path)

@@ -1,6 +1,6 @@
 """How fast HRNN trains: beside RecBole's GRU4Rec and RecTools' SASRec, and beside the machine.
 
-    python benchmarks/training.py --dataset ml-100k
+    python -m benchmarks.training --dataset ml-100k
 
 A token is an event that is predicted once from what came before it in its history: of a user with
 n events n - 1 at most. (HRNN predicts the first one too, from the start row; that is not counted.
@@ -19,10 +19,8 @@ much everything else costs: non-linearities, softmax, dropout, gathering, the op
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,27 +28,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import ENVIRONMENTS, HERE, KEEP_MEMORY
-from machine import RESULTS, describe_run, write_result
-from splits import split_data
+
+from benchmarks.contestants import KEEP_MEMORY
+from benchmarks.machine import describe_run, parser, python_of, run_module, write_result
+from benchmarks.splits import split_data
 
 REPEATS = 20
 PEERS = {
-    "RecTools SASRec": ("peers", "peers/rectools_sasrec.py", "SASRec speed"),
-    "RecBole GRU4Rec": ("recbole", "peers/recbole_gru4rec.py", "GRU4Rec speed"),
+    "RecTools SASRec": ("peers", "peers.rectools_sasrec", "SASRec speed"),
+    "RecBole GRU4Rec": ("recbole", "peers.recbole_gru4rec", "GRU4Rec speed"),
 }
 
 
 def measure_hrnn(dataset: str, epochs: int) -> dict[str, Any]:
     """Time epochs of HRNN's training, as its fit runs them."""
     from personalens.recipes.hrnn import RECENT_DECAYS, HRNNConfig
-    from personalens.recipes.session_model import RecurrentShape, SessionModel
+    from personalens.recipes.session_model import RecurrentBuilder, SessionModel
     from personalens.training.devices import compute_threads
     from personalens.training.options import TrainingOptions
 
     [a_round] = split_data(dataset, "next-item").rounds
     events, config, rng = a_round.train.compact(), HRNNConfig(), np.random.default_rng(0)
-    shape = RecurrentShape(config.hidden_dimension, config.bptt, RECENT_DECAYS)
+    shape = RecurrentBuilder(config.hidden_dimension, config.bptt, RECENT_DECAYS)
     model = SessionModel.begin(events, shape, rng)
     trainer = model.trainer(events, TrainingOptions(max_epochs=epochs + 1), rng)
     seconds, load = [], round(os.getloadavg()[0], 1)
@@ -128,18 +127,22 @@ def measure_limit(width: int, hidden: int, items: int, batch: int) -> dict[str, 
 
 def measure_peer(name: str, dataset: str, epochs: int, folder: Path) -> dict[str, Any] | None:
     """Have a peer's process train a few epochs; None where its environment is not there."""
-    folder_name, script, model = PEERS[name]
-    python = ENVIRONMENTS / folder_name / "bin" / "python"
-    if not python.exists():
+    environment, module, model = PEERS[name]
+    if not python_of(environment).exists():
         return None
     [a_round] = split_data(dataset, "next-item").rounds
     a_round.task().save(folder / "0.npz")
     run = {"round": 0, "seed": 0, "setting": {"epochs": epochs}}
     job = {"model": model, "tasks": str(folder), "runs": [run]}
     (folder / "job.json").write_text(json.dumps(job))
-    environment = KEEP_MEMORY | os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [python, HERE / script, folder / "job.json"]
-    subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
+    run_module(
+        module,
+        folder / "job.json",
+        environment=environment,
+        check=True,
+        stdout=sys.stderr,
+        env=KEEP_MEMORY | os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     figures = json.loads((folder / "figures.json").read_text())
     return figures["runs"][0] | {name: figures[name] for name in ("versions", "load")}
 
@@ -158,12 +161,12 @@ def row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="ml-100k")
-    parser.add_argument("--epochs", type=int, default=3, help="measured; one more warms up")
-    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    add = options.add_argument
+    add("--dataset", default="ml-100k")
+    add("--epochs", type=int, default=3, help="measured; one more warms up")
+    add("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    options = options.parse_args()
     before = measure_hrnn(options.dataset, options.epochs)
     limit = measure_limit(**before["shape"])
     # Measured on both sides of the limit, so that a slow stretch of the machine shows.

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from personalens import datasets, ingest
     from personalens.activation import activate, deactivate, register
     from personalens.home import Home, default_home
+    from personalens.notebook.lab_data import stage
     from personalens.notebook.lab_session import LabSession
     from personalens.notebook.progress import wait
-    from personalens.notebook.staging import stage
     from personalens.notebook.training_log import search_log, training_log
     from personalens.ratings.rating_head import RatingHRNN
     from personalens.recipes.hrnn import HRNN
@@ -65,7 +65,7 @@ _MODULES = {
     "default_home": "personalens.home",
     "register": "personalens.activation",
     "search_log": "personalens.notebook.training_log",
-    "stage": "personalens.notebook.staging",
+    "stage": "personalens.notebook.lab_data",
     "training_log": "personalens.notebook.training_log",
     "wait": "personalens.notebook.progress",
 }

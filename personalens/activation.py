@@ -188,7 +188,7 @@ def register(recipe: type[Recipe], *, home: Home | str | os.PathLike[str] | None
     ----------
     recipe
         The class, imported from a file: training runs in a process of its own, which imports that
-        file too. A file that has changed since is read anew there.
+        file too. A file that has changed since is read again there.
     home
         Default: the home of the newest :func:`personalens.activate`, else the default one.
 

@@ -73,30 +73,14 @@ _SHAPE = re.compile(
 
 @dataclass(frozen=True)
 class Arn:
-    """A parsed ARN. ``str(arn)`` gives it back.
+    """A parsed ARN. ``str(arn)`` gives it back."""
 
-    Attributes
-    ----------
-    kind
-        One of :data:`KINDS`; ``solution/NAME/...`` is a ``solution-version``.
-    name
-        The part after the resource type up to the next slash: the resource's own name, the
-        solution's for a solution version, the dataset group's for a dataset.
-    qualifier
-        What follows that slash: the version's eight hex digits or ``$LATEST``, the dataset's type.
-        Empty for every other kind.
-    region, account
-        Empty for what AWS owns.
-    resource
-        Everything after the account, such as ``dataset/films/INTERACTIONS``.
-    """
-
-    kind: str
-    name: str
-    region: str
+    kind: str  # one of KINDS; ``solution/NAME/...`` is a solution-version
+    name: str  # after the resource type: the solution's for a version, the group's for a dataset
+    region: str  # empty, as the account, for what AWS owns
     account: str
-    resource: str
-    qualifier: str = ""
+    resource: str  # all after the account, such as "dataset/films/INTERACTIONS"
+    qualifier: str = ""  # a version's eight hex digits or $LATEST, a dataset's type
     partition: str = "aws"
 
     def __str__(self) -> str:
@@ -104,13 +88,7 @@ class Arn:
 
 
 def account_id() -> str:
-    """Return the account in which resources are made: ``PERSONALENS_ACCOUNT_ID`` or 123456789012.
-
-    Raises
-    ------
-    ValueError
-        If the variable does not hold twelve digits.
-    """
+    """Return the account of what is made: ``PERSONALENS_ACCOUNT_ID`` or 123456789012."""
     account = os.environ.get(ACCOUNT_VARIABLE) or DEFAULT_ACCOUNT
     if not re.fullmatch(r"[0-9]{12}", account):
         raise ValueError(
@@ -142,20 +120,7 @@ def _partitions() -> list[dict[str, Any]]:
 
 
 def build(kind: str, name: str, *, region: str = DEFAULT_REGION, account: str | None = None) -> str:
-    """Return the ARN of a resource that is known by its name.
-
-    Parameters
-    ----------
-    kind
-        One of :data:`NAMED_KINDS` or :data:`AWS_KINDS`. The others have functions of their own:
-        :func:`dataset_arn`, :func:`solution_version_arn`, :func:`event_tracker_arn`.
-    name
-        The name, already validated by the request's shape.
-    region
-        The client's region.
-    account
-        Twelve digits; :func:`account_id` when left out.
-    """
+    """Return the ARN of a resource that is known by its name."""
     if kind in AWS_KINDS:
         return f"arn:{partition_of(region)}:personalize:::{kind}/{name}"
     if kind not in NAMED_KINDS:
@@ -195,25 +160,9 @@ def recipe_arn(name: str, *, region: str = DEFAULT_REGION) -> str:
     return build("recipe", name, region=region)
 
 
-def algorithm_arn(name: str, *, region: str = DEFAULT_REGION) -> str:
-    """Return the ARN of the algorithm behind a recipe."""
-    return build("algorithm", name, region=region)
-
-
-def feature_transformation_arn(name: str, *, region: str = DEFAULT_REGION) -> str:
-    """Return the ARN of the feature transformation behind a recipe."""
-    return build("feature-transformation", name, region=region)
-
-
 @lru_cache(maxsize=1024)
 def parse(arn: str) -> Arn:
-    """Take an ARN apart.
-
-    Raises
-    ------
-    InvalidInputException
-        If it is not the ARN of a Personalize resource.
-    """
+    """Take an ARN apart."""
     match = _SHAPE.fullmatch(arn) if len(arn) <= MAX_LENGTH else None
     if match is None:
         raise InvalidInputException(

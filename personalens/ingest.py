@@ -83,15 +83,15 @@ def _client() -> Any:
 
 def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of PutEvents for a record."""
-    told = json.loads(base64.b64decode(record["kinesis"]["data"], validate=True))
-    if not isinstance(told, dict):
-        raise ValueError(f"the record holds no JSON object but {json.dumps(told)[:80]}")
-    told = {key[:1].lower() + key[1:]: value for key, value in told.items()}
-    request = {name: told[name] for name in _OF_THE_REQUEST if told.get(name) is not None}
+    payload = json.loads(base64.b64decode(record["kinesis"]["data"], validate=True))
+    if not isinstance(payload, dict):
+        raise ValueError(f"the record holds no JSON object but {json.dumps(payload)[:80]}")
+    payload = {key[:1].lower() + key[1:]: value for key, value in payload.items()}
+    request = {name: payload[name] for name in _OF_THE_REQUEST if payload.get(name) is not None}
     request.setdefault("trackingId", os.environ.get(TRACKING_VARIABLE, ""))
     if not request["trackingId"]:
         raise ValueError(f"no trackingId in the record, and {TRACKING_VARIABLE} is not set")
-    events = told.get("eventList", [told])
+    events = payload.get("eventList", [payload])
     if not isinstance(events, list) or not all(isinstance(each, dict) for each in events):
         raise ValueError(f"eventList must be a list of events, not {json.dumps(events)[:80]}")
     request["eventList"] = [
@@ -101,15 +101,15 @@ def _request(record: Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def _event(told: Mapping[str, Any], event_id: str) -> dict[str, Any]:
-    """Return an event of PutEvents. The time of a record that tells none is now."""
-    if not told.get("eventType"):
-        raise ValueError(f"an event has no eventType: {json.dumps(told)[:80]}")
-    found = {name: told[name] for name in _OF_THE_EVENT if told.get(name) is not None}
-    properties = told.get("properties", told.get("event"))
+def _event(event: Mapping[str, Any], event_id: str) -> dict[str, Any]:
+    """Return an event of PutEvents. Without a time it happened now."""
+    if not event.get("eventType"):
+        raise ValueError(f"an event has no eventType: {json.dumps(event)[:80]}")
+    found = {name: event[name] for name in _OF_THE_EVENT if event.get(name) is not None}
+    properties = event.get("properties", event.get("event"))
     if properties:
         is_text = isinstance(properties, str)
         found["properties"] = properties if is_text else json.dumps(properties)
-    if attribution := told.get("metricAttribution"):
+    if attribution := event.get("metricAttribution"):
         found["metricAttribution"] = attribution
-    return {"eventId": event_id, "sentAt": time.time()} | found | {"eventType": told["eventType"]}
+    return {"eventId": event_id, "sentAt": time.time()} | found | {"eventType": event["eventType"]}

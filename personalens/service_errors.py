@@ -6,6 +6,9 @@ own typed exceptions (``client.exceptions.ResourceNotFoundException``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ServiceError(Exception):
     """Base of all errors that reach the client. ``str(error)`` is the message."""
@@ -84,3 +87,12 @@ class DamagedHome(ServiceError):
 
     code = "StorageError"
     http_status = 507
+
+
+@contextmanager
+def as_invalid_input(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds, whose messages are for the user, into InvalidInputException."""
+    try:
+        yield
+    except kinds as error:
+        raise InvalidInputException(str(error)) from error

@@ -17,21 +17,19 @@ from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES, operations
 from personalens.home import Home
 from personalens.jobs.opening import open_home
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.storage import resource_store
 from personalens.storage.job_queue import JobQueue
 from personalens.storage.resource_store import ResourceStore
 from personalens.storage.service_context import ServiceContext
-from tests.dataset_tables import import_table
+from tests.dataset_tables import import_table, schema_of
 
 if TYPE_CHECKING:
     from tests.contract.account import Account
 
-INTERACTIONS_SCHEMA = {
-    "type": "record",
-    "name": "Interactions",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
+INTERACTIONS_SCHEMA = schema_of(
+    "Interactions",
+    [
         {"name": "USER_ID", "type": "string"},
         {"name": "ITEM_ID", "type": "string"},
         {"name": "TIMESTAMP", "type": "long"},
@@ -39,8 +37,7 @@ INTERACTIONS_SCHEMA = {
         {"name": "EVENT_VALUE", "type": ["float", "null"]},
         {"name": "DEVICE", "type": ["string", "null"], "categorical": True},
     ],
-    "version": "1.0",
-}
+)
 USERS, EVENTS_EACH, ITEMS = 60, 25, 40
 
 
@@ -231,7 +228,7 @@ def taste_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.taste_recipes import ENTRIES
 
     for name, entry in ENTRIES.items():
-        monkeypatch.setitem(catalog.RECIPES, name, entry)
+        monkeypatch.setitem(registry.RECIPES, name, entry)
 
 
 @pytest.fixture

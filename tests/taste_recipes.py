@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from personalens.recipes.base import Recipe
-from personalens.recipes.catalog import RecipeEntry
+from personalens.recipes.registry import RecipeEntry
 
 
 class Taste(Recipe):
@@ -66,6 +66,6 @@ class ClassEntry(RecipeEntry):
 
 
 ENTRIES = {
-    own.name: ClassEntry(own.name, "tests:none", own.name, "none", "A test's.", own=own)
+    own.name: ClassEntry(own.name, "tests:none", own.name, "none", own=own)
     for own in (Taste, HidingTaste, ForgetSeen, RankByTaste)
 }

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.item_vectors import FieldValues, ItemVectors
-from personalens.networks.recurrent_encoder import RecurrentEncoder
-from personalens.networks.session_network import SessionNetwork
+from personalens.networks.session_network import (
+    Dropout,
+    FieldValues,
+    ItemVectors,
+    QueryVectors,
+    RecurrentEncoder,
+    SessionNetwork,
+)
 
 
 def tiny_network(

@@ -1,10 +1,10 @@
-"""Bulk work by the tools that are made for it, one step a process; see import_and_sims.py and
-batch_inference.py.
+"""Bulk work by the tools that are made for it, one step a process: what ``import_and_sims`` and
+``batch_inference`` compare ours with. The first argument names the tool, the rest is its own:
 
-    python bulk_tools.py polars|duckdb CSV PARQUET      a bare conversion, identifiers as strings
-    python bulk_tools.py implicit EVENTS.npz NEIGHBOURS  item-item similarities
-    python bulk_tools.py "implicit recommend" FACTORS.npz LENGTH   the best items of every user
-    python bulk_tools.py "implicit, a job's file" FACTORS.npz LENGTH USERS.json OUT   as JSON lines
+    polars | duckdb  CSV PARQUET             a bare conversion, identifiers as strings
+    implicit  EVENTS.npz NEIGHBOURS          item-item similarities
+    "implicit recommend"  FACTORS.npz LENGTH                        the best items of every user
+    "implicit, a job's file"  FACTORS.npz LENGTH USERS.json OUT     the same as JSON lines
 
 The tools are imported before the clock starts. Prints what it measured as JSON.
 """
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
+
+from benchmarks.peers.clock import timed
 
 USERS_AT_ONCE = 1000  # the batch size of implicit's own examples
 TYPES = {"TIMESTAMP": "BIGINT", "EVENT_VALUE": "FLOAT"}
@@ -129,12 +129,6 @@ def header(csv: str) -> list[str]:
         return file.readline().strip().split(",")
 
 
-def peak_mb() -> float:
-    """Return the most memory that this process had so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
 TOOLS = {
     "polars": convert_by_polars,
     "duckdb": convert_by_duckdb,
@@ -145,18 +139,5 @@ TOOLS = {
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    work = TOOLS[name](*arguments)
-    before = peak_mb()
-    began, worked = time.perf_counter(), time.process_time()
-    work()
-    print(
-        json.dumps(
-            {
-                "seconds": time.perf_counter() - began,
-                "cpu_seconds": time.process_time() - worked,
-                "peak_mb": peak_mb(),
-                "added_mb": peak_mb() - before,
-                "version": version(name.split()[0].strip(",")),
-            }
-        )
-    )
+    measured = timed(TOOLS[name](*arguments))
+    print(json.dumps(measured | {"version": version(name.split()[0].strip(","))}))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.peers.clock import peak_mb
 
 LIST_LENGTH = 25
 NOTHING = -1
@@ -114,10 +115,9 @@ def answer_job(
         np.save(folder / f"lists-{number}.npy", lists)
         figures.append({"fit_seconds": fitted - began, "ask_seconds": asked - fitted, **notes})
         print(f"run {number + 1} of {len(job['runs'])}: {figures[-1]}", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     measured = {
         "runs": figures,
-        "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak_mb": peak_mb(),
         "load": round(busy, 1),  # of the machine before this process; above its cores, others work
         "versions": {name: version(name) for name in packages},
     }

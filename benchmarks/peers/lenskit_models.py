@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from exchange import LIST_LENGTH, NOTHING, Answer, Task, answer_job
 from lenskit import recommend, topn_pipeline
 from lenskit.als import ImplicitMFScorer
 from lenskit.data import ItemList, RecQuery, from_interactions_df
 from lenskit.knn import ItemKNNScorer
 from lenskit.training import TrainingOptions
+
+from benchmarks.peers.exchange import LIST_LENGTH, NOTHING, Answer, Task, answer_job
 
 
 def trainer(make: Callable[..., Any]) -> Callable[..., Answer]:

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from exchange import LIST_LENGTH, Answer, Task, answer_job, ndcg_at_10
 from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.dataloader import TrainDataLoader
@@ -28,6 +27,8 @@ from recbole.data.interaction import Interaction
 from recbole.model.sequential_recommender import GRU4Rec
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
+
+from benchmarks.peers.exchange import LIST_LENGTH, Answer, Task, answer_job, ndcg_at_10
 
 LENGTH, PATIENCE, MOST_EPOCHS = 50, 5, 300
 SETTING = {"embedding_size": 64, "hidden_size": 128, "dropout_prob": 0.3, "learning_rate": 1e-3}

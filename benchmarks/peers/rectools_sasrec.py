@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from exchange import LIST_LENGTH, NOTHING, Answer, Task, answer_job, ndcg_at_10
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
+
+from benchmarks.peers.exchange import LIST_LENGTH, NOTHING, Answer, Task, answer_job, ndcg_at_10
 
 SETTING = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "dropout_rate": 0.3, "lr": 2e-3}
 LENGTH, BATCH = 200, 64

@@ -3,9 +3,8 @@
 A browser lets any page send requests to a server on the visitor's own machine. So a request that
 names an origin is answered only if that origin is admitted: pages served from this machine are,
 others where the server was started with ``--allow-origin``. A page opened as a file, and a frame
-that some site has sandboxed, both have the origin ``null``: it has to be allowed by name.
-
-Clients that are no browsers name no origin, and are not concerned.
+that some site has sandboxed, both have the origin ``null``: it has to be allowed by name. Clients
+that are no browsers name no origin, and are not concerned.
 
 References
 ----------
@@ -35,15 +34,8 @@ class OriginNotAllowed(ServiceError):
 
 
 class OriginRule:
-    """Admits origins.
+    """Admits the origins of this machine and those of ``allowed``; ``*`` stands for all.
 
-    Parameters
-    ----------
-    allowed
-        Origins beside those of this machine, such as ``https://shop.example``; ``*`` for all.
-
-    Examples
-    --------
     >>> OriginRule().response_headers("http://localhost:5173")["Access-Control-Allow-Origin"]
     'http://localhost:5173'
     >>> OriginRule().check("https://shop.example")
@@ -62,13 +54,7 @@ server. To allow them: personalens serve --allow-origin https://shop.example
         return bool(is_named) and origin.isascii() and origin.isprintable()
 
     def check(self, origin: str) -> None:
-        """Return if pages of ``origin`` may use the server.
-
-        Raises
-        ------
-        OriginNotAllowed
-            If not.
-        """
+        """Return if pages of ``origin`` may use the server."""
         if not self.admits(origin):
             raise OriginNotAllowed(
                 f"Pages of {origin} may not use this server. To allow them: personalens serve "

@@ -2,10 +2,11 @@
 
 uvicorn's protocol reads headers without an end, waits for the rest of a request for ever, queues
 whatever is pipelined and takes every connection. :class:`LimitedProtocol` is that protocol with
-limits. What exceeds one is answered with a typed 4xx where the client can still be told, and hung
-up on otherwise. The time limit is for a request to *arrive*; an answer may take as long as it does.
+limits. A client that exceeds one is answered with a typed 4xx where it can still be told, else its
+connection is closed. The time limit is for a request to *arrive*; an answer may take longer.
 
-Why uvicorn and not granian 2.8 (1 December 2026, two workers, ``benchmarks/http_servers.py``):
+Why uvicorn and not granian 2.8 (1 December 2026, two workers,
+``python -m benchmarks.http_servers``):
 uvicorn spends 281 µs of processor time on a recommendation, granian 371, and 718 to 709 on an
 event. At SIGTERM granian cuts off one to three of eight requests under way, uvicorn none. granian
 limits the head of a request in size and time, but neither the time that a body takes nor the number
@@ -55,8 +56,6 @@ _OTHER_PROTOCOL = (
     "MalformedHttpRequestException",
     "This server speaks HTTP/1.1 only. Leave out the Upgrade header.",
 )
-IDLE, HEAD, BODY = range(3)
-"""Which part of a request is arriving."""
 
 
 class _Flow(FlowControl):
@@ -82,7 +81,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
-        self._part = IDLE
+        self._is_in_body = False  # of the request that is arriving
         self._surplus = 0  # bytes of the request that is arriving which are not its body
         self._asked_since: float | None = self.loop.time()  # a request is to arrive since then
         self._told_since: float | None = None  # the client has not taken its answer since then
@@ -91,8 +90,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._make_room()
 
     def _make_room(self) -> None:
-        """Hang up on whoever has let the server wait longest, so that strangers who ask nothing
-        keep nobody out."""
+        """Close the connection that has kept the server waiting longest, so that strangers who ask
+        nothing do not keep others out."""
         others = [each for each in self.connections if each is not self and not each.is_answering]
         longest = min(others, key=lambda each: each.waits_since, default=self)
         longest.transport.abort()
@@ -102,7 +101,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def is_answering(self) -> bool:
         """Whether a request has arrived whole and its answer is not sent yet."""
         is_open = self.cycle is not None and not self.cycle.response_complete
-        return bool(self.pipeline) or (is_open and self._part != BODY)
+        return bool(self.pipeline) or (is_open and not self._is_in_body)
 
     @property
     def waits_since(self) -> float:
@@ -163,7 +162,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._part = HEAD
         if self._asked_since is None:  # it came in one piece with the end of another
             self._asked_since = self.loop.time()
 
@@ -177,14 +175,14 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise RefusedRequest(429, "TooManyRequestsException", "Not heard: an answer is owed.")
         super().on_headers_complete()
-        self._part = BODY
+        self._is_in_body = True
 
     def on_body(self, body: bytes) -> None:
         self._surplus -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._part, self._asked_since, self._surplus = IDLE, None, 0
+        self._is_in_body, self._asked_since, self._surplus = False, None, 0
         super().on_message_complete()
 
     # -- refusals ----------------------------------------------------------------------------
@@ -198,7 +196,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _is_next_answer_for_what_arrives(self) -> bool:
-        if self._part == BODY:
+        if self._is_in_body:
             cycle = self.cycle
             return not (self.pipeline or cycle.response_started) and cycle.more_body
         return not self.is_answering

@@ -20,9 +20,7 @@ import asyncio
 import json
 import logging
 import re
-import socket
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -35,58 +33,22 @@ import uvicorn
 import personalens
 from personalens.arns import DEFAULT_REGION
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.gateway import WireRequest, answer, unforeseen
 from personalens.aws.http_limits import LimitedProtocol, RefusedRequest
 from personalens.aws.metrics import CONTENT_TYPE, ServerMetrics
-from personalens.aws.operation_router import OperationRouter
+from personalens.aws.operation_router import (
+    OperationRouter,
+    WireRequest,
+    answer,
+    is_quick,
+    unforeseen,
+)
 from personalens.aws.service_models import RUNTIME, SERVICES, Operation, find_by_request, operations
 from personalens.aws.signatures import Admission, SignatureVerifier
 from personalens.aws.wire_json import WireResponse, render_error
-from personalens.home import Home
-from personalens.runtime.waiting import WouldWait, without_waiting
 from personalens.service_errors import ServiceError
 
-_log = logging.getLogger("personalens.access")
-
-
-def turn_on() -> None:
-    """Write the log to the standard error stream of this process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    _log.addHandler(handler)
-    _log.propagate = False
-    _log.setLevel(logging.INFO)
-
-
-def write(
-    scope: Mapping[str, Any],
-    operation: Operation | None,
-    request_id: str,
-    status: int,
-    seconds: float,
-) -> None:
-    """Write the line of one request: time, request id, service, operation, status and ms.
-
-    A request that asks for no operation has its path instead of the two names. What was sent and
-    answered is not written, nor are credentials.
-    """
-    if not _log.isEnabledFor(logging.INFO):
-        return
-    if operation is not None:
-        asked = {"service": operation.service, "operation": operation.name}
-    else:
-        asked = {"method": scope["method"], "path": scope["path"]}
-    line = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "requestId": request_id,
-        **asked,
-        "status": status,
-        "ms": round(1000 * seconds, 2),
-    }
-    _log.info(json.dumps(line))
-
-
 log = logging.getLogger(__name__)
+access_log = logging.getLogger("personalens.access")
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -98,7 +60,6 @@ METRICS_PATH = "/_personalens/metrics"
 _JSON_TYPES = ("application/json", "application/x-amz-json-1.1", "application/x-amz-json-1.0")
 _RUNTIME_PATHS = {each.model.http["requestUri"] for each in operations(RUNTIME).values()}
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[a-z0-9-]+)/")
-_SHUTDOWN_SECONDS = 10
 _THREADS = 40
 """As many requests wait for the disk or for a computation at the same time; the others queue."""
 
@@ -108,24 +69,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class _ClientGone(Exception):
-    """Whoever asked has hung up before the request was whole: nothing of it is done."""
+    """The client has hung up before the request was whole: nothing of it is done."""
 
 
 class ServiceApplication:
     """The ASGI application that answers the three services from one home.
 
-    Parameters
-    ----------
-    router
-        Answers the operations.
-    allowed_hosts
-        Names under which the server may be addressed (``Host`` header); ``"*"`` for all.
-    origins
-        Which web pages may use it.
-    verifier
-        Checks signatures; None accepts any credentials, or none.
-    max_body_bytes
-        A longer body is refused, with status 413, before it is read whole.
+    The server may be addressed by ``allowed_hosts`` only (the ``Host`` header; ``"*"`` for all).
+    Without a verifier any credentials will do, or none. A body above ``max_body_bytes`` is refused,
+    with status 413, before it is read whole.
     """
 
     def __init__(
@@ -164,26 +116,16 @@ class ServiceApplication:
         response.headers.setdefault("x-amzn-RequestId", request_id)
         if (origin := headers.get("origin")) and self._origins.admits(origin):
             response.headers.update(self._origins.response_headers(origin))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": [
-                    (name.lower().encode("latin-1"), value.encode("latin-1"))
-                    for name, value in response.headers.items()
-                ],
-            }
-        )
+        sent = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in response.headers.items()
+        ]
+        await send({"type": "http.response.start", "status": response.status, "headers": sent})
         await send({"type": "http.response.body", "body": response.body})
         self._note(scope, headers, request_id, response.status, time.perf_counter() - began)
 
     def _note(
-        self,
-        scope: Scope,
-        headers: Mapping[str, str],
-        request_id: str,
-        status: int,
-        seconds: float,
+        self, scope: Scope, headers: Mapping[str, str], request_id: str, status: int, seconds: float
     ) -> None:
         try:
             target = headers.get("x-amz-target")
@@ -191,7 +133,8 @@ class ServiceApplication:
         except ServiceError:
             operation = None
         self._metrics.note("" if operation is None else operation.name, status, seconds)
-        write(scope, operation, request_id, status, seconds)
+        if access_log.isEnabledFor(logging.INFO):
+            _log_access(scope, operation, request_id, status, seconds)
 
     async def _respond(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str
@@ -216,7 +159,8 @@ class ServiceApplication:
             )
         body = await self._read_body(headers, receive)
         self._verify(scope, headers, body, admission)
-        request = WireRequest(method, path, headers, body, _region(headers))
+        account = None if admission is None else admission.credentials.account_id
+        request = WireRequest(method, path, headers, body, _region(headers), account)
         return await self._answer(request, request_id)
 
     def _verify(
@@ -233,12 +177,8 @@ class ServiceApplication:
         A thread costs a request as much as half of a recommendation, but nothing that waits for the
         disk, or computes for long, may hold up the others.
         """
-        if request.path in _RUNTIME_PATHS:
-            try:
-                with without_waiting():
-                    return answer(self._router, request, request_id)
-            except WouldWait:
-                pass
+        if request.path in _RUNTIME_PATHS and is_quick(self._router, request):
+            return answer(self._router, request, request_id)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, answer, self._router, request, request_id)
 
@@ -257,22 +197,19 @@ class ServiceApplication:
         announced = headers.get("content-length", "")
         is_more = True
         while is_more and len(body) <= limit and not _is_above(announced, limit):
-            message = await receive()
-            if message.get("type") == "http.disconnect":
+            part = await receive()
+            if part.get("type") == "http.disconnect":
                 raise _ClientGone
-            body += message.get("body", b"")
-            is_more = message.get("more_body", False)
+            body += part.get("body", b"")
+            is_more = part.get("more_body", False)
         if is_more:
-            raise RefusedRequest(
-                413,
-                "RequestEntityTooLargeException",
-                f"The request is larger than {limit} bytes.",
-            )
+            message = f"The request is larger than {limit} bytes."
+            raise RefusedRequest(413, "RequestEntityTooLargeException", message)
         return bytes(body)
 
     def _health(self) -> WireResponse:
         report = {"status": "ok"}
-        if self._verifier is None:  # else strangers ask: they learn that somebody is there
+        if self._verifier is None:  # strangers learn only that a server is there
             report |= {
                 "version": personalens.__version__,
                 "home": str(self._router.home.path),
@@ -285,14 +222,39 @@ class ServiceApplication:
 def read_headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return the headers by name; the values of several by one name joined by commas, as HTTP
     reads and SigV4 signs them, so that none is overlooked."""
-    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
-    headers = dict(pairs)
-    if len(headers) < len(pairs):
-        values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            values.setdefault(name, []).append(value)
-        headers = {name: ",".join(several) for name, several in values.items()}
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in sent:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
+
+
+def log_accesses() -> None:
+    """Write a line for each request to the standard error stream of this process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    access_log.addHandler(handler)
+    access_log.propagate = False
+    access_log.setLevel(logging.INFO)
+
+
+def _log_access(
+    scope: Scope, operation: Operation | None, request_id: str, status: int, seconds: float
+) -> None:
+    """A request that asks for no operation has its path instead of service and operation. What was
+    sent and answered is not written, nor are credentials."""
+    if operation is not None:
+        asked = {"service": operation.service, "operation": operation.name}
+    else:
+        asked = {"method": scope["method"], "path": scope["path"]}
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "requestId": request_id,
+        **asked,
+        "status": status,
+        "ms": round(1000 * seconds, 2),
+    }
+    access_log.info(json.dumps(line))
 
 
 def _is_above(announced: str, limit: int) -> bool:
@@ -307,7 +269,7 @@ def _region(headers: Mapping[str, str]) -> str:
 
 
 def server_config(app: Any, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration for ``app``: quiet, and without what nobody needs."""
+    """Return uvicorn's configuration for ``app``: quiet, and without what is not used."""
     return uvicorn.Config(
         app,
         log_level="warning",
@@ -321,50 +283,3 @@ def server_config(app: Any, **options: Any) -> uvicorn.Config:
         timeout_graceful_shutdown=30,
         **options,
     )
-
-
-class LocalServer:
-    """The services on a loopback port, in a thread, for the length of a ``with`` block.
-
-    Parameters
-    ----------
-    home
-        Default: :func:`personalens.home.default_home`.
-    port
-        0 takes any that is free.
-    router
-        Answers in place of a new one for ``home``.
-    options
-        As for :class:`ServiceApplication`.
-
-    Attributes
-    ----------
-    url
-        Where clients connect, once the block is entered: ``http://127.0.0.1:PORT``.
-    """
-
-    def __init__(
-        self,
-        home: Home | None = None,
-        *,
-        port: int = 0,
-        router: OperationRouter | None = None,
-        **options: Any,
-    ) -> None:
-        self._port = port
-        app = ServiceApplication(router or OperationRouter(home), **options)
-        self._server = uvicorn.Server(server_config(app))
-
-    def __enter__(self) -> LocalServer:
-        self._socket = socket.create_server(("127.0.0.1", self._port))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(_SHUTDOWN_SECONDS)
-        self._socket.close()

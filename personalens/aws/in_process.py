@@ -6,12 +6,12 @@ request validation, serialisation, parsing, paginators and exceptions are botoco
 wire is left out. The handler sits on each client of the three services and looks up at every call
 whether PersonaLens is on; no other service's client is touched.
 
-Why ``Session.create_client`` is wrapped besides: botocore wants a region, and looks for
-credentials (on a laptop it asks the EC2 metadata address and waits), before it emits any event that
-a handler could answer; and it would take a stale model of a service from the user's ``~/.aws``.
+Why ``Session.create_client`` is wrapped too: botocore wants a region, and looks for credentials (on
+a laptop it asks the EC2 metadata address and waits), before it emits any event that a handler could
+answer; and it would take a stale model of a service from the user's ``~/.aws``.
 
 A session that makes clients in a way of its own, such as aiobotocore's, whose calls are coroutines,
-is refused while PersonaLens is on (:mod:`personalens.aws.in_process`).
+is refused while PersonaLens is on.
 
 References
 ----------
@@ -40,111 +40,15 @@ from botocore.model import OperationModel
 from botocore.session import Session
 
 from personalens.arns import DEFAULT_REGION
-from personalens.aws.gateway import WireRequest, answer
-from personalens.aws.operation_router import OperationRouter
+from personalens.aws.operation_router import OperationRouter, WireRequest, answer
 from personalens.aws.service_models import CONTROL, SERVICES, OwnModels, load_model
 from personalens.aws.wire_json import WireResponse, render_error
 from personalens.service_errors import ServiceError
 
-IsOn = Callable[[], bool]
-
-
-class AsynchronousClientRefused(BotoCoreError):
-    """A client whose calls are coroutines is made or used while PersonaLens is on."""
-
-    fmt = (
-        "PersonaLens is on and answers boto3's own clients inside this process. This "
-        "{service_name} client is made by {maker}. Start `personalens serve` in a terminal, set "
-        "the AWS_ENDPOINT_URL variables that it prints, and leave out personalens.activate()."
-    )
-
-
-def is_asynchronous(kind: type) -> bool:
-    """Whether the calls of a client class are coroutines."""
-    return inspect.iscoroutinefunction(getattr(kind, "_make_api_call", None))
-
-
-def refuse(client: BaseClient, is_on: IsOn) -> None:
-    """Have every call of a client fail while PersonaLens is on."""
-    service, maker = client.meta.service_model.service_name, _name(type(client).__mro__[1])
-
-    def refuse_call(**_: Any) -> None:
-        if is_on():
-            raise AsynchronousClientRefused(service_name=service, maker=maker)
-
-    client.meta.events.register_last(
-        "before-call", refuse_call, unique_id="personalens-before-call"
-    )
-
-
-def refuse_other_sessions(is_on: IsOn) -> None:
-    """Guard the sessions that make clients in a way of their own, those of classes to come too, and
-    the asynchronous clients, whoever makes them. For good: once is enough."""
-    _guard_subclasses(Session, is_on)
-
-    def guard_new_class(kind: type[Session], **options: Any) -> None:
-        super(Session, kind).__init_subclass__(**options)
-        _guard(kind, is_on)
-
-    Session.__init_subclass__ = classmethod(guard_new_class)
-    make = BaseClient.__init__
-
-    @functools.wraps(make)
-    def make_client(client: BaseClient, *args: Any, **kwargs: Any) -> None:
-        make(client, *args, **kwargs)
-        if is_asynchronous(type(client)) and client.meta.service_model.service_name in SERVICES:
-            if is_on():
-                _refuse_now(client.meta.service_model.service_name, type(client).__mro__[1])
-            refuse(client, is_on)
-
-    BaseClient.__init__ = make_client
-
-
-def _guard_subclasses(kind: type, is_on: IsOn) -> None:
-    for each in kind.__subclasses__():
-        _guard(each, is_on)
-        _guard_subclasses(each, is_on)
-
-
-def _guard(kind: type, is_on: IsOn) -> None:
-    """Wrap the ``create_client`` of a session class, if it has one of its own."""
-    create_client = vars(kind).get("create_client")
-    if create_client is None:
-        return
-
-    @functools.wraps(create_client)
-    def create_client_guarded(session: Session, *args: Any, **kwargs: Any) -> Any:
-        service = kwargs.get("service_name", args[0] if args else None)
-        if service not in SERVICES or not is_on():
-            return create_client(session, *args, **kwargs)
-        if _makes_coroutines(kind):  # before it looks for credentials and a region
-            _refuse_now(service, kind)
-        made = create_client(session, *args, **kwargs)
-        if not isinstance(made, BaseClient):
-            if inspect.iscoroutine(made):
-                made.close()
-            _refuse_now(service, kind)
-        return made
-
-    kind.create_client = create_client_guarded
-
-
-def _makes_coroutines(kind: type) -> bool:
-    names = ("create_client", "_create_client")
-    return any(inspect.iscoroutinefunction(getattr(kind, name, None)) for name in names)
-
-
-def _refuse_now(service: str, maker: type) -> NoReturn:
-    raise AsynchronousClientRefused(service_name=service, maker=_name(maker))
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__.partition('.')[0]} ({kind.__qualname__})"
-
-
 CurrentRouter = Callable[[], OperationRouter | None]
 """Returns the router that answers now, or ``None`` while PersonaLens is off."""
 
+_HANDLER_ID = "personalens-before-call"
 _install_lock = threading.Lock()
 _current_router: CurrentRouter | None = None
 
@@ -158,6 +62,16 @@ class PersonaLensIsOff(BotoCoreError):
     )
 
 
+class AsynchronousClientRefused(BotoCoreError):
+    """A client whose calls are coroutines is made or used while PersonaLens is on."""
+
+    fmt = (
+        "PersonaLens is on and answers boto3's own clients inside this process. This "
+        "{service_name} client is made by {maker}. Start `personalens serve` in a terminal, set "
+        "the AWS_ENDPOINT_URL variables that it prints, and leave out personalens.activate()."
+    )
+
+
 class InProcessResponse(AWSResponse):
     """A response that no network saw."""
 
@@ -167,16 +81,9 @@ class InProcessResponse(AWSResponse):
 
 
 class ClientHandler:
-    """The event handler of one client.
+    """The event handler of one client."""
 
-    Parameters
-    ----------
-    client
-        A client of one of the three services.
-    was_made_here
-        Whether it was made while PersonaLens was on, hence without credentials.
-    """
-
+    # A client that was made while PersonaLens was on has no credentials to ask AWS with.
     def __init__(self, client: BaseClient, *, was_made_here: bool) -> None:
         model = client.meta.service_model
         self._service = model.service_name
@@ -186,9 +93,7 @@ class ClientHandler:
         parsers = client._endpoint._response_parser_factory
         self._parser = parsers.create_parser(model.resolved_protocol)
         # Last of all: a script's own handlers are heard, and a Stubber's answer comes before ours.
-        client.meta.events.register_last(
-            "before-call", self.answer_call, unique_id="personalens-before-call"
-        )
+        client.meta.events.register_last("before-call", self.answer_call, unique_id=_HANDLER_ID)
 
     def answer_call(
         self, model: OperationModel, params: dict[str, Any], **_: Any
@@ -235,17 +140,16 @@ class ClientHandler:
 def install(current_router: CurrentRouter) -> None:
     """Have every Personalize client of this process, old or new, ask ``current_router``.
 
-    Once is enough; what it installs stays, and does nothing while ``current_router`` returns
-    ``None``.
+    What it installs stays, and does nothing while ``current_router`` returns ``None``.
     """
     global _current_router
     with _install_lock:
         if _current_router is None:
             Session.create_client = _wrap_create_client(Session.create_client)
-            refuse_other_sessions(_is_on)
+            _refuse_other_sessions()
             for client in _existing_clients():
-                if is_asynchronous(type(client)):
-                    refuse(client, _is_on)
+                if _is_asynchronous(type(client)):
+                    _refuse_calls(client)
                 else:
                     ClientHandler(client, was_made_here=False)
         _current_router = current_router
@@ -291,7 +195,7 @@ def _own_models(session: Session) -> Iterator[None]:
 def _need_neither_region_nor_credentials(session: Session, arguments: dict[str, Any]) -> None:
     config = arguments.get("config") or Config()
     ours = Config(signature_version=UNSIGNED)
-    if config.user_agent is None:  # nobody reads it here, and each call would put it together anew
+    if config.user_agent is None:  # nobody reads it, and each call would put it together again
         ours = Config(signature_version=UNSIGNED, user_agent="PersonaLens")
     arguments["config"] = config.merge(ours)
     defaults = session.get_default_client_config() or Config()
@@ -312,3 +216,82 @@ def _subclasses(kind: type) -> Iterator[type]:
     for each in kind.__subclasses__():
         yield each
         yield from _subclasses(each)
+
+
+# -- clients whose calls are coroutines -------------------------------------------------------
+
+
+def _is_asynchronous(kind: type) -> bool:
+    """Whether the calls of a client class are coroutines."""
+    return inspect.iscoroutinefunction(getattr(kind, "_make_api_call", None))
+
+
+def _refuse_calls(client: BaseClient) -> None:
+    """Have every call of a client fail while PersonaLens is on."""
+    service, maker = client.meta.service_model.service_name, _name(type(client).__mro__[1])
+
+    def refuse_call(**_: Any) -> None:
+        if _is_on():
+            raise AsynchronousClientRefused(service_name=service, maker=maker)
+
+    client.meta.events.register_last("before-call", refuse_call, unique_id=_HANDLER_ID)
+
+
+def _refuse_other_sessions() -> None:
+    """Guard the sessions that make clients in a way of their own, those of classes to come too, and
+    the asynchronous clients, whatever makes them."""
+    for kind in _subclasses(Session):
+        _guard(kind)
+
+    def guard_new_class(kind: type[Session], **options: Any) -> None:
+        super(Session, kind).__init_subclass__(**options)
+        _guard(kind)
+
+    Session.__init_subclass__ = classmethod(guard_new_class)
+    make = BaseClient.__init__
+
+    @functools.wraps(make)
+    def make_client(client: BaseClient, *args: Any, **kwargs: Any) -> None:
+        make(client, *args, **kwargs)
+        if _is_asynchronous(type(client)) and client.meta.service_model.service_name in SERVICES:
+            if _is_on():
+                _refuse_now(client.meta.service_model.service_name, type(client).__mro__[1])
+            _refuse_calls(client)
+
+    BaseClient.__init__ = make_client
+
+
+def _guard(kind: type) -> None:
+    """Wrap the ``create_client`` of a session class, if it has one of its own."""
+    create_client = vars(kind).get("create_client")
+    if create_client is None:
+        return
+
+    @functools.wraps(create_client)
+    def create_client_guarded(session: Session, *args: Any, **kwargs: Any) -> Any:
+        service = kwargs.get("service_name", args[0] if args else None)
+        if service not in SERVICES or not _is_on():
+            return create_client(session, *args, **kwargs)
+        if _makes_coroutines(kind):  # before it looks for credentials and a region
+            _refuse_now(service, kind)
+        made = create_client(session, *args, **kwargs)
+        if not isinstance(made, BaseClient):
+            if inspect.iscoroutine(made):
+                made.close()
+            _refuse_now(service, kind)
+        return made
+
+    kind.create_client = create_client_guarded
+
+
+def _makes_coroutines(kind: type) -> bool:
+    names = ("create_client", "_create_client")
+    return any(inspect.iscoroutinefunction(getattr(kind, name, None)) for name in names)
+
+
+def _refuse_now(service: str, maker: type) -> NoReturn:
+    raise AsynchronousClientRefused(service_name=service, maker=_name(maker))
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__.partition('.')[0]} ({kind.__qualname__})"

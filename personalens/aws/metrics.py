@@ -2,8 +2,8 @@
 
 Requests and their seconds by operation and status (a histogram: its ``_count`` gives rates and
 errors), jobs by state, the event log's group commits, and the memory of each process. With several
-workers, whichever answers tells of all of them: they count in files of one folder that lasts as
-long as the server (prometheus_client's multiprocess mode). What is refused before it is a request
+workers, any of them answers for all: they count in files of one folder that lasts as long as the
+server (prometheus_client's multiprocess mode). What is refused before it is a request
 (:mod:`personalens.aws.http_limits`) is not counted.
 """
 
@@ -22,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from personalens.environment import environment
 from personalens.home import Home
 from personalens.storage.catalogue import Catalogue
 from personalens.storage.group_commit import TALLY
@@ -39,11 +40,6 @@ _LOOK_EVERY_SECONDS = 1.0
 class ServerMetrics:
     """The figures of one application. A request only adds to counters; a scrape looks into the
     queue. What requests cost with them is in what ``benchmarks/serving.py`` measures.
-
-    Parameters
-    ----------
-    home
-        Whose job queue is counted.
     """
 
     def __init__(self, home: Home) -> None:
@@ -137,15 +133,9 @@ def counting_together() -> Iterator[None]:
     """Let the processes that are started in the block count into one folder."""
     # In memory where the system has such a folder: nobody needs these counters after a crash.
     place = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="personalens-metrics-", dir=place) as folder:
-        before = os.environ.get(_FOLDER)
-        os.environ[_FOLDER] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop(_FOLDER)
-            if before is not None:
-                os.environ[_FOLDER] = before
+    folders = tempfile.TemporaryDirectory(prefix="personalens-metrics-", dir=place)
+    with folders as folder, environment({_FOLDER: folder}):
+        yield
 
 
 def _forget_ended_processes(folder: Path) -> None:

@@ -1,13 +1,23 @@
-"""Hold a request to the limits that its service model states, as the service itself does.
+r"""Hold a request to the limits that its service model states, as the service itself does.
 
 botocore checks required members, types and minima before it sends anything. It does **not** check
 maxima, patterns or enumerations: a name of 64 characters, 1000 results or an unknown import mode
-all travel to the service, which answers ``InvalidInputException``. So do we, with the service's
-way of saying it, and with every fault at once.
+all travel to the service, which answers ``InvalidInputException``. So do we, in the service's
+words, and with every fault at once.
+
+The patterns of the models are written for Java. It differs from Python in few places, but
+treacherous ones: ``\p{L}`` does not exist in Python; ``\d`` and ``\w`` are ASCII in Java, Unicode
+in Python; ``.`` stops at five line terminators in Java and at one in Python. And the service
+matches the *whole* value, whether the pattern is anchored or not. (The library ``regex`` knows
+``\p{L}``, but takes an unclosed ``\p{L`` for text, and a match takes it twice as long.)
 
 Amazon Personalize: ``InvalidInputException`` ("1 validation error detected: ...").
 
 One extension: where AWS takes an S3 location, a ``file://`` URI or an absolute path is welcome too.
+
+References
+----------
+``java.util.regex.Pattern``, Java SE 17 API documentation.
 """
 
 from __future__ import annotations
@@ -15,14 +25,16 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from botocore.model import Shape
 
-from personalens.aws.java_patterns import UntranslatablePattern, compile_pattern
 from personalens.aws.service_models import find_operation
 from personalens.service_errors import InvalidInputException
 
@@ -37,19 +49,17 @@ _LONGEST_TO_MATCH = 512
 cube of its length."""
 _MOST_FAULTS = 100
 """A list without a limit can have a fault in each of a million members."""
+_TOKENS = re.compile(r"\\p\{\w+\}|\\.|&&|.", re.DOTALL)
+_NOT_A_LINE_TERMINATOR = "[^\\n\\r\\u0085\\u2028\\u2029]"
+_LAST_ASSIGNED_PLANE_END = 0x40000
+"""No letter, number or separator lies beyond plane 3."""
 _LOCAL_LOCATIONS = " (PersonaLens also takes file:// URIs and absolute paths)"
 
 
 def validate_request(service: str, operation: str, params: Mapping[str, Any]) -> None:
-    """Check ``params`` against the input shape of an operation.
+    """Check ``params`` against the input shape of an operation; InvalidInputException names every
+    member that breaks a limit.
 
-    Raises
-    ------
-    InvalidInputException
-        Naming every member that breaks a limit, its value and the limit.
-
-    Examples
-    --------
     >>> validate_request("personalize", "CreateSchema", {"name": "-", "schema": "{}"})
     Traceback (most recent call last):
     ...
@@ -181,15 +191,21 @@ def _pattern_check(shape: Shape) -> Check:
 
 
 def _length_check(shape: Shape) -> Callable[[Any, str, list[str]], bool]:
-    """Return a check that adds the fault and says whether the value is short enough."""
+    return _range_check(shape, "length", len)
+
+
+def _range_check(
+    shape: Shape, noun: str, measure: Callable[[Any], float]
+) -> Callable[[Any, str, list[str]], bool]:
+    """Return a check that adds the fault and says whether the value is not too much."""
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
 
     def check(value: Any, path: str, faults: list[str]) -> bool:
-        if least is not None and len(value) < least:
-            rule = f"Member must have length greater than or equal to {least}"
+        if least is not None and measure(value) < least:
+            rule = f"Member must have {noun} greater than or equal to {least}"
             _blame(shape, value, path, rule, faults)
-        if most is not None and len(value) > most:
-            rule = f"Member must have length less than or equal to {most}"
+        if most is not None and measure(value) > most:
+            rule = f"Member must have {noun} less than or equal to {most}"
             _blame(shape, value, path, rule, faults)
             return False
         return True
@@ -198,19 +214,14 @@ def _length_check(shape: Shape) -> Callable[[Any, str, list[str]], bool]:
 
 
 def _number_check(shape: Shape) -> Check:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
     accepted = (int,) if shape.type_name in ("integer", "long") else (int, float)
+    check_range = _range_check(shape, "value", lambda value: value)
 
     def check(value: Any, path: str, faults: list[str]) -> None:
         if not isinstance(value, accepted) or isinstance(value, bool) or not math.isfinite(value):
             rule = f"Member must be a finite number of type {shape.type_name}"
             return _blame(shape, value, path, rule, faults)
-        if least is not None and value < least:
-            rule = f"Member must have value greater than or equal to {least}"
-            _blame(shape, value, path, rule, faults)
-        if most is not None and value > most:
-            rule = f"Member must have value less than or equal to {most}"
-            _blame(shape, value, path, rule, faults)
+        check_range(value, path, faults)
 
     return check
 
@@ -254,3 +265,56 @@ def _blame(shape: Shape, value: Any, path: str, rule: str, faults: list[str]) ->
 
 def _fault(shown: str, path: str, rule: str) -> str:
     return f"{shown} at '{path}' failed to satisfy constraint: {rule}"
+
+
+class UntranslatablePattern(ValueError):
+    """A pattern that uses something Python has no counterpart for. Today's models hold none."""
+
+
+@cache
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    r"""Return a pattern of Java's as a Python expression: use its ``fullmatch``.
+
+    >>> bool(compile_pattern(r"[\p{L}\p{N}_]*").fullmatch("Zoë_7"))
+    True
+    >>> bool(compile_pattern(r"\d{2}").fullmatch("٤٢"))
+    False
+    """
+    parts, in_class = [], False
+    for token in _TOKENS.findall(pattern):
+        if in_class and token in ("[", "&&"):
+            raise UntranslatablePattern(f"{pattern!r} nests or intersects character classes.")
+        if token in ("[", "]"):
+            in_class = token == "["
+        elif token == "." and not in_class:
+            token = _NOT_A_LINE_TERMINATOR
+        elif token.startswith("\\p{"):
+            ranges = _property_ranges(token[3:-1])
+            token = ranges if in_class else f"[{ranges}]"
+        parts.append(token)
+    try:
+        return re.compile("".join(parts), re.ASCII)
+    except re.error as error:
+        raise UntranslatablePattern(f"{pattern!r}: {error}") from error
+
+
+def _property_ranges(name: str) -> str:
+    """Return the inside of a character class for ASCII or a major category such as ``L``."""
+    if name == "ASCII":  # without the table of categories, which takes 50 ms
+        return "\\x00-\\x7f"
+    try:
+        return _category_ranges()[name]
+    except KeyError:
+        raise UntranslatablePattern(f"There is no property {name!r} to match by.") from None
+
+
+@cache
+def _category_ranges() -> dict[str, str]:
+    """Return the ranges of every major category: letters (L), numbers (N) and so on."""
+    ranges: dict[str, list[str]] = {}
+    for major, codes in groupby(
+        range(_LAST_ASSIGNED_PLANE_END), key=lambda code: unicodedata.category(chr(code))[0]
+    ):
+        members = list(codes)
+        ranges.setdefault(major, []).append(f"\\U{members[0]:08x}-\\U{members[-1]:08x}")
+    return {major: "".join(parts) for major, parts in ranges.items()}

@@ -1,4 +1,4 @@
-"""Start the HTTP server: its address, its worker processes, and what clients have to be told."""
+"""Start the HTTP server: its address, its worker processes, and the variables for clients."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 import gc
 import ipaddress
 import json
-import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,18 @@ import prometheus_client
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from personalens.aws import http_server, stand_ins
+from personalens.aws import stand_ins
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.http_server import LOOPBACK_HOSTS, ServiceApplication, server_config
+from personalens.aws.http_server import (
+    LOOPBACK_HOSTS,
+    ServiceApplication,
+    log_accesses,
+    server_config,
+)
 from personalens.aws.metrics import counting_together
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.signatures import SignatureVerifier, read_credentials
+from personalens.environment import environment
 from personalens.home import Home
 from personalens.storage.object_storage import FOLDERS_VARIABLE
 
@@ -36,39 +41,17 @@ a sixth of a recommendation at Python's own thresholds."""
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How the server is to run.
-
-    Attributes
-    ----------
-    home
-        Whose state it serves.
-    host, port
-        Where it listens; port 0 takes any that is free.
-    workers
-        Processes that answer; they share the port and the home.
-    credentials
-        A file as :func:`personalens.aws.signatures.read_credentials` takes it; None accepts
-        everybody, which is for the loopback address only.
-    origins
-        Web pages that may use it, beside those of this machine.
-    access_log
-        Whether requests are written to the standard error stream.
-    with_s3
-        Whether moto's server answers the other services of AWS that samples call, beside it.
-    allow_folders
-        Folders of this machine from which jobs may read, and into which they may write. Without
-        any, that is everywhere if there are no credentials, and S3 alone if there are.
-    """
+    """How the server is to run."""
 
     home: Home
     host: str = "127.0.0.1"
-    port: int = 0
-    workers: int = 1
-    credentials: Path | None = None
-    origins: tuple[str, ...] = ()
+    port: int = 0  # any that is free
+    workers: int = 1  # processes that answer; they share the port and the home
+    credentials: Path | None = None  # None accepts everybody: for the loopback address only
+    origins: tuple[str, ...] = ()  # web pages that may use it, beside those of this machine
     access_log: bool = True
-    with_s3: bool = False
-    allow_folders: tuple[Path, ...] = ()
+    with_s3: bool = False  # moto's server beside it, for the other services that samples call
+    allow_folders: tuple[Path, ...] = ()  # for jobs; none: everywhere, or with credentials S3 alone
 
     @property
     def is_confined(self) -> bool:
@@ -89,13 +72,7 @@ class ServerSettings:
 def serve(settings: ServerSettings, announce: Announce = print) -> None:
     """Answer until SIGINT or SIGTERM, then finish the requests that have arrived.
 
-    Raises
-    ------
-    ValueError
-        If the host is not the loopback address and there are no credentials, or their file is not
-        one, or a folder that is to be allowed is not there.
-    OSError
-        If the home cannot be written, or the address is taken.
+    ValueError says what of the settings cannot be, OSError that the address is taken.
     """
     if settings.credentials is not None:
         read_credentials(settings.credentials)
@@ -107,7 +84,7 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
     settings.home.create()
     with contextlib.ExitStack() as stack:
         if settings.is_confined:
-            stack.enter_context(_confined(settings.allow_folders))
+            stack.enter_context(environment(_confinement(settings.allow_folders)))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         url = _url(settings.host, listener.getsockname()[1])
         for service in ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS"):
@@ -121,19 +98,12 @@ def serve(settings: ServerSettings, announce: Announce = print) -> None:
         _run(settings, listener)
 
 
-@contextlib.contextmanager
-def _confined(folders: Sequence[Path]) -> Iterator[None]:
-    """Have the locations of this process, and of those that it starts, lie below folders."""
+def _confinement(folders: Sequence[Path]) -> dict[str, str]:
+    """Return the variable by which the jobs of this process, and of those that it starts, keep to
+    S3 and to folders."""
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise ValueError(f"--allow-folder {missing[0]}: there is no such folder.")
-    before = os.environ.get(FOLDERS_VARIABLE)
-    os.environ[FOLDERS_VARIABLE] = json.dumps([str(folder.resolve()) for folder in folders])
-    try:
-        yield
-    finally:
-        os.environ.pop(FOLDERS_VARIABLE)
-        if before is not None:
-            os.environ[FOLDERS_VARIABLE] = before
+    return {FOLDERS_VARIABLE: json.dumps([str(folder.resolve()) for folder in folders])}
 
 
 def make_application(settings: ServerSettings) -> ServiceApplication:
@@ -141,7 +111,7 @@ def make_application(settings: ServerSettings) -> ServiceApplication:
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     prometheus_client.disable_created_metrics()
     if settings.access_log:
-        http_server.turn_on()
+        log_accesses()
     verifier = None
     if settings.credentials is not None:
         verifier = SignatureVerifier(read_credentials(settings.credentials))

@@ -30,23 +30,11 @@ SERVICES = (CONTROL, RUNTIME, EVENTS)
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of one service.
-
-    Attributes
-    ----------
-    service
-        One of :data:`SERVICES`.
-    name
-        As the model spells it: ``CreateSchema``.
-    method
-        As boto3, and so a provider, spells it: ``create_schema``.
-    model
-        botocore's description, with the input and output shapes.
-    """
+    """One operation of one service."""
 
     service: str
-    name: str
-    method: str
+    name: str  # as the model spells it: "CreateSchema"
+    method: str  # as boto3, and so a provider, spells it: "create_schema"
     model: OperationModel
 
     @property
@@ -72,13 +60,7 @@ def load_model(service: str) -> ServiceModel:
 
 
 class OwnModels:
-    """A session's loader, but for the three services: those it loads from botocore's own data.
-
-    Parameters
-    ----------
-    theirs
-        The session's.
-    """
+    """A session's loader that takes the three services from botocore's own data."""
 
     def __init__(self, theirs: Any) -> None:
         self.theirs = theirs
@@ -119,13 +101,7 @@ def operations(service: str) -> dict[str, Operation]:
 
 
 def find_operation(service: str, name: str) -> Operation:
-    """Return an operation by its name in the model.
-
-    Raises
-    ------
-    UnknownOperationException
-        If ``service`` has none of that name.
-    """
+    """Return an operation by its name in the model."""
     try:
         return operations(service)[name]
     except KeyError:
@@ -133,15 +109,8 @@ def find_operation(service: str, name: str) -> Operation:
 
 
 def find_by_request(method: str, path: str, target: str | None) -> Operation:
-    """Return the operation that an HTTP request asks for.
-
-    Parameters
-    ----------
-    method, path
-        From the request line, the path without its query.
-    target
-        The ``X-Amz-Target`` header, which names the operations of the control service.
-    """
+    """Return the operation that an HTTP request asks for: by its path, without the query, or by its
+    ``X-Amz-Target``, which names the operations of the control service."""
     if target is not None:
         prefix, _, name = target.partition(".")
         if method == "POST" and prefix == load_model(CONTROL).metadata["targetPrefix"]:

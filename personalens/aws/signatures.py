@@ -98,11 +98,7 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
 
     The file is of the form of ``~/.aws/credentials``: sections with ``aws_access_key_id``,
     ``aws_secret_access_key`` and, for temporary ones, ``aws_session_token``. Every section counts.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or a section has only one of the two, or there is none at all.
+    An ``aws_account_id`` gives who signs with the key an account of their own.
     """
     parser = ConfigParser(interpolation=None)
     try:
@@ -117,7 +113,14 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
             raise ValueError(
                 f"The section [{name}] of {path} needs aws_access_key_id and aws_secret_access_key."
             )
-        found[key] = Credentials(key, secret, section.get("aws_session_token"))
+        account = section.get("aws_account_id")
+        if account is not None and not re.fullmatch(r"[0-9]{12}", account):
+            raise ValueError(
+                f"aws_account_id in the section [{name}] of {path} is {account!r}; an account id "
+                "is exactly twelve digits."
+            )
+        token = section.get("aws_session_token")
+        found[key] = Credentials(key, secret, token, account_id=account)
     if not found:
         raise ValueError(
             f"{path} holds no credentials. It should look like ~/.aws/credentials: a line [default]"
@@ -127,15 +130,7 @@ def read_credentials(path: Path) -> dict[str, Credentials]:
 
 
 class SignatureVerifier:
-    """Lets through the requests that the holder of one of some credentials has signed.
-
-    Parameters
-    ----------
-    credentials
-        By access key, as :func:`read_credentials` returns them.
-    clock
-        Seconds since 1970.
-    """
+    """Lets through the requests that the holder of one of some credentials has signed."""
 
     def __init__(
         self, credentials: Mapping[str, Credentials], *, clock: Callable[[], float] = time.time
@@ -145,17 +140,9 @@ class SignatureVerifier:
 
     def admit(self, headers: Mapping[str, str]) -> Admission:
         """Return what a request claims, if its headers alone do not refute it. A stranger gets no
-        further: neither is his body waited for, nor anything computed from it.
+        further: neither is the body waited for, nor anything computed from it.
 
-        Parameters
-        ----------
-        headers
-            Under lower-case names; of several by one name the values, joined by commas.
-
-        Raises
-        ------
-        AuthenticationError
-            Of the type, and with the message, that the service answers.
+        Headers have lower-case names; several of one name are joined by commas.
         """
         claim = _read_claim(headers)
         moment = _read_moment(headers)
@@ -177,23 +164,9 @@ class SignatureVerifier:
         body: bytes,
         admission: Admission | None = None,
     ) -> None:
-        """Return if the signature is right.
+        """Return if the signature is right, else raise AuthenticationError.
 
-        Parameters
-        ----------
-        method, path, query
-            From the request line, as they were sent; bytes beyond ASCII as Latin-1.
-        headers
-            As :meth:`admit` takes them; bytes likewise.
-        body
-            Whole.
-        admission
-            What :meth:`admit` has returned, where it was called already.
-
-        Raises
-        ------
-        AuthenticationError
-            As :meth:`admit`.
+        Path, query and headers are as they were sent, bytes beyond ASCII as Latin-1.
         """
         claim, moment, credentials = admission or self.admit(headers)
         if headers.get("x-amz-content-sha256", "") not in ("", hashlib.sha256(body).hexdigest()):

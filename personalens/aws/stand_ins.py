@@ -7,7 +7,7 @@ nothing. So is CloudWatch: the metrics that a notebook would ask it for are not 
 
 moto's server lets every web page in (``Access-Control-Allow-Origin: *``), and has pages of its own
 that show, record and erase everything. So no request reaches it that a foreign page may have sent,
-known by its origin or by a foreign name of this machine, and nobody reaches those pages.
+known by its origin or by a foreign name of this machine, and none for moto's own pages.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from personalens.aws.cross_origin import OriginNotAllowed, OriginRule
+from personalens.environment import environment
 
 SERVICES = ("S3", "IAM", "STS", "KMS", "SSM")
 _SETTINGS = {
@@ -38,19 +39,9 @@ WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 @contextlib.contextmanager
 def aws_stand_ins(origins: Iterable[str] = ()) -> Iterator[str]:
-    """Run moto's server on the loopback address; yield where.
+    """Run moto's server on the loopback address, for pages of ``origins`` too; yield its URL.
 
     This process and those that it starts are pointed there, so that imports find what was uploaded.
-
-    Parameters
-    ----------
-    origins
-        Web pages that may use it, beside those of this machine.
-
-    Raises
-    ------
-    ImportError
-        If moto's server is not installed.
     """
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
@@ -67,30 +58,19 @@ def aws_stand_ins(origins: Iterable[str] = ()) -> Iterator[str]:
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
     endpoints = {f"AWS_ENDPOINT_URL_{service}": url for service in SERVICES}
-    before = dict(os.environ)
-    os.environ.update(_SETTINGS | before | endpoints)
+    missing = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
     try:
-        yield url
+        with environment(missing | endpoints):
+            yield url
     finally:
-        for name in {*_SETTINGS, *endpoints}:
-            os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
         server.shutdown()
         thread.join()
         server.server_close()
 
 
 class GuardedApplication:
-    """Lets no request of a foreign web page through to a WSGI application.
-
-    Parameters
-    ----------
-    application
-        Answers the others. What it says about origins (CORS) is not passed on.
-    origins
-        Which pages are not foreign.
-    """
+    """Lets no request of a foreign web page through to a WSGI application, and passes on nothing
+    that the application says about origins (CORS)."""
 
     def __init__(self, application: WsgiApplication, origins: OriginRule) -> None:
         self._application, self._origins = application, origins
@@ -109,14 +89,18 @@ class GuardedApplication:
             allowed["Access-Control-Expose-Headers"] = "*"
         asks = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
         if asks and environ["REQUEST_METHOD"] == "OPTIONS":
-            return self._preflight(environ, start_response, allowed)
+            names = {
+                key.removeprefix("HTTP_").lower().replace("_", "-"): value
+                for key, value in environ.items()
+                if key.startswith("HTTP_ACCESS_CONTROL_")
+            }
+            allowed |= self._origins.preflight_headers(names)
+            allowed["Access-Control-Allow-Methods"] = _METHODS
+            start_response("204 No Content", list(allowed.items()))
+            return []
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            kept = [
-                (name, value)
-                for name, value in headers
-                if not name.lower().startswith("access-control-")
-            ]
+            kept = [pair for pair in headers if not pair[0].lower().startswith("access-control-")]
             return start_response(status, [*kept, *allowed.items()], *more)
 
         return self._application(environ, start)
@@ -133,22 +117,6 @@ class GuardedApplication:
             origin = f"{page.scheme}://{page.netloc}" if page.netloc else "null"
         if origin is not None:
             self._origins.check(origin)
-
-    def _preflight(
-        self,
-        environ: Mapping[str, Any],
-        start_response: Callable[..., Any],
-        allowed: Mapping[str, str],
-    ) -> Iterable[bytes]:
-        names = {
-            key.removeprefix("HTTP_").lower().replace("_", "-"): value
-            for key, value in environ.items()
-            if key.startswith("HTTP_ACCESS_CONTROL_")
-        }
-        answer = {**allowed, **self._origins.preflight_headers(names)}
-        answer["Access-Control-Allow-Methods"] = _METHODS
-        start_response("204 No Content", list(answer.items()))
-        return []
 
 
 def _refusal(start_response: Callable[..., Any], message: str) -> Iterable[bytes]:

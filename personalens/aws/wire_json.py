@@ -9,7 +9,6 @@ request or a result into one JSON object; neither service binds members to heade
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -42,12 +41,8 @@ class WireResponse:
 def parse_params(operation: Operation, body: bytes) -> dict[str, Any]:
     """Return the parameters that ``body`` holds, typed by the operation's input shape.
 
-    Unknown members and nulls are left out, timestamps become aware datetimes.
-
-    Raises
-    ------
-    SerializationException
-        If the body is not UTF-8 JSON of the right types. NaN and infinities are not JSON.
+    Unknown members and nulls are left out, timestamps become aware datetimes. NaN and infinities
+    are not JSON. What is not of the right types is a SerializationException.
     """
     shape = operation.model.input_shape
     if shape is None or not body.strip():
@@ -61,12 +56,16 @@ def parse_params(operation: Operation, body: bytes) -> dict[str, Any]:
 
 def _parse(shape: Shape, value: Any, place: str) -> Any:
     """Return ``value`` as the type that ``shape`` asks for; ``None`` where it is null."""
-    return None if value is None else _PARSERS[shape.type_name](shape, value, place)
+    if value is None:
+        return None
+    types, name, parse = _PARSERS[shape.type_name]
+    # To Python True is an int.
+    if not isinstance(value, types) or isinstance(value, bool) is not (types is bool):
+        _refuse(value, place, name)
+    return value if parse is None else parse(shape, value, place)
 
 
-def _parse_structure(shape: Shape, value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _refuse(value, place, "a structure")
+def _parse_structure(shape: Shape, value: dict[str, Any], place: str) -> dict[str, Any]:
     parsed = {}
     for name, member in shape.members.items():
         raw = value.get(member.serialization.get("name", name))
@@ -75,45 +74,26 @@ def _parse_structure(shape: Shape, value: Any, place: str) -> dict[str, Any]:
     return parsed
 
 
-def _parse_list(shape: Shape, value: Any, place: str) -> list[Any]:
-    if not isinstance(value, list):
-        _refuse(value, place, "a list")
+def _parse_list(shape: Shape, value: list[Any], place: str) -> list[Any]:
     return [_parse(shape.member, member, f"a member of {place}") for member in value]
 
 
-def _parse_map(shape: Shape, value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _refuse(value, place, "a map")
+def _parse_map(shape: Shape, value: dict[str, Any], place: str) -> dict[str, Any]:
     return {
         _parse(shape.key, key, f"a key of {place}"): _parse(shape.value, member, f"{place}.{key}")
         for key, member in value.items()
     }
 
 
-def _parse_string(shape: Shape, value: Any, place: str) -> str:
-    if not isinstance(value, str):
-        _refuse(value, place, "a String")
-    return value
-
-
-def _parse_boolean(shape: Shape, value: Any, place: str) -> bool:
-    if not isinstance(value, bool):
-        _refuse(value, place, "a Boolean")
-    return value
-
-
-def _parse_integer(shape: Shape, value: Any, place: str) -> int:
-    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not is_whole:
+def _parse_integer(shape: Shape, value: float, place: str) -> int:
+    if isinstance(value, float) and not value.is_integer():
         _refuse(value, place, "an Integer")
     if not -(2 ** _INTEGER_BITS[shape.type_name]) <= value < 2 ** _INTEGER_BITS[shape.type_name]:
         _refuse(value, place, "an Integer of this size")
     return int(value)
 
 
-def _parse_float(shape: Shape, value: Any, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        _refuse(value, place, "a Double")
+def _parse_float(shape: Shape, value: float, place: str) -> float:
     try:
         number = float(value)
     except OverflowError:
@@ -123,39 +103,38 @@ def _parse_float(shape: Shape, value: Any, place: str) -> float:
     return number
 
 
-def _parse_timestamp(shape: Shape, value: Any, place: str) -> datetime:
+def _parse_timestamp(shape: Shape, value: str | float, place: str) -> datetime:
     """Read epoch seconds, the protocols' form, or ISO 8601, which botocore's models also know."""
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
+        return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
-        pass
-    _refuse(value, place, "a Timestamp")
+        _refuse(value, place, "a Timestamp")
 
 
-def _parse_blob(shape: Shape, value: Any, place: str) -> bytes:
+def _parse_blob(shape: Shape, value: str, place: str) -> bytes:
     try:
-        return base64.b64decode(_parse_string(shape, value, place), validate=True)
-    except binascii.Error:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
         _refuse(value, place, "a Blob (base64)")
 
 
-_PARSERS: dict[str, Callable[[Shape, Any, str], Any]] = {
-    "structure": _parse_structure,
-    "list": _parse_list,
-    "map": _parse_map,
-    "string": _parse_string,
-    "boolean": _parse_boolean,
-    "integer": _parse_integer,
-    "long": _parse_integer,
-    "float": _parse_float,
-    "double": _parse_float,
-    "timestamp": _parse_timestamp,
-    "blob": _parse_blob,
+_PARSERS: dict[str, tuple[Any, str, Callable[[Shape, Any, str], Any] | None]] = {
+    "structure": (dict, "a structure", _parse_structure),
+    "list": (list, "a list", _parse_list),
+    "map": (dict, "a map", _parse_map),
+    "string": (str, "a String", None),
+    "boolean": (bool, "a Boolean", None),
+    "integer": ((int, float), "an Integer", _parse_integer),
+    "long": ((int, float), "an Integer", _parse_integer),
+    "float": ((int, float), "a Double", _parse_float),
+    "double": ((int, float), "a Double", _parse_float),
+    "timestamp": ((str, int, float), "a Timestamp", _parse_timestamp),
+    "blob": (str, "a String", _parse_blob),
 }
+"""For each type of shape the types of JSON that it takes, its name, and what makes it of them."""
 
 
 def _refuse(value: Any, place: str, expected: str) -> NoReturn:
@@ -238,7 +217,6 @@ def _structure_renderer(shape: Shape) -> Callable[[Any], dict[str, Any]]:
         name: (member.serialization.get("name", name), _compile_renderer(member))
         for name, member in shape.members.items()
     }
-
     kinds = {
         name: _PLAIN[member.type_name]
         for name, member in shape.members.items()

@@ -1,9 +1,8 @@
 """A running home in one file, and back.
 
 While the files are taken, nobody can write to the catalogue, so no dataset and no model comes or
-goes; the files themselves are linked, not copied, in that time. Then everybody goes on, and the
-links are packed. Events go on being put meanwhile: those that were acknowledged before it began
-are all in it.
+goes; the files are only linked in that time, not copied. Then everybody goes on, and the links are
+packed. Events can be put all the while: those acknowledged before it began are all in it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from personalens import durable_files
-from personalens.datasets.dataset_files import DatasetFiles
-from personalens.datasets.manifest import MANIFEST_FILE
+from personalens.datasets.dataset_files import MANIFEST_FILE, DatasetFiles
 from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles
 from personalens.home import Home
 from personalens.storage.catalogue import MIGRATIONS, Catalogue
@@ -40,19 +38,10 @@ class NoBackup(ValueError):
 
 
 def back_up(home: Home, target: Path) -> None:
-    """Write all that a home holds into one new file, whatever is going on in it.
+    """Write all that a home holds into one new file, while work goes on in it.
 
     Logs, checkpoints of trainings and the files of registered recipes, which lie elsewhere, are not
     in it. Jobs that are running are waiting ones in it.
-
-    Raises
-    ------
-    FileExistsError
-        If ``target`` is there already.
-    ValueError
-        If it lies in the home, or there is no home.
-    StorageError, OSError
-        If the home cannot be read, or the file not be written.
     """
     if target.exists():
         raise FileExistsError(f"{target} exists already. Give another name, or delete it")
@@ -71,17 +60,7 @@ def back_up(home: Home, target: Path) -> None:
 
 
 def restore(home: Home, source: Path) -> None:
-    """Put a backup in the place of a home that is not there or is empty: whole, or not at all.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something in the home.
-    NoBackup
-        If the file is no backup, is damaged, or was written by a newer PersonaLens.
-    OSError
-        If the file cannot be read, or the home not be written.
-    """
+    """Put a backup in the place of a home that is not there or is empty: whole, or not at all."""
     if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
         raise FileExistsError(
             f"{home.path} is not empty. Give another --home, or run personalens reset first"
@@ -146,7 +125,7 @@ def _take(home: Home, staged: Path) -> None:
     finally:
         catalogue.close()
     with closing(sqlite3.connect(staged / home.catalogue.name)) as copy, copy:
-        # Whoever works on the jobs works on them there. Here they wait for somebody else.
+        # The workers of the home are not those of the copy: in it, jobs wait for a worker.
         copy.execute(
             f"UPDATE jobs SET state = '{QUEUED}', token = NULL, holder = NULL,"
             f" attempt = max(0, attempt - 1) WHERE state = '{RUNNING}'"

@@ -50,8 +50,9 @@ def run(
     """Run labs 00 to 05 and show what they have made.
 
     Every run starts from an empty home of its own below the output folder, so it imports and trains
-    anew; the home that you work in is not touched. Ends with the metrics of each recipe, a viewer's
-    history and recommendations, and the seconds each step took. Exit status 1 if a lab fails.
+    again; the home that you work in is not touched. Ends with the metrics of each recipe, the
+    history and recommendations of a viewer, and the seconds of each step. Exit status 1 if a lab
+    fails.
     """
     from personalens.cli import lab_runner
     from personalens.cli.lab_report import make_report, render
@@ -90,16 +91,16 @@ def doctor(
     A line each for Python, packages, torch, memory, data, home, worker, kernel, botocore's models
     and port: OK, or PROBLEM with a remedy. Exit status 1 if there is a problem.
     """
-    problems, chosen = 0, home and Home(home.resolve())
-    findings = examination.examine(chosen, port=port)
+    findings = examination.examine(_chosen(home), port=port)
     if deep:
         from personalens.cli.home_examination import examine_home
 
-        findings = examine_home(chosen or default_home())
+        findings = examine_home(_chosen(home))
+    is_ok = True
     for finding in findings:
         typer.echo(str(finding))
-        problems += not finding.is_ok
-    raise typer.Exit(code=int(problems > 0))
+        is_ok = is_ok and finding.is_ok
+    raise typer.Exit(code=0 if is_ok else 1)
 
 
 @app.command()
@@ -115,7 +116,8 @@ def serve(
         Path | None,
         typer.Option(
             help="A file like ~/.aws/credentials: every request must be signed with one of its "
-            "keys. Default: any credentials will do."
+            "keys. A section with an aws_account_id has an account of its own. Default: any "
+            "credentials will do."
         ),
     ] = None,
     allow_origin: Annotated[
@@ -150,7 +152,7 @@ def serve(
     except ImportError as error:
         _fail(f"{error}; install the server extra: pip install -e '.[server]'")
     settings = server_launch.ServerSettings(
-        home=Home(home.resolve()) if home else default_home(),
+        home=_chosen(home),
         host=host,
         port=port,
         workers=workers,
@@ -179,7 +181,7 @@ def reset(
     """
     from personalens.cli import home_reset
 
-    chosen = Home(home.resolve()) if home else default_home()
+    chosen = _chosen(home)
     if not chosen.path.exists():
         typer.echo(f"There is nothing at {chosen.path}.")
         return
@@ -192,8 +194,7 @@ def reset(
         left = home_reset.remove_home(chosen)
     except (home_reset.NoHome, OSError) as error:
         _fail(error)
-    if left:
-        names = ", ".join(path.name for path in left)
+    if names := ", ".join(path.name for path in left):
         typer.echo(f"Deleted what PersonaLens made in {chosen.path}. This stays: {names}.")
     else:
         typer.echo(f"Deleted {chosen.path}.")
@@ -213,7 +214,7 @@ def backup(
     from personalens.storage.catalogue import StorageError
 
     try:
-        back_up(Home(home.resolve()) if home else default_home(), file)
+        back_up(_chosen(home), file)
     except (ValueError, OSError, StorageError) as error:
         _fail(error)
     typer.echo(f"Wrote {file}, {file.stat().st_size / 2**20:.1f} MB.")
@@ -227,7 +228,7 @@ def restore(
     """Put a backup back, as a home that is not there yet or is empty; nothing is overwritten."""
     from personalens.cli import backup
 
-    chosen = Home(home.resolve()) if home else default_home()
+    chosen = _chosen(home)
     try:
         backup.restore(chosen, file)
     except (ValueError, OSError) as error:
@@ -238,17 +239,12 @@ def restore(
 @data.command("list")
 def list_data() -> None:
     """Show each data set, its size, and where it lies or how to get it."""
-    from personalens.datasets.registry import RELEASES, SAMPLE, find_data
+    from personalens.datasets.releases import RELEASES, SAMPLE, find_data
 
     typer.echo(f"{SAMPLE:<16} {'':>10}  embedded: real films, simulated viewers")
     for name, release in RELEASES.items():
-        found = find_data(name)
-        place = (
-            str(found)
-            if found
-            else f"not here: personalens data fetch {name}, {release.megabytes:g} MB"
-        )
-        typer.echo(f"{name:<16} {release.ratings:>10,}  {place}")
+        missing = f"not here: personalens data fetch {name}, {release.megabytes:g} MB"
+        typer.echo(f"{name:<16} {release.ratings:>10,}  {find_data(name) or missing}")
 
 
 @data.command("fetch")
@@ -258,7 +254,7 @@ def fetch_data(name: Annotated[str, typer.Argument(help="A MovieLens release.")]
     The archive's checksum is verified. A release that is here already is not fetched again.
     """
     from personalens.datasets import DataUnavailable
-    from personalens.datasets.registry import fetch, find_data
+    from personalens.datasets.releases import fetch, find_data
 
     try:
         path = find_data(name) or fetch(name, announce=typer.echo)
@@ -297,10 +293,10 @@ def generate_data(
         typer.echo(str(path))
 
 
+def _chosen(home: Path | None) -> Home:
+    return Home(home.resolve()) if home else default_home()
+
+
 def _fail(error: object) -> None:
     typer.echo(f"personalens: {error}", err=True)
     raise typer.Exit(code=1)
-
-
-if __name__ == "__main__":
-    app()

@@ -10,11 +10,12 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from personalens.datasets.registry import DATA_VARIABLE, RELEASES, SAMPLE, find_data
+from personalens.datasets.releases import DATA_VARIABLE, RELEASES, SAMPLE, find_data
 from personalens.durable_files import DamagedFiles
 from personalens.home import HOME_VARIABLE, Home, default_home
 
@@ -23,7 +24,8 @@ _LEAST_PYTHON = (3, 11)
 _LEAST_FREE_MEMORY, _LEAST_FREE_DISK = 1.0, 0.5
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)")
 REPORT = "run make to install afresh; if it stays, report it"
-_GIGABYTE = 2**30
+START_AFRESH = "restore a backup of the home, or start afresh: personalens reset"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,7 @@ class Finding:
 
 
 def examine(home: Home | None = None, *, port: int = DEFAULT_PORT) -> Iterator[Finding]:
-    """Yield a finding for each thing that a lab needs, in the order in which it would fail.
-
-    Parameters
-    ----------
-    home
-        Default: :func:`personalens.home.default_home`.
-    port
-        Where ``personalens serve`` would listen.
-    """
+    """Yield a finding for each thing that a lab needs, in the order in which it would fail."""
     home = home or default_home()
     checks: dict[str, Callable[[], Finding]] = {
         "python": check_python,
@@ -70,7 +64,7 @@ def examine(home: Home | None = None, *, port: int = DEFAULT_PORT) -> Iterator[F
     for subject, check in checks.items():
         try:
             yield check()
-        except Exception as error:  # whatever is broken is what the learner wants to know
+        except Exception as error:  # any fault is what the learner wants to know
             yield finding_of(subject, error)
 
 
@@ -81,12 +75,11 @@ def finding_of(subject: str, error: Exception) -> Finding:
     if isinstance(error, NewerFile):
         remedy = f"update PersonaLens, or set {HOME_VARIABLE} to another folder: nothing is lost"
     elif isinstance(error, DamagedFile | DamagedFiles):
-        remedy = "restore a backup of the home, or start afresh: personalens reset"
+        remedy = START_AFRESH
     elif isinstance(error, StorageError | OSError):
         remedy = "put right what it says, and look again"
     else:
-        text = f"{type(error).__name__}: {error}"
-        return Finding(subject, text, REPORT)
+        return Finding(subject, f"{type(error).__name__}: {error}", REPORT)
     return Finding(subject, str(error), remedy)
 
 
@@ -95,9 +88,8 @@ def check_python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     where = "in a virtual environment" if sys.prefix != sys.base_prefix else "outside any"
     text = f"{version} {where}, {os.path.relpath(sys.prefix)}"
-    if sys.version_info < _LEAST_PYTHON:
-        return Finding("python", text, "install Python 3.11 or newer, then run make")
-    return Finding("python", text)
+    is_old = sys.version_info < _LEAST_PYTHON
+    return Finding("python", text, "install Python 3.11 or newer, then run make" if is_old else "")
 
 
 def check_packages(pins: Path | None = None) -> Finding:
@@ -137,21 +129,16 @@ def check_memory() -> Finding:
     free = _free_memory()
     if free is None:
         return Finding("memory", "this system does not say how much is free")
-    text = f"{free:.1f} GB free"
-    if free < _LEAST_FREE_MEMORY:
-        return Finding("memory", text, f"close something: a lab takes {_LEAST_FREE_MEMORY:g} GB")
-    return Finding("memory", text)
+    remedy = f"close something: a lab takes {_LEAST_FREE_MEMORY:g} GB"
+    return Finding("memory", f"{free:.1f} GB free", remedy if free < _LEAST_FREE_MEMORY else "")
 
 
 def check_data() -> Finding:
-    """Which data sets are here; the sample always is, so this is never a problem but one."""
-    if value := os.environ.get(DATA_VARIABLE):
-        folder = Path(value).expanduser()
-        if not folder.is_dir():
-            text = f"{DATA_VARIABLE} is {value}, which is no folder"
-            return Finding(
-                "data", text, "set it to the folder that holds ml-latest-small, or unset it"
-            )
+    """Which data sets are here; the sample always is, so only a wrong variable is a problem."""
+    value = os.environ.get(DATA_VARIABLE)
+    if value and not Path(value).expanduser().is_dir():
+        text = f"{DATA_VARIABLE} is {value}, which is no folder"
+        return Finding("data", text, "set it to the folder that holds ml-latest-small, or unset it")
     here = [name for name in RELEASES if find_data(name)]
     text = f"{', '.join([*here, SAMPLE])} at hand"
     if not here:
@@ -165,18 +152,16 @@ def check_home(home: Home) -> Finding:
     remedy = f"make it writable, or set {HOME_VARIABLE} to a folder that is"
     if not folder.is_dir():
         return Finding("home", f"{folder} is not a folder", remedy)
+    is_full = f"free some space, or set {HOME_VARIABLE} to another disk"
     try:
         with tempfile.NamedTemporaryFile(dir=folder) as file:
             file.write(b"x")
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = f"free some space, or set {HOME_VARIABLE} to another disk"
-        return Finding("home", f"{home.path} cannot be written: {error.strerror}", remedy)
-    free = shutil.disk_usage(folder).free / _GIGABYTE
+        text = f"{home.path} cannot be written: {error.strerror}"
+        return Finding("home", text, is_full if error.errno in _FULL else remedy)
+    free = shutil.disk_usage(folder).free / 2**30
     text = f"{home.path}, {free:.1f} GB free"
-    if free < _LEAST_FREE_DISK:
-        return Finding("home", text, f"free some space, or set {HOME_VARIABLE} to another disk")
-    return Finding("home", text)
+    return Finding("home", text, is_full if free < _LEAST_FREE_DISK else "")
 
 
 def check_worker(home: Home) -> Finding:
@@ -196,7 +181,7 @@ def check_worker(home: Home) -> Finding:
 
 def count_workers(home: Home) -> int:
     """Return how many worker processes of this home are alive."""
-    from personalens.storage.process_identity import ProcessIdentity
+    from personalens.storage.job_queue import ProcessIdentity
     from personalens.storage.resource_store import ResourceStore
 
     with ResourceStore(home).catalogue.reading() as connection:
@@ -208,15 +193,11 @@ def check_kernel() -> Finding:
     """Notebooks run in this environment's Python."""
     from jupyter_client.kernelspec import KernelSpecManager
 
-    spec = KernelSpecManager().get_kernel_spec("python3")
-    command = spec.argv[0]
+    command = KernelSpecManager().get_kernel_spec("python3").argv[0]
     if command.startswith("python") or Path(command).parent == Path(sys.executable).parent:
         return Finding("kernel", "notebooks run in this environment's Python")
-    return Finding(
-        "kernel",
-        f"notebooks run in {command}",
-        "set JUPYTER_PREFER_ENV_PATH=1, or start JupyterLab with make lab",
-    )
+    remedy = "set JUPYTER_PREFER_ENV_PATH=1, or start JupyterLab with make lab"
+    return Finding("kernel", f"notebooks run in {command}", remedy)
 
 
 def check_models() -> Finding:
@@ -246,9 +227,8 @@ def check_port(port: int) -> Finding:
 
 def _free_memory() -> float | None:
     """Return the memory that a new process can have, in GB; None where the system is silent."""
-    try:
+    with suppress(OSError):
         text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    match = re.search(r"MemAvailable:\s+(\d+) kB", text)
-    return int(match[1]) / 2**20 if match else None
+        if match := re.search(r"MemAvailable:\s+(\d+) kB", text):
+            return int(match[1]) / 2**20
+    return None

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from personalens import durable_files
-from personalens.cli.doctor import REPORT, Finding, finding_of
+from personalens.cli.doctor import REPORT, START_AFRESH, Finding, finding_of
 from personalens.durable_files import DamagedFiles
 from personalens.home import Home
 from personalens.jobs.opening import open_home
@@ -28,19 +28,23 @@ from personalens.storage.model_folders import (
     serving_folder,
     version_folder,
 )
-from personalens.storage.resource_states import ACTIVE, is_in_transition, unfinished_update
+from personalens.storage.resource_store import (
+    ACTIVE,
+    Resource,
+    is_in_transition,
+    unfinished_update,
+)
 from personalens.storage.service_context import ServiceContext
 
-_REFERENCES = (
+_PARENTS = {
     "datasetGroupArn",
     "_datasetGroupArn",
     "schemaArn",
     "datasetArn",
     "solutionVersionArn",
-)
+}
 """Members that hold the ARN of something that must be there as long as the resource is."""
 _BELONGS_IN_A_DATASET = {"current.json", "parts", ".lock"}
-_START_AFRESH = "restore a backup of the home, or start afresh: personalens reset"
 _NEXT_JOB = "the next worker removes it; if it stays, delete it"
 _NEXT_TRAINING = "the next training removes it; or delete it"
 _ASK_AGAIN = "import or train again, restore a backup, or delete the resource"
@@ -62,7 +66,7 @@ def examine_home(home: Home) -> Iterator[Finding]:
     context = open_home(home, inline_jobs=False, create=False)
     try:
         context.store.catalogue.version()
-    except NewerFile as error:  # whose files may mean what this version does not know
+    except NewerFile as error:  # this version may misread its files
         yield finding_of("home", error)
         return
     except StorageError:
@@ -84,7 +88,7 @@ def examine_home(home: Home) -> Iterator[Finding]:
         except Exception as error:  # a damaged file may break any of them
             is_ok = False
             finding = finding_of(subject, error)
-            yield replace(finding, remedy=finding.remedy.replace(REPORT, _START_AFRESH))
+            yield replace(finding, remedy=finding.remedy.replace(REPORT, START_AFRESH))
         if is_ok:
             yield Finding(subject, "in order")
 
@@ -98,25 +102,21 @@ def _check_databases(context: ServiceContext) -> Iterator[Problem]:
         except sqlite3.DatabaseError as error:
             found, loose = [str(error)], []
         if found != ["ok"]:
-            yield f"{path.name}: {found[0]}", _START_AFRESH
+            yield f"{path.name}: {found[0]}", START_AFRESH
         if loose:
-            yield (
-                f"{path.name}: {len(loose)} rows belong to nothing, in {loose[0][0]}",
-                _START_AFRESH,
-            )
+            text = f"{path.name}: {len(loose)} rows belong to nothing, in {loose[0][0]}"
+            yield text, START_AFRESH
 
 
 def _check_resources(context: ServiceContext) -> Iterator[Problem]:
-    store = context.jobs.store
     for arn in _column(context, "SELECT arn FROM resources WHERE NOT json_valid(body)"):
-        yield f"what is known of {arn} cannot be read", _START_AFRESH
-    kinds = _column(context, "SELECT DISTINCT kind FROM resources")
-    resources = [each for kind in kinds for each in store.list(kind)]
+        yield f"what is known of {arn} cannot be read", START_AFRESH
+    resources = list(_resources(context))
     known = {each.arn for each in resources}
     for each in resources:
         if each.kind.endswith("-job") and each.kind != "dataset-import-job":
             continue  # a job that is over outlives what it was about
-        named = [each.parent_arn, *(each.body.get(member) for member in _REFERENCES)]
+        named = [each.parent_arn, *(each.body.get(member) for member in _PARENTS)]
         for arn in {arn for arn in named if arn is not None and arn not in known}:
             yield f"{each.arn} belongs to {arn}, which is not there", "delete it"
 
@@ -125,21 +125,19 @@ def _check_jobs(context: ServiceContext) -> Iterator[Problem]:
     """Each job has its resource, and what is on its way has a job. That of a dead worker counts:
     the next one takes it up."""
     store = context.jobs.store
-    for arn in _column(
-        context, "SELECT arn FROM jobs WHERE arn NOT IN (SELECT arn FROM resources)"
-    ):
-        yield f"a job works for {arn}, which is not there", _START_AFRESH
+    query = "SELECT arn FROM jobs WHERE arn NOT IN (SELECT arn FROM resources)"
+    for arn in _column(context, query):
+        yield f"a job works for {arn}, which is not there", START_AFRESH
     query = f"SELECT arn FROM jobs WHERE state IN ('{QUEUED}', '{RUNNING}')"
     worked_on = set(_column(context, query))
-    for kind in _column(context, "SELECT DISTINCT kind FROM resources"):
-        for each in store.list(kind):
-            is_busy = is_in_transition(each) or unfinished_update(each)
-            if is_busy and each.arn not in worked_on and store.get(each.arn) == each:
-                yield f"{each.arn} is {each.status}, and no job works on it", _ASK_AGAIN
+    for each in _resources(context):
+        is_busy = is_in_transition(each) or unfinished_update(each)
+        if is_busy and each.arn not in worked_on and store.get(each.arn) == each:
+            yield f"{each.arn} is {each.status}, and no job works on it", _ASK_AGAIN
 
 
 def _check_datasets(context: ServiceContext) -> Iterator[Problem]:
-    from personalens.storage.dataset_rows import dataset_folder
+    from personalens.storage.datasets import dataset_folder
 
     store = context.jobs.store
     datasets = {dataset_folder(context, each): each for each in store.list("dataset")}
@@ -178,14 +176,12 @@ def _check_dataset(folder: Path, arn: str, has_rows: bool) -> Iterator[Problem]:
             yield f"{arn}: part {part.file}: {_NO_CHECKSUM}", ""
         elif problem := durable_files.difference(path, [part.sha256]):
             yield f"{arn}: {problem}", _ASK_AGAIN
-    named = {part.file for part in manifest.parts}
-    parts = folder / "parts"
-    found = [*(parts.iterdir() if parts.is_dir() else ())]
-    left = [path for path in found if path.name not in named]
-    others = folder.iterdir() if folder.is_dir() else ()
-    left += [path for path in others if path.name not in _BELONGS_IN_A_DATASET]
-    for path in left:
-        yield f"{arn}: {path.name} is left over", "the next import removes it; or delete it"
+    belongs = {folder: _BELONGS_IN_A_DATASET}
+    belongs[folder / "parts"] = {part.file for part in manifest.parts}
+    for place, names in belongs.items():
+        for path in place.iterdir() if place.is_dir() else ():
+            if path.name not in names:
+                yield f"{arn}: {path.name} is left over", "the next import removes it; or delete it"
 
 
 def _check_models(context: ServiceContext) -> Iterator[Problem]:
@@ -234,29 +230,28 @@ def _check_events(context: ServiceContext) -> Iterator[Problem]:
         return
     context.events.newest()  # refuses what a later version wrote
     known = {dataset.arn for dataset in context.jobs.store.list("dataset")}
-    connection = sqlite3.connect(context.home.events)
-    try:
+    with closing(sqlite3.connect(context.home.events)) as connection:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            return  # a crash came before its tables: whoever opens it next makes them
+            return  # a crash came before its tables: the next to open it makes them
+
+        def count(table: str, condition: str, *values: int) -> int:
+            query = f"SELECT count(*) FROM {table} WHERE {condition}"
+            return connection.execute(query, values).fetchone()[0]
+
         for stream, arn in connection.execute("SELECT id, dataset_arn FROM streams").fetchall():
             for table in ("events", "records", "sessions"):
-                query = f"SELECT count(*) FROM {table} WHERE stream = ?"
-                rows = connection.execute(query, (stream,)).fetchone()[0]
-                if rows and arn not in known:
+                if arn not in known and (rows := count(table, "stream = ?", stream)):
                     yield f"{rows} {table} of {arn}, which is not there", _NEXT_JOB
-        query = (
-            "SELECT count(*) FROM events WHERE sequence >= (SELECT next_sequence FROM log_state)"
-        )
-        if count := connection.execute(query).fetchone()[0]:
-            yield f"{count} events have numbers that were not given yet", _START_AFRESH
+        if rows := count("events", "sequence >= (SELECT next_sequence FROM log_state)"):
+            yield f"{rows} events have numbers that were not given yet", START_AFRESH
         for table in ("events", "records"):
-            query = (
-                f"SELECT count(*) FROM {table} WHERE NOT json_valid(coalesce(properties, '{{}}'))"
-            )
-            if count := connection.execute(query).fetchone()[0]:
-                yield f"{count} {table} have properties that cannot be read", _START_AFRESH
-    finally:
-        connection.close()
+            if rows := count(table, "NOT json_valid(coalesce(properties, '{}'))"):
+                yield f"{rows} {table} have properties that cannot be read", START_AFRESH
+
+
+def _resources(context: ServiceContext) -> Iterator[Resource]:
+    for kind in _column(context, "SELECT DISTINCT kind FROM resources"):
+        yield from context.jobs.store.list(kind)
 
 
 def _column(context: ServiceContext, query: str) -> list[str]:

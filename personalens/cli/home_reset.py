@@ -20,14 +20,8 @@ class NoHome(ValueError):
 
 
 def check_is_home(home: Home) -> None:
-    """Refuse what PersonaLens has not made: only a catalogue of ours, or none yet among empty
-    folders of ours, makes a folder a home.
-
-    Raises
-    ------
-    NoHome
-        If it is none.
-    """
+    """Refuse what PersonaLens has not made with NoHome: only a catalogue of ours, or none yet among
+    empty folders of ours, makes a folder a home."""
     path, catalogue = home.path, home.catalogue
     if not path.is_dir():
         raise NoHome(f"{path} is a file, not a folder: give the folder that is the home")
@@ -80,7 +74,7 @@ def _name(process: Path) -> str:
 
 def remove_home(home: Home) -> list[Path]:
     """Delete what PersonaLens has made, links not followed, and the folder if it is then empty.
-    Return what is left in it, which somebody else has made.
+    Return what is left in it, which PersonaLens has not made.
 
     It may be called again after a crash: the catalogue, which tells that it is a home, goes last.
     """

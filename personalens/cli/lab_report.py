@@ -1,4 +1,4 @@
-"""What ``personalens run`` prints at its end: everything is asked from the service.
+"""What ``personalens run`` prints at its end, all of it asked from the service.
 
 Metrics come from GetSolutionMetrics, recommendations from GetRecommendations, the times of imports
 and trainings from the Describe operations, all on the home as lab 05 leaves it: later labs add
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -38,27 +37,13 @@ class TrainedRecipe:
 
 @dataclass
 class RunReport:
-    """The end of a run, as tables.
+    """The end of a run, as tables."""
 
-    Attributes
-    ----------
-    metrics
-        A row for each metric, a column for each recipe.
-    viewer
-        Whose history and recommendations are shown.
-    history
-        The viewer's newest films: TITLE, EVENT_VALUE.
-    recommendations
-        A column of titles for each recipe.
-    steps
-        What took how many seconds, in order.
-    """
-
-    metrics: pd.DataFrame
+    metrics: pd.DataFrame  # a row for each metric, a column for each recipe
     viewer: str
-    history: pd.DataFrame
-    recommendations: pd.DataFrame
-    steps: list[tuple[str, float]] = field(default_factory=list)
+    history: pd.DataFrame  # the viewer's newest films: TITLE, EVENT_VALUE
+    recommendations: pd.DataFrame  # a column of titles for each recipe
+    steps: list[tuple[str, float]]  # what took how many seconds, in order
 
 
 def make_report(home: Home, dataset: str) -> RunReport:
@@ -68,40 +53,25 @@ def make_report(home: Home, dataset: str) -> RunReport:
         runtime = boto3.client("personalize-runtime")
         lab = LabSession(5, dataset=dataset, catch_up=False)
         trained = find_trained_recipes(personalize)
-        metrics = {
-            each.recipe: personalize.get_solution_metrics(solutionVersionArn=each.version_arn)[
-                "metrics"
-            ]
-            for each in trained
-        }
-        viewer = lab.viewers(1)[0]
+        metrics = {}
+        for each in trained:
+            answer = personalize.get_solution_metrics(solutionVersionArn=each.version_arn)
+            metrics[each.recipe] = answer["metrics"]
+        [viewer] = lab.viewers(1)
         recent = lab.history(viewer, newest=RECENT)
+        newest_film = str(recent["ITEM_ID"].iloc[-1])
         titles, answers = {}, []
         for each in (each for each in trained if each.campaign_arn):
-            subject = (
-                {"itemId": str(recent["ITEM_ID"].iloc[-1])}
-                if each.needs_item
-                else {"userId": viewer}
-            )
+            subject = {"itemId": newest_film} if each.needs_item else {"userId": viewer}
             started = time.perf_counter()
             response = runtime.get_recommendations(
                 campaignArn=each.campaign_arn, numResults=TOP_K, **subject
             )
             answers.append((f"first recommendation, {each.recipe}", time.perf_counter() - started))
-            titles[each.recipe] = [lab.title(item["itemId"]) for item in response["itemList"]]
-        return RunReport(
-            metrics=pd.DataFrame(metrics),
-            viewer=viewer,
-            history=recent,
-            recommendations=pd.DataFrame(
-                {name: pd.Series(column) for name, column in titles.items()}
-            ),
-            steps=[
-                *(jobs := _job_times(personalize, trained)),
-                *answers,
-                *_whole_ways(jobs, answers),
-            ],
-        )
+            titles[each.recipe] = pd.Series(lab.title(i["itemId"]) for i in response["itemList"])
+        jobs = _job_times(personalize, trained)
+    steps = [*jobs, *answers, *_whole_ways(jobs, answers)]
+    return RunReport(pd.DataFrame(metrics), viewer, recent, pd.DataFrame(titles), steps)
 
 
 def find_trained_recipes(personalize: Any) -> list[TrainedRecipe]:
@@ -109,52 +79,39 @@ def find_trained_recipes(personalize: Any) -> list[TrainedRecipe]:
     solutions. Later labs train others, whose metrics and answers have other forms."""
     found: dict[str, TrainedRecipe] = {}
     for solution in _all(personalize, "list_solutions", "solutions"):
-        arn, recipe_arn = solution["solutionArn"], solution.get("recipeArn")
-        versions = [
-            version
-            for version in _all(
-                personalize, "list_solution_versions", "solutionVersions", solutionArn=arn
-            )
-            if version["status"] == "ACTIVE"
-        ]
-        if not versions or recipe_arn is None:
+        of = {"solutionArn": solution["solutionArn"]}
+        versions = _active(_all(personalize, "list_solution_versions", "solutionVersions", **of))
+        if not versions or "recipeArn" not in solution:  # it was AutoML that chose
             continue
-        recipe = personalize.describe_recipe(recipeArn=recipe_arn)["recipe"]
-        if recipe["name"] not in RECIPES.values():
+        recipe = personalize.describe_recipe(recipeArn=solution["recipeArn"])["recipe"]
+        if recipe["name"] not in RECIPES.values() or recipe["name"] in found:
             continue
-        newest = max(versions, key=lambda version: version["creationDateTime"])
-        campaigns = _all(personalize, "list_campaigns", "campaigns", solutionArn=arn)
-        active = [c["campaignArn"] for c in campaigns if c["status"] == "ACTIVE"]
-        found.setdefault(
-            recipe["name"],
-            TrainedRecipe(
-                recipe=recipe["name"],
-                version_arn=newest["solutionVersionArn"],
-                campaign_arn=active[0] if active else None,
-                needs_item=recipe["recipeType"] == "RELATED_ITEMS",
-            ),
+        campaigns = _active(_all(personalize, "list_campaigns", "campaigns", **of))
+        found[recipe["name"]] = TrainedRecipe(
+            recipe=recipe["name"],
+            version_arn=max(versions, key=lambda v: v["creationDateTime"])["solutionVersionArn"],
+            campaign_arn=campaigns[0]["campaignArn"] if campaigns else None,
+            needs_item=recipe["recipeType"] == "RELATED_ITEMS",
         )
     return list(found.values())
 
 
 def render(report: RunReport, runs: Sequence[LabRun]) -> str:
     """Return the report as text for a terminal."""
-    shown = report.recommendations.map(
-        lambda title: "" if pd.isna(title) else _shorten(str(title))
-    ).set_axis(range(1, len(report.recommendations) + 1))
+    titles = report.recommendations.map(lambda title: "" if pd.isna(title) else _shorten(title))
+    titles.index = range(1, len(titles) + 1)
     recent = report.history[["TITLE", "EVENT_VALUE"]].rename(columns=str.lower)
     lines = [*report.steps, *((run.title, run.seconds) for run in runs)]
     width = max(len(name) for name, _ in lines)
-    steps = "\n".join(f"  {name:<{width}}  {seconds:7.1f} s" for name, seconds in lines)
     return "\n\n".join(
         [
             "Metrics (GetSolutionMetrics, on the service's own hold-out)\n"
             + report.metrics.to_string(float_format=lambda value: f"{value:.4f}"),
             f"Viewer {report.viewer}: the newest films\n" + recent.to_string(index=False),
             f"Recommended to viewer {report.viewer} (aws-sims: similar to the newest film)\n"
-            + shown.to_string(),
-            "Seconds\n" + steps,
-            f"Executed notebooks: {_common_folder(runs)}",
+            + titles.to_string(),
+            "\n".join(["Seconds", *(f"  {name:<{width}}  {took:7.1f} s" for name, took in lines)]),
+            f"Executed notebooks: {runs[0].executed.parent}",
         ]
     )
 
@@ -162,9 +119,8 @@ def render(report: RunReport, runs: Sequence[LabRun]) -> str:
 def _job_times(personalize: Any, trained: Sequence[TrainedRecipe]) -> list[tuple[str, float]]:
     """Return how long each import, training and campaign took, from its creation to its end."""
     times = []
-    for job in _all(personalize, "list_dataset_import_jobs", "datasetImportJobs"):
-        if job["status"] == "ACTIVE":
-            times.append((f"import, {job['jobName']}", _duration(job)))
+    for job in _active(_all(personalize, "list_dataset_import_jobs", "datasetImportJobs")):
+        times.append((f"import, {job['jobName']}", _duration(job)))
     for each in trained:
         version = personalize.describe_solution_version(solutionVersionArn=each.version_arn)
         times.append((f"training, {each.recipe}", _duration(version["solutionVersion"])))
@@ -197,9 +153,9 @@ def _all(personalize: Any, operation: str, member: str, **request: Any) -> list[
     return [resource for page in pages for resource in page[member]]
 
 
+def _active(resources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [resource for resource in resources if resource["status"] == "ACTIVE"]
+
+
 def _shorten(title: str) -> str:
     return title if len(title) <= _TITLE_WIDTH else title[: _TITLE_WIDTH - 1] + "…"
-
-
-def _common_folder(runs: Sequence[LabRun]) -> Path:
-    return runs[0].executed.parent

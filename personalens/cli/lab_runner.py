@@ -1,7 +1,7 @@
 """The main job, ``personalens run``: execute the labs one after another on one data set.
 
-Each run starts from an empty home of its own beside the executed notebooks, so everything is really
-imported and trained every time, and what a learner has in their own home is never touched.
+Each run starts from an empty home of its own beside the executed notebooks, so everything is
+imported and trained every time, and a learner's own home is never touched.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from personalens import datasets
-from personalens.datasets.registry import DATA_VARIABLE, NAMES, SAMPLE
+from personalens.datasets.releases import DATA_VARIABLE, NAMES, SAMPLE
+from personalens.environment import environment
 from personalens.home import HOME_VARIABLE, Home
 from personalens.notebook.checks import STRICT_VARIABLE
 
@@ -43,17 +43,10 @@ class LabRun:
 
 
 def choose_dataset(name: str | None) -> tuple[str, str | None]:
-    """Return the data set to run on, and a line that says so where it is not the one wished for.
+    """Return the data set to run on, and a line that says so where the sample stands in for it.
 
     Without a name it is ml-latest-small if that is at hand or can be downloaded in a few seconds,
     else the embedded sample.
-
-    Raises
-    ------
-    ValueError
-        If there is no such data set.
-    personalens.datasets.DataUnavailable
-        If the data set that was asked for by name cannot be had.
     """
     if name and name not in NAMES:
         raise ValueError(f"there is no data set {name!r}; choose one of {', '.join(NAMES)}")
@@ -72,13 +65,7 @@ def choose_dataset(name: str | None) -> tuple[str, str | None]:
 
 
 def find_labs(folder: Path, last: int = LAST_MAIN_LAB) -> list[Path]:
-    """Return the notebooks up to a number, in order.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of the main job's is missing, or there are none.
-    """
+    """Return the notebooks up to a number, in order."""
     found = {int(path.name[:2]): path for path in all_labs(folder)}
     wanted = range(min(last, LAST_MAIN_LAB) + 1)
     if missing := [number for number in wanted if number not in found]:
@@ -95,27 +82,16 @@ def all_labs(folder: Path) -> list[Path]:
 
 
 def run_labs(labs: Iterable[Path], dataset: str, out: Path) -> Iterator[LabRun]:
-    """Execute labs with papermill into ``out`` on a fresh home; yield each as it ends.
+    """Execute labs with papermill into ``out``, which is emptied first; yield each as it ends.
 
-    Parameters
-    ----------
-    labs
-        The notebooks, in order.
-    dataset
-        Goes into each one's ``parameters`` cell.
-    out
-        Emptied first. The executed notebooks go there, the home into ``out/home``.
-
-    Raises
-    ------
-    LabFailed
-        At the first cell that raises.
+    The data set goes into each one's ``parameters`` cell, the home into ``out/home``. LabFailed is
+    raised at the first cell that raises.
     """
     _empty(out)
     for lab in labs:
         started = time.perf_counter()
         title = lab_title(lab)
-        with _environment(kernel_environment(Home(out / HOME_FOLDER))):
+        with environment(kernel_environment(Home(out / HOME_FOLDER))):
             execute_lab(lab, out / lab.name, {"DATASET": dataset}, title)
         yield LabRun(title, out / lab.name, time.perf_counter() - started)
 
@@ -156,21 +132,7 @@ def execute_lab(
 ) -> None:
     """Execute one notebook into ``target``, with ``title`` on its progress bar.
 
-    Parameters
-    ----------
-    lab, target
-        The notebook, and where the executed one goes.
-    parameters
-        Go into its ``parameters`` cell.
-    title
-        Of the progress bar.
-    folder
-        Where the kernel runs; default: the lab's own.
-
-    Raises
-    ------
-    LabFailed
-        At the first cell that raises.
+    The kernel runs in ``folder``, by default the lab's own. LabFailed says which cell has raised.
     """
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -200,29 +162,10 @@ def execute_lab(
 def _empty(out: Path) -> None:
     """Make ``out`` an empty folder; refuse to delete what a run cannot have left there."""
     if out.exists():
-        strange = [
-            path.name
-            for path in out.iterdir()
-            if path.name not in _LEFTOVERS and not _NUMBERED.fullmatch(path.name)
-        ]
-        if strange:
-            raise FileExistsError(
-                f"{out} holds {strange[0]}, which no run has left there: name an empty folder"
-            )
+        for name in (path.name for path in out.iterdir()):
+            if name not in _LEFTOVERS and not _NUMBERED.fullmatch(name):
+                raise FileExistsError(
+                    f"{out} holds {name}, which no run has left there: name an empty folder"
+                )
         shutil.rmtree(out)
     out.mkdir(parents=True)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -46,20 +46,10 @@ class SchemaError(ValueError):
 
 @dataclass(frozen=True)
 class SchemaField:
-    """One column of a dataset.
+    """One column of a dataset; ``types`` are as written, "null" included.
 
-    Attributes
-    ----------
-    name
-        As written in the schema, and in the CSV header.
-    types
-        The Avro types as written, "null" included.
-    nullable
-        Whether an empty cell is taken.
-    categorical, textual
-        How a recipe reads a string column; with neither it is stored and filterable, not trained.
-    item_name
-        The column that names an item in text (``"itemName": true``).
+    A string column that is neither categorical nor textual is stored and filterable, not trained.
+    ``item_name`` is the column that names an item in text (``"itemName": true``).
     """
 
     name: str
@@ -77,21 +67,8 @@ class SchemaField:
 
 @dataclass(frozen=True)
 class DatasetSchema:
-    """A schema that has passed every rule.
-
-    Attributes
-    ----------
-    dataset_type
-        Interactions, Items, Users, Actions or Action_Interactions.
-    fields
-        In the order of the schema.
-    required_names
-        The columns that the service itself requires of this dataset type (and domain).
-    domain
-        ECOMMERCE, VIDEO_ON_DEMAND or None.
-    text
-        The JSON as it was given.
-    """
+    """A schema that has passed every rule. ``required_names`` are the columns that the service
+    itself requires of this dataset type and domain; ``text`` is the JSON as it was given."""
 
     dataset_type: str
     fields: tuple[SchemaField, ...]

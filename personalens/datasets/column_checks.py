@@ -15,6 +15,7 @@ How a cell is read, in a CSV file and in ``properties`` alike:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,17 +59,15 @@ _TYPE_WORDS = {
 }
 _BLANKS = " \t"
 _PATTERNS = {"int": WHOLE, "long": WHOLE, "float": DECIMAL, "double": DECIMAL}
+_UNITS = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _WIDE = pa.decimal128(38, 0)
 """Whole numbers of any length that a file may have; longer ones are no int and no long."""
 _IDENTIFIERS = ("USER_ID", "ITEM_ID", "ACTION_ID")
-_TIMES = (
-    "TIMESTAMP",
-    "CREATION_TIMESTAMP",
-    "EXPIRATION_TIMESTAMP",
-    "ACTION_EXPIRATION_TIMESTAMP",
-)
-_TOLD_BY_EVENTS = ("IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
-"""Columns that PutEvents fills from members of the request, whose limits are those that count."""
+_EXPIRATIONS = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
+_TIMES = ("TIMESTAMP", "CREATION_TIMESTAMP", *_EXPIRATIONS)
+_EVENT_MEMBERS = ("IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
+"""PutEvents fills these columns from members of the request, whose own limits count."""
+_ACTION_LIMITS = {"VALUE": (1, 10), "REPEAT_FREQUENCY": (0, 30)}
 _ACTION_EVENTS = ("Taken", "Not Taken", "Viewed")
 _TAG = r"<!--[^>]*-->|</?[A-Za-z][^<>]*>"
 _NESTED_TAGS = 8
@@ -241,21 +240,14 @@ def _check_for(field: SchemaField, dataset_type: str) -> ColumnCheck:
         return ColumnCheck(field, max_characters=MAX_ID_CHARACTERS)
     is_lenient = dataset_type in (ITEMS, USERS, ACTIONS)
     if field.name in _TIMES:
-        minimum = 0 if field.name == "TIMESTAMP" else None
-        return ColumnCheck(
-            field,
-            minimum=minimum,
-            maximum=MAX_EPOCH_SECONDS,
-            is_time=True,
-            is_lenient=is_lenient,
-        )
-    if dataset_type == ACTIONS and field.name == "VALUE":
-        return ColumnCheck(field, minimum=1, maximum=10, is_lenient=is_lenient)
-    if dataset_type == ACTIONS and field.name == "REPEAT_FREQUENCY":
-        return ColumnCheck(field, minimum=0, maximum=30, is_lenient=is_lenient)
+        low, high = 0 if field.name == "TIMESTAMP" else None, MAX_EPOCH_SECONDS
+        return ColumnCheck(field, minimum=low, maximum=high, is_time=True, is_lenient=is_lenient)
+    if dataset_type == ACTIONS and field.name in _ACTION_LIMITS:
+        low, high = _ACTION_LIMITS[field.name]
+        return ColumnCheck(field, minimum=low, maximum=high, is_lenient=is_lenient)
     if dataset_type == ACTION_INTERACTIONS and field.name == "EVENT_TYPE":
         return ColumnCheck(field, allowed=_ACTION_EVENTS)
-    is_limited = field.categorical and field.name not in _TOLD_BY_EVENTS
+    is_limited = field.categorical and field.name not in _EVENT_MEMBERS
     limit = MAX_CATEGORICAL_CHARACTERS if is_limited else None
     return ColumnCheck(field, max_characters=limit, is_lenient=is_lenient)
 
@@ -282,13 +274,9 @@ def clean_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _cut(text: str) -> str:
-    short = text[: _text_limit(text)]
-    return short.rstrip() if len(short) < len(text) else text
-
-
-def _text_limit(text: str) -> int:
     is_cjk = len(_CJK.findall(text[:2000])) > len(text[:2000]) / 2
-    return MAX_TEXT_CHARACTERS_CJK if is_cjk else MAX_TEXT_CHARACTERS
+    short = text[: MAX_TEXT_CHARACTERS_CJK if is_cjk else MAX_TEXT_CHARACTERS]
+    return short.rstrip() if len(short) < len(text) else text
 
 
 def seconds_advice(value: float) -> str:
@@ -297,11 +285,7 @@ def seconds_advice(value: float) -> str:
     >>> seconds_advice(1_600_000_000_000)
     '; it looks like milliseconds, so divide by 1,000 (1600000000)'
     """
-    for unit, divisor in (
-        ("milliseconds", 1000),
-        ("microseconds", 1_000_000),
-        ("nanoseconds", 1_000_000_000),
-    ):
+    for unit, divisor in _UNITS.items() if math.isfinite(value) else ():
         if 0 < (seconds := int(value) // divisor) <= MAX_EPOCH_SECONDS:
             return f"; it looks like {unit}, so divide by {divisor:,} ({seconds})"
     return ""

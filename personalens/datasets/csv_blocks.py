@@ -1,4 +1,4 @@
-"""CSV files as blocks of whole records, so that a file of any size is read in bounded memory.
+"""CSV files as a header and blocks of whole records: any size is read in bounded memory.
 
 A record is one line, or several where line breaks stand in quotes. Most files have none of those,
 and what they cost is counting: a line whose quotes all open or close values has an even number of
@@ -26,6 +26,7 @@ import numpy as np
 from personalens.datasets.avro_schemas import DatasetSchema
 
 BLOCK_BYTES = 16 << 20
+_MOST_SHOWN = 20
 _ESCAPED = (b"\\\\", b'\\"', b"\\\n", b"\\,")
 """What a backslash may take the meaning from; its own first, so that it is known which are left."""
 _REST_OF_QUOTED = rb'[^"]*+(?:""[^"]*+)*+"'
@@ -62,13 +63,8 @@ class BadRow:
 
 
 class CsvImportError(Exception):
-    """The input cannot be imported. ``str(error)`` is the import job's failureReason.
-
-    Attributes
-    ----------
-    bad_rows
-        The first bad rows, where rows are the reason.
-    """
+    """The input cannot be imported. ``str(error)`` is the import job's failureReason; ``bad_rows``
+    are the first ones, where rows are the reason."""
 
     def __init__(self, message: str, bad_rows: tuple[BadRow, ...] = ()):
         super().__init__(message)
@@ -217,14 +213,8 @@ def _may_break_in_quotes(data: bytes) -> bool:
 
 
 def read_blocks(source: CsvSource) -> Iterator[list[str] | CsvBlock]:
-    """Yield the header's column names, then the rest of the file as blocks.
-
-    Raises
-    ------
-    CsvImportError
-        If the file is empty, is not text, ends inside a compressed stream, or has a record longer
-        than a block.
-    """
+    """Yield the header's column names, then the rest of the file as blocks; CsvImportError if it is
+    empty, is no text, ends inside a compressed stream, or has a record longer than a block."""
     with _reading(source), closing(source.open()) as raw:
         counted = _CountedBytes(raw)
         stream: BinaryIO = io.BufferedReader(counted, 1 << 20)
@@ -321,50 +311,20 @@ def _reading(source: CsvSource) -> Iterator[None]:
         raise CsvImportError(f"{source.name} cannot be read: {reason}.") from error
 
 
-# Which column of a CSV file is which of a schema.
-
-_MOST_SHOWN = 20
-
-
 def match_columns(
     file: str, header: Sequence[str], schema: DatasetSchema, *, earlier: Sequence[str] = ()
 ) -> tuple[list[str], tuple[str, ...]]:
     """Return the header with the schema's names for the columns that the schema has, and what is
-    beyond those.
+    beyond those: of ``age, User_Id, name`` AGE, USER_ID and name, and name.
+
+    ``earlier`` is the header of another file of the same folder. CsvImportError if a column is
+    missing or could be either of two, a name is there twice, or the files of a folder differ.
 
     Amazon Personalize: it takes user_id for USER_ID.
-
-    Parameters
-    ----------
-    file
-        For messages.
-    header
-        The names in the file's first line.
-    schema
-        Whose columns are looked for.
-    earlier
-        The header of another file of the same folder.
-
-    Raises
-    ------
-    CsvImportError
-        If a column is missing or could be either of two, a name is there twice, or the files of a
-        folder differ.
-
-    Examples
-    --------
-    >>> from personalens.datasets.avro_schemas import parse_schema
-    >>> users = parse_schema('''{
-    ...   "type": "record", "name": "Users", "version": "1.0",
-    ...   "namespace": "com.amazonaws.personalize.schema",
-    ...   "fields": [
-    ...     {"name": "USER_ID", "type": "string"}, {"name": "AGE", "type": "int"}]}''')
-    >>> match_columns("users.csv", ["age", "User_Id", "name"], users)
-    (['AGE', 'USER_ID', 'name'], ('name',))
     """
-    spellings = defaultdict(dict)
-    for name in header:
-        spellings[name.upper()][name] = None
+    spellings = defaultdict(list)
+    for name in dict.fromkeys(header):
+        spellings[name.upper()].append(name)
     if missing := [name for name in schema.names if name.upper() not in spellings]:
         raise CsvImportError(_what_is_missing(file, header, schema, missing))
     counts = Counter(header)
@@ -373,7 +333,7 @@ def match_columns(
             f"{file} has a column name more than once, in the columns {_list(repeated)}."
         )
     for name in schema.names:
-        if len(found := list(spellings[name.upper()])) > 1:
+        if len(found := spellings[name.upper()]) > 1:
             raise CsvImportError(
                 f"{file} has the columns {' and '.join(found)}, and either could be {name}: case "
                 "does not count. Rename or remove one."
@@ -383,7 +343,7 @@ def match_columns(
             f"The files of a folder must have equal headers; {file} has {_list(header)}, the "
             f"files before it {_list(earlier)}."
         )
-    by_spelling = {next(iter(spellings[name.upper()])): name for name in schema.names}
+    by_spelling = {spellings[name.upper()][0]: name for name in schema.names}
     surplus = tuple(name for name in header if name not in by_spelling)
     return [by_spelling.get(name, name) for name in header], surplus
 
@@ -394,7 +354,7 @@ def _what_is_missing(
     """Say which columns a file lacks, and which it has in the words of the schema.
 
     What else its first line says is not repeated: a location may name any file, even a secret one,
-    and a reason is read by more people than it.
+    and more people read the reason than may read the file.
     """
     message = f"Input CSV is missing the following columns: [{', '.join(missing)}]."
     names = {name.upper() for name in schema.names}
@@ -407,10 +367,8 @@ def _what_is_missing(
     if not known:
         return f"{message} The first line of {file} names none of the schema's columns."
     others = [place for place, name in enumerate(header, start=1) if name.upper() not in names]
-    told = f"{message} {file} has {_list(known)}"
-    if not others:
-        return f"{told}."
-    return f"{told}; what stands in column {_list(others)} is no name of the schema."
+    more = f"; what stands in column {_list(others)} is no name of the schema" if others else ""
+    return f"{message} {file} has {_list(known)}{more}."
 
 
 def _list(values: Sequence[object]) -> str:

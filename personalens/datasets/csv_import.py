@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,133 +57,8 @@ from personalens.datasets.csv_blocks import (
 from personalens.datasets.schema_rules import ACTIONS, INTERACTIONS
 from personalens.progress import Progress, ProgressEvent, ignore_progress
 
-logger = logging.getLogger(__name__)
-
-
-class MissingValues:
-    """The count of one import.
-
-    Parameters
-    ----------
-    checks
-        Of the schema's columns.
-
-    Attributes
-    ----------
-    counts
-        Values taken as missing, by column; only columns with one or more.
-    """
-
-    def __init__(self, checks: Mapping[str, ColumnCheck]):
-        self._checks = checks
-        self._read: Counter[str] = Counter()
-        self._first: dict[str, BadRow] = {}
-        self.counts: dict[str, int] = {}
-
-    def add(
-        self,
-        block: CsvBlock,
-        table: pa.Table,
-        lost: Mapping[str, tuple[pa.ChunkedArray, pa.ChunkedArray]],
-    ) -> None:
-        """Count a block: its rows as they are stored, and, by column, whether each value was lost
-        and what stood there."""
-        for name in self._checks:
-            self._read[name] += len(table) - table[name].null_count
-        for name, (is_lost, cells) in lost.items():
-            self.counts[name] = self.counts.get(name, 0) + pc.sum(is_lost).as_py()
-            if name not in self._first:
-                row = pc.index(is_lost, True).as_py()
-                self._first[name] = self._describe(block, name, row, cells[row].as_py())
-
-    def check_and_log(self) -> None:
-        """Log what was lost; CsvImportError for a column of which nothing is left."""
-        for name, count in self.counts.items():
-            if not self._read[name]:
-                raise CsvImportError(
-                    f"Column {name} has no value that can be read. The first: {self._first[name]}."
-                )
-            logger.info(
-                "%s value%s taken as missing, the first: %s",
-                f"{count:,}",
-                " is" if count == 1 else "s are",
-                self._first[name],
-            )
-
-    def _describe(self, block: CsvBlock, name: str, row: int, cell: object) -> BadRow:
-        text = "" if cell is None else str(cell)
-        reason = self._checks[name].why_bad(text) or "has no text beside HTML tags and blanks"
-        return BadRow(block.file, block.line_of_row(row), name, text, reason)
-
-
-def find_bad_rows(
-    block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck], limit: int
-) -> list[BadRow]:
-    """Return the first bad rows of a block, at most ``limit``; ``header`` in the schema's names."""
-    bad: list[BadRow] = []
-    with long_fields_allowed():
-        for number, record in block.records():
-            fault = _first_fault(block.file, number, record, header, checks)
-            if fault is not None:
-                bad.append(fault)
-            if len(bad) == limit:
-                break
-    return bad
-
-
-def read_cells(file: str, line: int, record: bytes, *, width: int) -> list[str]:
-    """Return the cells of one record; CsvImportError if it is not one of so many cells."""
-    with long_fields_allowed():
-        found = _split(file, line, record, [""] * width)
-    if isinstance(found, BadRow):
-        raise CsvImportError(f"Bad rows: {found}.", (found,))
-    return found
-
-
-def _first_fault(
-    file: str, number: int, record: bytes, header: list[str], checks: dict[str, ColumnCheck]
-) -> BadRow | None:
-    cells = _split(file, number, record, header) if record else None
-    if cells is None or isinstance(cells, BadRow):
-        return cells
-    by_name = dict(zip(header, cells, strict=True))
-    for name, check in checks.items():
-        if reason := check.why_refused(by_name[name]):
-            return BadRow(file, number, name, by_name[name], reason)
-    return None
-
-
-def _split(file: str, number: int, record: bytes, header: list[str]) -> list[str] | BadRow:
-    """Return the cells of a record, one for each name of the header, or what is wrong with it."""
-    try:
-        text = record.decode("utf-8")
-    except UnicodeDecodeError as error:
-        position = record[: error.start].count(b",")
-        if b'"' in record or position >= len(header) or not header[position]:
-            return BadRow(file, number, None, None, not_utf8(error))
-        shown = record.split(b",")[position].decode("utf-8", "replace")
-        return BadRow(file, number, header[position], shown, not_utf8(error))
-    if "\r" in text and '"' not in text:
-        return BadRow(file, number, None, None, "there is a carriage return inside the line")
-    try:
-        cells = next(csv.reader([text], escapechar="\\", strict=True))
-    except csv.Error:
-        reason = (
-            "a quote is not closed, or is followed by text, or a carriage return stands outside "
-            'quotes; a quote inside quotes is written \\"'
-        )
-        return BadRow(file, number, None, None, reason)
-    if len(cells) != len(header):
-        advice = "; put text that holds a comma in quotes" if len(cells) > len(header) else ""
-        if breaks := text.count("\n"):
-            advice = f"; it goes on to line {number + breaks} inside quotes: is one not closed?"
-        reason = f"the record has {len(cells)} values, the header {len(header)}{advice}"
-        return BadRow(file, number, None, None, reason)
-    return cells
-
-
 __all__ = ["BadRow", "CsvImportError", "CsvSource", "ImportReport", "import_csv"]
-
+logger = logging.getLogger(__name__)
 MINIMUM_INTERACTIONS = 1000
 MAXIMUM_ACTIONS = 1000
 METADATA_KEY = b"personalens"
@@ -195,16 +71,9 @@ _RECORDS_LOOKED_AT = 2000
 class ImportReport:
     """What an import has written.
 
-    Attributes
-    ----------
-    rows
-        Records written, duplicates included: they are dropped when the data set is read.
-    files
-        The names of the files, in the order in which they were read.
-    ignored_columns
-        Columns of the header that the schema does not have.
-    missing
-        How many values were taken as missing, by column: only columns with one or more.
+    ``rows`` counts duplicates, which are dropped when the data set is read; ``ignored_columns`` are
+    those that the schema does not have; ``missing`` says by column how many values were taken as
+    missing, where there were any.
     """
 
     rows: int
@@ -249,12 +118,12 @@ def import_csv(
     if minimum_rows is None:
         minimum_rows = MINIMUM_INTERACTIONS if schema.dataset_type == INTERACTIONS else 1
     checks = column_checks(schema)
-    missing = MissingValues(checks)
+    missing = _MissingValues(checks)
     total_bytes = max(1, sum(source.size for source in sources))
     done_bytes, ignored = 0, ()
     columns: list[str] = []
     header: list[str] = []
-    with _ParquetSink(target, schema, checks) as sink:
+    with durable_files.replacing(target) as partial, _ParquetSink(partial, schema, checks) as sink:
         for source in sources:
             for part in read_blocks(source):
                 if isinstance(part, list):
@@ -262,7 +131,7 @@ def import_csv(
                     header = part
                     continue
                 block = _convert(part, columns, checks)
-                missing.add(part, block.table, block.lost)
+                missing.add(part, block)
                 sink.write(block.table)
                 fraction = min(1.0, (done_bytes + part.position) / total_bytes)
                 progress(ProgressEvent(f"importing {source.name}", fraction, rows=sink.rows))
@@ -271,46 +140,6 @@ def import_csv(
         missing.check_and_log()
     names = tuple(source.name for source in sources)
     return ImportReport(sink.rows, names, ignored, missing.counts)
-
-
-class _ParquetSink:
-    """Writes tables to a temporary file, one behind the caller; renames it at a clean exit."""
-
-    def __init__(self, target: Path, schema: DatasetSchema, checks: dict[str, ColumnCheck]):
-        meta = {"dataset_type": schema.dataset_type, "columns": list(schema.names)}
-        fields = [
-            pa.field(name, check.arrow_type, nullable=check.takes_null)
-            for name, check in checks.items()
-        ]
-        self._schema = pa.schema(fields, {METADATA_KEY: json.dumps(meta).encode()})
-        self._target = target
-        self._temporary = target.with_name(f".{target.name}.partial")
-        self._pending: Future | None = None
-        self.rows = 0
-
-    def __enter__(self) -> _ParquetSink:
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="snappy")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
-        return self
-
-    def write(self, table: pa.Table) -> None:
-        if self._pending is not None:
-            self._pending.result()
-        self.rows += table.num_rows
-        self._pending = self._thread.submit(self._writer.write_table, table.cast(self._schema))
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        try:
-            self._thread.shutdown(wait=True)
-            if kind is None and self._pending is not None:
-                self._pending.result()
-            self._writer.close()
-            if kind is None:
-                durable_files.flush(self._temporary)
-                durable_files.move(self._temporary, self._target)
-        finally:
-            self._temporary.unlink(missing_ok=True)
 
 
 def _check_count(rows: int, minimum_rows: int, dataset_type: str) -> None:
@@ -325,6 +154,37 @@ def _check_count(rows: int, minimum_rows: int, dataset_type: str) -> None:
         raise CsvImportError(
             f"The input has {rows:,} actions; at most {MAXIMUM_ACTIONS:,} are taken."
         )
+
+
+class _ParquetSink:
+    """Writes tables to a file, one behind the caller."""
+
+    def __init__(self, path: Path, schema: DatasetSchema, checks: dict[str, ColumnCheck]):
+        meta = {"dataset_type": schema.dataset_type, "columns": list(schema.names)}
+        fields = [
+            pa.field(name, check.arrow_type, nullable=check.takes_null)
+            for name, check in checks.items()
+        ]
+        self._schema = pa.schema(fields, {METADATA_KEY: json.dumps(meta).encode()})
+        self._writer = pq.ParquetWriter(path, self._schema, compression="snappy")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        self._pending: Future | None = None
+        self.rows = 0
+
+    def __enter__(self) -> _ParquetSink:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        if self._pending is not None:
+            self._pending.result()
+        self.rows += table.num_rows
+        self._pending = self._thread.submit(self._writer.write_table, table.cast(self._schema))
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is None and self._pending is not None:
+            self._pending.result()
+        self._writer.close()
 
 
 class _Block(NamedTuple):
@@ -343,7 +203,7 @@ def _convert(block: CsvBlock, columns: list[str], checks: dict[str, ColumnCheck]
     bad: list[BadRow] = []
     for piece in block.pieces(_RECORDS_LOOKED_AT):  # only where a fault is, one by one
         if _check(piece, columns, checks) is None:
-            some = find_bad_rows(piece, columns, checks, MAX_BAD_ROWS - len(bad))
+            some = _bad_rows(piece, columns, checks, MAX_BAD_ROWS - len(bad))
             bad += some or _unreadable_records(piece, columns, checks, MAX_BAD_ROWS - len(bad))
         if len(bad) == MAX_BAD_ROWS:
             break
@@ -422,3 +282,106 @@ def _parse(block: CsvBlock, columns: list[str], types: dict[str, pa.DataType]) -
         if "straddl" not in str(error) and "try to increase block size" not in str(error):
             raise
         return read(len(block.data) + 1)  # a line longer than a parser's block
+
+
+class _MissingValues:
+    """The values of one import that are taken as missing: ``counts`` by column, where there are
+    any, and the first of each for the log."""
+
+    def __init__(self, checks: Mapping[str, ColumnCheck]):
+        self._checks = checks
+        self._read: Counter[str] = Counter()
+        self._first: dict[str, BadRow] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, block: CsvBlock, stored: _Block) -> None:
+        """Count a block."""
+        for name in self._checks:
+            self._read[name] += len(stored.table) - stored.table[name].null_count
+        for name, (is_lost, cells) in stored.lost.items():
+            self.counts[name] = self.counts.get(name, 0) + pc.sum(is_lost).as_py()
+            if name not in self._first:
+                row = pc.index(is_lost, True).as_py()
+                self._first[name] = self._describe(block, name, row, cells[row].as_py())
+
+    def check_and_log(self) -> None:
+        """Log what was lost; CsvImportError for a column of which nothing is left."""
+        for name, count in self.counts.items():
+            if not self._read[name]:
+                raise CsvImportError(
+                    f"Column {name} has no value that can be read. The first: {self._first[name]}."
+                )
+            logger.info(
+                "%s value%s taken as missing, the first: %s",
+                f"{count:,}",
+                " is" if count == 1 else "s are",
+                self._first[name],
+            )
+
+    def _describe(self, block: CsvBlock, name: str, row: int, cell: object) -> BadRow:
+        text = "" if cell is None else str(cell)
+        reason = self._checks[name].why_bad(text) or "has no text beside HTML tags and blanks"
+        return BadRow(block.file, block.line_of_row(row), name, text, reason)
+
+
+def _bad_rows(
+    block: CsvBlock, header: list[str], checks: dict[str, ColumnCheck], limit: int
+) -> list[BadRow]:
+    """Return the first bad rows of a block, at most ``limit``; ``header`` in the schema's names."""
+    with long_fields_allowed():
+        faults = (
+            _first_fault(block.file, number, record, header, checks)
+            for number, record in block.records()
+        )
+        return list(islice(filter(None, faults), limit))
+
+
+def _first_fault(
+    file: str, number: int, record: bytes, header: list[str], checks: dict[str, ColumnCheck]
+) -> BadRow | None:
+    cells = _split(file, number, record, header) if record else None
+    if cells is None or isinstance(cells, BadRow):
+        return cells
+    by_name = dict(zip(header, cells, strict=True))
+    for name, check in checks.items():
+        if reason := check.why_refused(by_name[name]):
+            return BadRow(file, number, name, by_name[name], reason)
+    return None
+
+
+def read_cells(file: str, line: int, record: bytes, *, width: int) -> list[str]:
+    """Return the cells of one record; CsvImportError if it is not one of so many cells."""
+    with long_fields_allowed():
+        found = _split(file, line, record, [""] * width)
+    if isinstance(found, BadRow):
+        raise CsvImportError(f"Bad rows: {found}.", (found,))
+    return found
+
+
+def _split(file: str, number: int, record: bytes, header: list[str]) -> list[str] | BadRow:
+    """Return the cells of a record, one for each name of the header, or what is wrong with it."""
+    try:
+        text = record.decode("utf-8")
+    except UnicodeDecodeError as error:
+        position = record[: error.start].count(b",")
+        if b'"' in record or position >= len(header) or not header[position]:
+            return BadRow(file, number, None, None, not_utf8(error))
+        shown = record.split(b",")[position].decode("utf-8", "replace")
+        return BadRow(file, number, header[position], shown, not_utf8(error))
+    if "\r" in text and '"' not in text:
+        return BadRow(file, number, None, None, "there is a carriage return inside the line")
+    try:
+        cells = next(csv.reader([text], escapechar="\\", strict=True))
+    except csv.Error:
+        reason = (
+            "a quote is not closed, or is followed by text, or a carriage return stands outside "
+            'quotes; a quote inside quotes is written \\"'
+        )
+        return BadRow(file, number, None, None, reason)
+    if len(cells) != len(header):
+        advice = "; put text that holds a comma in quotes" if len(cells) > len(header) else ""
+        if breaks := text.count("\n"):
+            advice = f"; it goes on to line {number + breaks} inside quotes: is one not closed?"
+        reason = f"the record has {len(cells)} values, the header {len(header)}{advice}"
+        return BadRow(file, number, None, None, reason)
+    return cells

@@ -9,16 +9,17 @@ Parts that no manifest names are swept at the next change.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,7 @@ import pyarrow.parquet as pq
 from personalens import durable_files
 from personalens.datasets.csv_import import METADATA_KEY
 from personalens.datasets.id_maps import require_list
-from personalens.datasets.interactions import Interactions
-from personalens.datasets.manifest import EMPTY, MANIFEST_FILE, Manifest, Part
+from personalens.datasets.interactions import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, Interactions
 from personalens.datasets.schema_rules import (
     ACTION_INTERACTIONS,
     ACTIONS,
@@ -40,93 +40,78 @@ from personalens.datasets.schema_rules import (
 )
 from personalens.durable_files import DamagedFiles
 
-
-def is_last(keys: pa.Table) -> np.ndarray:
-    """Return (n,) bool: whether a row is the last of those with its values.
-
-    Rows are compared by a 64-bit mixture of the columns' codes; only the few that share one with
-    another row are then compared exactly.
-    """
-    codes = [_codes(column) for column in keys.columns]
-    keep = np.ones(keys.num_rows, bool)
-    mixed = pd.Series(_mix(codes, keys.num_rows))
-    suspects = np.flatnonzero(mixed.duplicated(keep=False).to_numpy())
-    if len(suspects):
-        rows = pd.DataFrame({number: column[suspects] for number, column in enumerate(codes)})
-        keep[suspects[rows.duplicated(keep="last").to_numpy()]] = False
-    return keep
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 
-def _mix(codes: list[np.ndarray], rows: int) -> np.ndarray:
-    """Return one (n,) uint64 from several columns of codes."""
-    mixed = np.zeros(rows, np.uint64)
-    for column in codes:
-        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return mixed
-
-
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column as (n,) int64 that are equal where the values are."""
-    if pa.types.is_dictionary(column.type):
-        chunks = [
-            chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
-        ]
-        return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
-    return column.to_numpy().astype(np.int64)
-
-
-USER_ID = "USER_ID"
-
-
-def count_rows(path: Path, users: Sequence[str]) -> int:
-    """Return how many rows of a part belong to these users."""
-    with pq.ParquetFile(path) as file:
-        if USER_ID not in file.schema_arrow.names:
-            return 0
-        wanted = pa.array(users, pa.string())
-        return sum(pc.sum(_is_theirs(batch, wanted)).as_py() or 0 for batch in _batches(file))
-
-
-def write_without(source: Path, target: Path, users: Sequence[str]) -> int:
-    """Copy a part without the rows of these users, flushed to disk; return how many rows it has.
-
-    It keeps the time of the original: that says which came later, it or a record that was put.
-    """
-    wanted, rows = pa.array(users, pa.string()), 0
-    with (
-        pq.ParquetFile(source) as file,
-        pq.ParquetWriter(target, file.schema_arrow, compression="snappy") as writer,
-    ):
-        for batch in file.iter_batches():
-            kept = batch.filter(pc.invert(_is_theirs(batch, wanted)))
-            rows += kept.num_rows
-            writer.write_batch(kept)
-    status = source.stat()
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-    durable_files.flush(target)
-    return rows
-
-
-def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    return file.iter_batches(columns=[USER_ID])
-
-
-def _is_theirs(batch: pa.RecordBatch, users: pa.Array) -> pa.Array:
-    return pc.is_in(batch[USER_ID].cast(pa.string()), value_set=users)
-
-
-_ID_COLUMNS = {ITEMS: "ITEM_ID", USERS: "USER_ID", ACTIONS: "ACTION_ID"}
+MANIFEST_FILE, MANIFEST_FORMAT = "current.json", 2
+ACTION_ID = "ACTION_ID"
+_ID_COLUMNS = {ITEMS: ITEM_ID, USERS: USER_ID, ACTIONS: ACTION_ID}
 _DUPLICATE_KEYS = {
     **{kind: (name,) for kind, name in _ID_COLUMNS.items()},
-    INTERACTIONS: ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE"),
-    ACTION_INTERACTIONS: ("USER_ID", "ACTION_ID", "TIMESTAMP", "EVENT_TYPE"),
+    INTERACTIONS: (USER_ID, ITEM_ID, TIMESTAMP, EVENT_TYPE),
+    ACTION_INTERACTIONS: (USER_ID, ACTION_ID, TIMESTAMP, EVENT_TYPE),
 }
-_CODED = ["USER_ID", "ITEM_ID", "ACTION_ID", "EVENT_TYPE"]
+_CODED = [USER_ID, ITEM_ID, ACTION_ID, EVENT_TYPE]
+"""Columns that stay dictionaries while they are read."""
 
 
 class NoBulkData(ValueError):
     """An INCREMENTAL import before the first FULL one."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One immutable Parquet file. ``name`` is the import's: a repeated import replaces its part.
+    ``sha256`` is its checksum; None if an earlier version wrote it."""
+
+    name: str
+    file: str
+    rows: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which parts count, oldest first. ``rows`` are distinct ids where a data set has ids."""
+
+    generation: int
+    dataset_type: str | None
+    parts: tuple[Part, ...]
+    rows: int
+
+    def to_json(self) -> str:
+        content = {"format": MANIFEST_FORMAT, **asdict(self)}
+        return durable_files.as_json({**content, "sha256": _checksum(content)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read what :meth:`to_json` wrote, in this version or an earlier one. It raises
+        DamagedFiles if a newer version has written it, and ValueError if it is anything else."""
+        loaded = json.loads(text)
+        if not isinstance(loaded, dict):
+            raise ValueError("no manifest")
+        version, checksum = loaded.pop("format", 1), loaded.pop("sha256", None)
+        if not isinstance(version, int) or version > MANIFEST_FORMAT:
+            raise DamagedFiles(
+                f"A newer PersonaLens wrote these rows, in the format {version!r}; this one reads "
+                f"formats up to {MANIFEST_FORMAT}. Update PersonaLens."
+            )
+        try:
+            parts = tuple(Part(**part) for part in loaded["parts"])
+            manifest = cls(**{**loaded, "parts": parts})
+        except (TypeError, KeyError) as error:
+            raise ValueError("no manifest") from error
+        if version > 1 and (checksum is None or manifest.to_json() != text):
+            raise ValueError("not as it was written")
+        return manifest
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(durable_files.as_json(content).encode()).hexdigest()
+
+
+EMPTY = Manifest(0, None, (), 0)
 
 
 class PutRows(NamedTuple):
@@ -139,17 +124,10 @@ class PutRows(NamedTuple):
 
 
 class DatasetFiles:
-    """The bulk data of one dataset.
+    """The bulk data of one dataset, in a folder that need not be there yet.
 
-    Parameters
-    ----------
-    folder
-        Where the data set lies, or will lie.
-
-    Notes
-    -----
-    **Duplicates** stay in the parts and are left out by :meth:`read`, whatever imports they came
-    with. For items, users and actions the last record of an id counts, in the order of the imports
+    Duplicates stay in the parts and are left out by :meth:`read`, whatever imports they came with.
+    For items, users and actions the last record of an id counts, in the order of the imports
     and of their rows. For interactions, events of one user with one item in one second and of one
     type are one event, and the last delivered counts.
     """
@@ -159,13 +137,7 @@ class DatasetFiles:
 
     @property
     def manifest(self) -> Manifest:
-        """The present manifest; ``EMPTY`` before the first import.
-
-        Raises
-        ------
-        DamagedFiles
-            If it cannot be read.
-        """
+        """The present manifest; ``EMPTY`` before the first import."""
         try:
             return Manifest.from_json((self.folder / MANIFEST_FILE).read_text("utf-8"))
         except FileNotFoundError:
@@ -191,13 +163,8 @@ class DatasetFiles:
     def replace(self, staged: Path, *, name: str | None = None) -> Manifest:
         """Make a staged part the whole of the bulk data (importMode FULL).
 
-        Parameters
-        ----------
-        staged
-            The Parquet file that :func:`import_csv` has written, on the same file system. It is
-            moved.
-        name
-            What to call the part, for instance after the import job; default: a new name.
+        ``staged`` is the Parquet file that :func:`import_csv` has written, on the same file system;
+        it is moved. ``name`` is what to call the part, for instance after the import job.
         """
         return self._commit(staged, name, keep_parts=False)
 
@@ -205,12 +172,7 @@ class DatasetFiles:
         """Add a staged part (importMode INCREMENTAL); see :meth:`replace`.
 
         A part that has this name already is replaced, so that a job which died after this call and
-        is done again does not add its rows twice.
-
-        Raises
-        ------
-        NoBulkData
-            If there has been no FULL import.
+        is done again does not add its rows twice. NoBulkData if there has been no FULL import.
         """
         return self._commit(staged, name, keep_parts=True)
 
@@ -262,8 +224,7 @@ class DatasetFiles:
             parts, generation = [], before.generation + 1
             for part in before.parts:
                 if self._count_rows(part, users):
-                    file = f"{generation:06d}-{uuid.uuid4().hex[:12]}.parquet"
-                    changed = replace(part, file=file)
+                    changed = replace(part, file=_file_name(generation, uuid.uuid4().hex[:12]))
                     rows = write_without(self._path(part), self._path(changed), users)
                     checksum = durable_files.checksum(self._path(changed))
                     part = replace(changed, rows=rows, sha256=checksum)
@@ -294,8 +255,7 @@ class DatasetFiles:
                 )
             generation = before.generation + 1
             token = uuid.uuid4().hex[:12]
-            file = f"{generation:06d}-{token}.parquet"
-            part = Part(name or token, file, found.num_rows, checksum)
+            part = Part(name or token, _file_name(generation, token), found.num_rows, checksum)
             durable_files.make_folders(self.folder / "parts")
             durable_files.move(staged, self._path(part))
             kept = [old for old in before.parts if keep_parts and old.name != part.name]
@@ -371,7 +331,9 @@ class DatasetFiles:
 
     def _count_rows(self, part: Part, users: Sequence[str]) -> int:
         with self._readable(part) as path:
-            return count_rows(path, users)
+            if USER_ID not in pq.read_schema(path).names:
+                return 0
+            return _dataset(path).count_rows(filter=_belongs_to(users))
 
     @contextmanager
     def _readable(self, part: Part) -> Iterator[Path]:
@@ -439,6 +401,10 @@ class DatasetFiles:
                     path.unlink(missing_ok=True)
 
 
+def _file_name(generation: int, token: str) -> str:
+    return f"{generation:06d}-{token}.parquet"
+
+
 def _interleave(
     tables: list[pa.Table], times: list[float], put: PutRows, wanted: Sequence[str] | None
 ) -> list[pa.Table]:
@@ -464,3 +430,65 @@ def _plain(table: pa.Table) -> pa.Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(plain))
+
+
+def is_last(keys: pa.Table) -> np.ndarray:
+    """Return (n,) bool: whether a row is the last of those with its values.
+
+    Rows are compared by a 64-bit mixture of the columns' codes; only the few that share one with
+    another row are then compared exactly.
+    """
+    codes = [_codes(column) for column in keys.columns]
+    keep = np.ones(keys.num_rows, bool)
+    mixed = pd.Series(_mix(codes, keys.num_rows))
+    suspects = np.flatnonzero(mixed.duplicated(keep=False).to_numpy())
+    if len(suspects):
+        rows = pd.DataFrame({number: column[suspects] for number, column in enumerate(codes)})
+        keep[suspects[rows.duplicated(keep="last").to_numpy()]] = False
+    return keep
+
+
+def _mix(codes: list[np.ndarray], rows: int) -> np.ndarray:
+    """Return one (n,) uint64 from several columns of codes."""
+    mixed = np.zeros(rows, np.uint64)
+    for column in codes:
+        mixed = (mixed ^ column.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column as (n,) int64 that are equal where the values are."""
+    if pa.types.is_dictionary(column.type):
+        chunks = [
+            chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
+        ]
+        return np.concatenate(chunks).astype(np.int64) if chunks else np.zeros(0, np.int64)
+    return column.to_numpy().astype(np.int64)
+
+
+def write_without(source: Path, target: Path, users: Sequence[str]) -> int:
+    """Copy a part without the rows of these users, flushed to disk; return how many rows it has.
+
+    It keeps the time of the original: that says which came later, it or a record that was put.
+    """
+    rows = 0
+    with pq.ParquetWriter(target, pq.read_schema(source), compression="snappy") as writer:
+        for batch in _dataset(source).to_batches(filter=~_belongs_to(users)):
+            rows += batch.num_rows
+            writer.write_batch(batch)
+    status = source.stat()
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    durable_files.flush(target)
+    return rows
+
+
+def _dataset(path: Path) -> pyarrow.dataset.Dataset:
+    """Return a part to be read batch by batch."""
+    import pyarrow.dataset  # used for deletions only
+
+    return pyarrow.dataset.dataset(path, format="parquet")
+
+
+def _belongs_to(users: Sequence[str]) -> pc.Expression:
+    return pc.field(USER_ID).isin(pa.array(users, pa.string()))

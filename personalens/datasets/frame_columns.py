@@ -16,6 +16,7 @@ import pandas as pd
 from personalens.datasets.column_checks import MAX_EPOCH_SECONDS, MAX_ID_CHARACTERS, seconds_advice
 
 _TIMES = ("datetime", "datetime64", "date")
+_SEVERAL = 'is several values; give one text, with "|" between several categories'
 _HALF_A_CHARACTER = (
     "has half a character (a surrogate without its other half), which no file can hold"
 )
@@ -90,6 +91,8 @@ def optional_time_column(column: pd.Series) -> np.ndarray:
 def text_column(column: pd.Series) -> np.ndarray:
     """Return a column as (n,) object of strings, None where missing."""
     values = column.astype(object).where(column.notna(), None)
+    if pd.api.types.infer_dtype(values, skipna=True) != "string":
+        _refuse(column, values.map(pd.api.types.is_list_like), _SEVERAL)
     texts = [None if value is None else str(value) for value in values]
     _refuse(column, [text is not None and not is_utf8(text) for text in texts], _HALF_A_CHARACTER)
     return np.array(texts, dtype=object)
@@ -143,8 +146,7 @@ def _is_no_number(column: pd.Series) -> np.ndarray:
 def _refuse_beyond(column: pd.Series, seconds: np.ndarray) -> None:
     is_beyond = seconds > MAX_EPOCH_SECONDS
     if is_beyond.any():
-        first = seconds[is_beyond][0]
-        advice = seconds_advice(first) if np.isfinite(first) else ""
+        advice = seconds_advice(seconds[is_beyond][0])
         _refuse(column, is_beyond, f"is not in epoch seconds{advice}")
 
 
@@ -153,7 +155,9 @@ def _is(column: pd.Series, value: Any) -> np.ndarray:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or bool(value != value)
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    return not pd.api.types.is_list_like(value) and bool(value != value)
 
 
 def _id_text(value: Any) -> str | None:

@@ -1,7 +1,7 @@
 """Identifiers: strings outside, contiguous integers inside. Only this module crosses.
 
-One rule for whoever gives identifiers from Python: an argument that means several takes a list (or
-another collection) and never a bare text, whose letters would be taken for identifiers; one that
+One rule holds for identifiers from Python. An argument that means several takes a list (or another
+collection) and never a bare text, whose letters would be taken for identifiers; one that
 means a single identifier takes no list. Whole numbers stand for their digits.
 """
 
@@ -18,12 +18,9 @@ UNKNOWN = -1
 
 
 class IdMap:
-    """A bijection between identifier strings and the codes 0..n-1.
+    """A bijection between distinct identifier strings and the codes 0..n-1, their positions.
 
-    Parameters
-    ----------
-    ids
-        Distinct identifiers; their position is their code.
+    ``ids`` are all identifiers in the order of their codes, (n,) object. Do not write to them.
 
     Examples
     --------
@@ -36,8 +33,8 @@ class IdMap:
 
     def __init__(self, ids: Sequence[str] | np.ndarray):
         require_list(ids, "ids")
-        self._ids = np.asarray([str(identifier) for identifier in ids], dtype=object)
-        self._index = pd.Index(self._ids, dtype=object)
+        self.ids = np.asarray([str(identifier) for identifier in ids], dtype=object)
+        self._index = pd.Index(self.ids, dtype=object)
         if not self._index.is_unique:
             raise ValueError(f"duplicate identifier {self._index[self._index.duplicated()][0]!r}")
 
@@ -48,19 +45,14 @@ class IdMap:
         require_list(values, "values")
         return cls(np.sort(np.asarray(pd.unique(pd.Series(values, dtype=object)), dtype=object)))
 
-    @property
-    def ids(self) -> np.ndarray:
-        """All identifiers in code order, (n,) object."""
-        return self._ids
-
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._index
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, IdMap) and np.array_equal(self._ids, other._ids)
+        return isinstance(other, IdMap) and np.array_equal(self.ids, other.ids)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -79,21 +71,14 @@ class IdMap:
     def decode(self, codes: Iterable[int] | np.ndarray) -> np.ndarray:
         """Return identifiers, (n,) object. Raises IndexError for a code outside 0..n-1."""
         codes = np.asarray(codes, dtype=np.int64)
-        if codes.size and (codes.min() < 0 or codes.max() >= len(self._ids)):
-            raise IndexError(f"code outside 0..{len(self._ids) - 1}")
-        return self._ids[codes]
+        if codes.size and (codes.min() < 0 or codes.max() >= len(self.ids)):
+            raise IndexError(f"code outside 0..{len(self.ids) - 1}")
+        return self.ids[codes]
 
 
 def id_list(values: Iterable[Any], name: str) -> list[str]:
     """Return several identifiers that somebody gave; ``name`` is the argument's, for messages.
 
-    Raises
-    ------
-    TypeError
-        If it is no list, or one of its members is no identifier.
-
-    Examples
-    --------
     >>> id_list(["15", 16], "users")
     ['15', '16']
     >>> id_list("15", "users")

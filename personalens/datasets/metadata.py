@@ -12,12 +12,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.column_arrays import (
-    from_arrays,
-    json_array,
-    parse_json_array,
-    to_arrays,
-)
+from personalens.datasets.array_tree import column_tree, columns_of, json_array, parse_json_array
 from personalens.datasets.frame_columns import id_column as read_ids
 from personalens.datasets.frame_columns import (
     is_boolean,
@@ -66,7 +61,7 @@ class Metadata:
     Attributes
     ----------
     ids
-        Whom the rows belong to.
+        The items or users of the rows.
     fields
         By column name, in the table's order; each with ``len(ids)`` values.
 
@@ -156,17 +151,17 @@ class Metadata:
         found = {name: field.values[code : code + 1] for name, field in self.fields.items()}
         return {name: value.item() for name, value in found.items() if not pd.isna(value[0])}
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the table as arrays, for a model's file."""
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the table as a tree of arrays, for a model's file."""
         kinds = {name: field.kind for name, field in self.fields.items()}
         columns = {"": self.ids.ids} | {name: field.values for name, field in self.fields.items()}
-        return {"kinds": json_array(kinds), **to_arrays(columns)}
+        return {"kinds": json_array(kinds), **column_tree(columns)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, tree: Mapping[str, Any]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
-        columns = from_arrays(arrays)
-        kinds = parse_json_array(arrays["kinds"])
+        columns = columns_of(tree)
+        kinds = parse_json_array(tree["kinds"])
         fields = {name: Field(name, kind, columns[name]) for name, kind in kinds.items()}
         return cls(IdMap(columns[""]), fields)
 

@@ -1,4 +1,5 @@
-"""What Amazon Personalize asks of each dataset's columns, as tables that schemas are held against.
+"""What Amazon Personalize asks of each dataset's columns, as tables that schemas are held against;
+and how JSON and numbers are read that a request carries as text.
 
 Source: the Personalize developer guide, "Schemas" and the dataset pages of each domain. The tables
 carry facts only; :mod:`personalens.datasets.avro_schemas` reads them.
@@ -119,17 +120,8 @@ DOMAIN_RULES: dict[tuple[str, str], tuple[dict[str, ReservedField], dict[str, Re
         {
             "PRICE": ReservedField("float", nullable=True),
             "PRODUCT_DESCRIPTION": _DESCRIPTION,
-            **dict.fromkeys(
-                (
-                    "DURATION",
-                    "GENRE_L2",
-                    "GENRE_L3",
-                    "AVERAGE_RATING",
-                    "CONTENT_OWNER",
-                    "CONTENT_CLASSIFICATION",
-                ),
-                _ANY,
-            ),
+            **dict.fromkeys(("DURATION", "GENRE_L2", "GENRE_L3", "AVERAGE_RATING"), _ANY),
+            **dict.fromkeys(("CONTENT_OWNER", "CONTENT_CLASSIFICATION"), _ANY),
         },
     ),
     (VIDEO_ON_DEMAND, USERS): ({}, {"SUBSCRIPTION_MODEL": _ANY}),
@@ -179,10 +171,8 @@ def number_in(text: str) -> float | None:
     return value if math.isfinite(value := float(text)) else None
 
 
-# JSON that a request carries as text: schemas, and the properties of events and records.
-
 MOST_LEVELS = 64
-"""Ours have five; what is deeper exhausts whoever walks through it."""
+"""Ours have five; what is deeper exhausts the code that walks through it."""
 _IN_PLAIN_WORDS = {
     "number is infinity when parsed as double": "a number that is larger than 64-bit floats are",
     "no low surrogate in string": "half of a surrogate pair, which is no character,",
@@ -191,18 +181,10 @@ _IN_PLAIN_WORDS = {
 
 
 def read_json(text: str) -> Any:
-    """Return the value of a JSON text.
+    """Return the value of a JSON text; ValueError where it is none or is nested too deep.
 
-    Raises
-    ------
-    ValueError
-        Saying where it is not JSON: an infinity, a number that no 64-bit float holds and half of a
-        surrogate pair are not; or that it is nested too deep.
+    Infinities, numbers that no 64-bit float holds and half a surrogate pair are no JSON.
 
-    Examples
-    --------
-    >>> read_json('{"genre": ["Drama"]}')
-    {'genre': ['Drama']}
     >>> read_json('{"genre": "Drama}')
     Traceback (most recent call last):
     ...

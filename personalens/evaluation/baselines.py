@@ -10,24 +10,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
 from scipy import linalg, sparse
 
-from personalens.datasets.histories import History
 from personalens.datasets.id_maps import IdMap
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_of
 
 
 class Baseline(ABC):
-    """Base: vocabulary, and histories as a sparse matrix.
-
-    Attributes
-    ----------
-    items_
-        Vocabulary: the items that occur in the training interactions.
-    """
+    """Base: ``items_``, the items that occur in training, and histories as a sparse matrix."""
 
     items_: IdMap
 
@@ -71,6 +65,7 @@ class Popularity(Baseline):
         return np.broadcast_to(self.counts_, (len(histories), len(self.counts_)))
 
 
+@dataclass(eq=False)
 class EASE(Baseline):
     """A linear autoencoder in closed form: B = I - P / diag(P), with P = (X'X + penalty I)^-1.
 
@@ -88,11 +83,11 @@ class EASE(Baseline):
     Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019.
     """
 
-    def __init__(self, penalty: float = 100.0):
-        self.penalty = penalty
+    penalty: float = 100.0
 
     def _fit(self, interactions: Interactions) -> None:
-        matrix = _users_by_items(interactions)
+        every_user = range(len(interactions.users))
+        matrix = self._matrix(histories_of(interactions, every_user))
         gram = np.asarray((matrix.T @ matrix).todense(), dtype=np.float32)
         gram[np.diag_indices_from(gram)] += self.penalty
         inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
@@ -104,6 +99,7 @@ class EASE(Baseline):
         return self._matrix(histories) @ self.weights_
 
 
+@dataclass(eq=False)
 class Transitions(Baseline):
     """What tends to follow the user's latest items: a smoothed first-order Markov table.
 
@@ -123,20 +119,12 @@ class Transitions(Baseline):
     (sequential rules with decay).
     """
 
-    def __init__(
-        self,
-        window: int = 20,
-        *,
-        decay: float = 0.95,
-        last: int = 20,
-        recency: float = 0.9,
-        popularity_penalty: float = 0.3,
-    ):
-        self.window = window
-        self.decay = decay
-        self.last = last
-        self.recency = recency
-        self.popularity_penalty = popularity_penalty
+    window: int = 20
+    _: KW_ONLY
+    decay: float = 0.95
+    last: int = 20
+    recency: float = 0.9
+    popularity_penalty: float = 0.3
 
     def _fit(self, interactions: Interactions) -> None:
         size = len(self.items_)
@@ -175,13 +163,4 @@ def _weighted(
         shape=(len(histories), size),
     )
     matrix.sum_duplicates()
-    return matrix
-
-
-def _users_by_items(interactions: Interactions) -> sparse.csr_array:
-    shape = (len(interactions.users), len(interactions.items))
-    ones = np.ones(len(interactions), np.float32)
-    matrix = sparse.csr_array((ones, (interactions.user_codes, interactions.item_codes)), shape)
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
     return matrix

@@ -1,4 +1,4 @@
-"""Which events a model may learn from, and which it is asked about: two protocols."""
+"""Which events a model may learn from, and which it is asked about: three protocols."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_before
 from personalens.datasets.id_maps import IdMap
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_before
 from personalens.datasets.metadata import Metadata
 
 TEST_USER_SHARE = 0.1
@@ -99,15 +98,8 @@ def service_holdout(
 
 
 def hold_out_users(interactions: Interactions, test_users: np.ndarray) -> ServiceHoldout:
-    """Split as :func:`service_holdout` does, with these users as test users.
-
-    Parameters
-    ----------
-    interactions
-        Everything.
-    test_users
-        Codes of users with two events or more, in any order.
-    """
+    """Split as :func:`service_holdout` does, with these users as test users: codes, in any order,
+    of users with two events or more."""
     is_test = np.zeros(len(interactions.users), bool)
     is_test[test_users] = True
     counts = np.diff(interactions.offsets)
@@ -233,6 +225,45 @@ def leave_one_out(
         validation=NextItemCases(interactions, np.flatnonzero(is_validation)),
         test=NextItemCases(interactions, np.flatnonzero(place < positions)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class WithinUserHoldout:
+    """Every user trains with their older events and tests with their newest.
+
+    Attributes
+    ----------
+    train, truths
+        The oldest and the newest events; both keep the vocabularies of what was split.
+    """
+
+    train: Interactions
+    truths: Interactions
+
+    def users_of_items(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return who came to which item among the truths: (m,) codes of items, ascending, the
+        (m + 1,) borders of their users, and the codes of the distinct users of each item."""
+        count = len(self.truths.users)
+        pairs = np.unique(self.truths.item_codes.astype(np.int64) * count + self.truths.user_codes)
+        items, starts = np.unique(pairs // count, return_index=True)
+        return items, np.append(starts, len(pairs)), pairs % count
+
+
+def within_user_holdout(interactions: Interactions) -> WithinUserHoldout:
+    """Split as the service does for USER_SEGMENTATION: 80 % of each user's events train.
+
+    The newest fifth, rounded down, is the truth: a user with fewer than five events only trains.
+
+    Raises
+    ------
+    ValueError
+        If no user has five events.
+    """
+    counts = np.diff(interactions.offsets)[interactions.user_codes]
+    is_truth = _places_from_the_end(interactions) < counts // 5
+    if not is_truth.any():
+        raise ValueError("the hold-out needs a user with at least 5 events; there is none")
+    return WithinUserHoldout(interactions.select(~is_truth), interactions.select(is_truth))
 
 
 def _places_from_the_end(interactions: Interactions) -> np.ndarray:

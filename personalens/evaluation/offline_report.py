@@ -8,22 +8,25 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import UNKNOWN, IdMap
-from personalens.datasets.interactions import ITEM_ID, USER_ID
-from personalens.evaluation import ranking_metrics
+from personalens.datasets.interactions import ITEM_ID, USER_ID, History, histories_of
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, ServiceHoldout
-from personalens.evaluation.top_k import NOTHING, rank_of, top_k_matrix
-from personalens.evaluation.weighted_metrics import (
-    AVERAGE_REWARDS,
-    WEIGHTED_NDCG,
-    average_rewards,
-    weighted_ndcg,
+from personalens.evaluation.ranking_metrics import (
+    NOTHING,
+    coverage,
+    mean_reciprocal_rank,
+    ndcg_at_k,
+    precision_at_k,
+    rank_of,
+    top_k_matrix,
 )
 
 LIST_LENGTH = 25
 PRECISION_DEPTHS = NDCG_DEPTHS = (5, 10, 25)
 NDCG_10, HIT_RATE_10, MRR_25 = "NDCG@10", "HR@10", "MRR@25"
+WEIGHTED_NDCG = "normalized_discounted_cumulative_gain_with_event_weights_at_k"
+"""The letter k is the service's own name for it. Here k is the length of the lists, 25."""
+AVERAGE_REWARDS = "average_rewards_at_k"
 _SCORES_AT_ONCE = 8_000_000
 
 
@@ -62,8 +65,8 @@ def solution_metrics(
     dict
         coverage, mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _at_10,
         _at_25, precision_at_5, _at_10, _at_25; means over the test users. Where the truths have
-        weights, and where the model has an objective, the figures of
-        :mod:`~personalens.evaluation.weighted_metrics` too.
+        weights, :func:`weighted_ndcg` too; where the model has an objective,
+        :func:`average_rewards`.
 
     Notes
     -----
@@ -86,23 +89,88 @@ def solution_metrics(
         hits.append(_hits(ranked, truths))
     ranked, found = np.concatenate(lists), np.concatenate(hits)
     size = len(holdout.inputs.items) if catalogue_size is None else catalogue_size
-    return {
-        "coverage": ranking_metrics.coverage(ranked, size),
-        f"mean_reciprocal_rank_at_{LIST_LENGTH}": ranking_metrics.mean_reciprocal_rank(
-            found, LIST_LENGTH
-        ),
-        **{
-            f"normalized_discounted_cumulative_gain_at_{k}": float(
-                ranking_metrics.ndcg_at_k(found, k).mean()
-            )
-            for k in NDCG_DEPTHS
-        },
-        **{
-            f"precision_at_{k}": float(ranking_metrics.precision_at_k(found, k).mean())
-            for k in PRECISION_DEPTHS
-        },
-        **_weighted_figures(model, holdout, ranked, known),
-    }
+    figures = {"coverage": coverage(ranked, size)}
+    figures[f"mean_reciprocal_rank_at_{LIST_LENGTH}"] = mean_reciprocal_rank(found, LIST_LENGTH)
+    for k in NDCG_DEPTHS:
+        gains = ndcg_at_k(found, k)
+        figures[f"normalized_discounted_cumulative_gain_at_{k}"] = float(gains.mean())
+    for k in PRECISION_DEPTHS:
+        figures[f"precision_at_{k}"] = float(precision_at_k(found, k).mean())
+    if holdout.truths.event_weights is not None:
+        figures[WEIGHTED_NDCG] = weighted_ndcg(ranked, holdout, known)
+    if (objective := getattr(model, "objective_", None)) is not None:
+        figures[AVERAGE_REWARDS] = average_rewards(ranked, holdout, known, objective.rewards)
+    return figures
+
+
+def weighted_ndcg(ranked: np.ndarray, holdout: ServiceHoldout, known: np.ndarray) -> float:
+    """Return the mean NDCG in which a hit earns its event's weight over the mean weight.
+
+    ``ranked`` (test users, K) are items in the model's codes, -1 where a list is short; ``known``
+    (items,) is the model's code of each item of the hold-out, -1 where it has none. An item with
+    several truths counts with the heaviest.
+    """
+    gains = np.zeros(ranked.shape)
+    mean = max(float(holdout.truths.event_weights.mean()), np.finfo(np.float32).tiny)
+    for row, user in enumerate(holdout.test_users):
+        rows = holdout.truths.rows_of(user)
+        weights = dict[int, float]()
+        codes = known[holdout.truths.item_codes[rows]]
+        for code, weight in zip(codes, holdout.truths.event_weights[rows] / mean, strict=True):
+            weights[int(code)] = max(weights.get(int(code), 0.0), float(weight))
+        weights.pop(UNKNOWN, None)
+        gains[row] = [weights.get(int(code), 0.0) for code in ranked[row]]
+    return float(np.mean(ndcg_at_k(gains, ranked.shape[1])))
+
+
+def average_rewards(
+    ranked: np.ndarray, holdout: ServiceHoldout, known: np.ndarray, rewards: np.ndarray
+) -> float:
+    """Return which share of what users' choices were worth the lists would have brought in.
+
+    For one user: the rewards of the truths that are in the list, over the rewards of all truths;
+    the mean over the users whose truths are worth something. ``rewards`` (model's items,) are not
+    negative; ``ranked`` and ``known`` are as in :func:`weighted_ndcg`.
+
+    Notes
+    -----
+    The guide divides "total rewards from the user's interactions with their top 25 reward
+    generating recommendations" by "total rewards from the user's interactions with
+    recommendations", and says no more; this is the reading in which 1 is the best.
+    """
+    shares = []
+    for row, user in enumerate(holdout.test_users):
+        truths = known[holdout.truth_codes(user)]
+        truths = truths[truths != UNKNOWN]
+        worth = rewards[truths]
+        if worth.sum() > 0:
+            shares.append(worth[np.isin(truths, ranked[row])].sum() / worth.sum())
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _service_lists(
+    model: ScoresHistories,
+    holdout: ServiceHoldout,
+    users: np.ndarray,
+    known: np.ndarray,
+    exclude_seen: bool,
+) -> np.ndarray:
+    histories = histories_of(
+        holdout.inputs, users, items=model.items_, users=getattr(model, "users_", None)
+    )
+    last = holdout.inputs.item_codes[holdout.inputs.offsets[users + 1] - 1]
+    scores = question_scores(model, histories, known[last], exclude_seen)
+    ranked = top_k_matrix(scores, LIST_LENGTH)
+    missing = LIST_LENGTH - ranked.shape[1]
+    return np.pad(ranked, ((0, 0), (0, missing)), constant_values=NOTHING)
+
+
+def _hits(ranked: np.ndarray, truths: Sequence[np.ndarray]) -> np.ndarray:
+    """Return (B, K) booleans; a truth of UNKNOWN (-1) never meets the filler of a short list."""
+    hits = np.zeros(ranked.shape, bool)
+    for row, truth in enumerate(truths):
+        hits[row] = np.isin(ranked[row], truth[truth != UNKNOWN])
+    return hits
 
 
 def leave_one_out_report(
@@ -184,34 +252,6 @@ def paired_difference(
     return float(by_user.mean()), error
 
 
-def _weighted_figures(
-    model: ScoresHistories, holdout: ServiceHoldout, ranked: np.ndarray, known: np.ndarray
-) -> dict[str, float]:
-    figures = {}
-    if holdout.truths.event_weights is not None:
-        figures[WEIGHTED_NDCG] = weighted_ndcg(ranked, holdout, known)
-    if (objective := getattr(model, "objective_", None)) is not None:
-        figures[AVERAGE_REWARDS] = average_rewards(ranked, holdout, known, objective.rewards)
-    return figures
-
-
-def _service_lists(
-    model: ScoresHistories,
-    holdout: ServiceHoldout,
-    users: np.ndarray,
-    known: np.ndarray,
-    exclude_seen: bool,
-) -> np.ndarray:
-    histories = histories_of(
-        holdout.inputs, users, items=model.items_, users=getattr(model, "users_", None)
-    )
-    last = holdout.inputs.item_codes[holdout.inputs.offsets[users + 1] - 1]
-    scores = question_scores(model, histories, known[last], exclude_seen)
-    ranked = top_k_matrix(scores, LIST_LENGTH)
-    missing = LIST_LENGTH - ranked.shape[1]
-    return np.pad(ranked, ((0, 0), (0, missing)), constant_values=NOTHING)
-
-
 def question_scores(
     model: ScoresHistories,
     histories: Sequence[History],
@@ -220,17 +260,9 @@ def question_scores(
 ) -> np.ndarray:
     """Return (B, items) scores for what comes next.
 
-    Parameters
-    ----------
-    model
-        Trained.
-    histories
-        What is known at each question, in the model's codes.
-    last_codes
-        (B,) the newest item of each, -1 where the model does not know it: recipes that relate items
-        are asked about it.
-    exclude_seen
-        Whether all that is in a history gets -inf, and not only what the recipe itself hides.
+    ``last_codes`` (B,) are the newest items, -1 where the model does not know them: recipes that
+    relate items are asked about those. With ``exclude_seen`` all that is in a history gets -inf,
+    else only what the recipe itself hides.
     """
     if getattr(model, "recipe_type", None) == "RELATED_ITEMS":
         scores = model.score_related(last_codes)  # type: ignore[attr-defined]
@@ -244,14 +276,6 @@ def question_scores(
         hidden = history.item_codes if exclude_seen else hidden_items(history)
         scores[row, hidden] = -np.inf
     return scores
-
-
-def _hits(ranked: np.ndarray, truths: Sequence[np.ndarray]) -> np.ndarray:
-    """Return (B, K) booleans; a truth of UNKNOWN (-1) never meets the filler of a short list."""
-    hits = np.zeros(ranked.shape, bool)
-    for row, truth in enumerate(truths):
-        hits[row] = np.isin(ranked[row], truth[truth != UNKNOWN])
-    return hits
 
 
 def _batches(cases: np.ndarray, catalogue: int) -> Iterator[np.ndarray]:

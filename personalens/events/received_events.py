@@ -1,8 +1,11 @@
-"""Events as PutEvents and PutActionInteractions bring them, as the log keeps them.
+"""Requests of the events service, read as the log keeps them.
 
-Amazon Personalize: Event and ActionInteraction. What the service allows in two places (``itemId``,
-``eventValue``: a member, or a key of ``properties``) is one thing here; the member wins. Keys are
-compared without case and underscores, so ``item_id`` in ``properties`` is the item, too.
+``properties`` of Event, Item, User, Action and ActionInteraction is JSON text that holds columns of
+a dataset, under camelCase names: NUM_RATINGS becomes numRatings. Names are compared without
+underscores and case, by which a schema's names differ anyway, so ``item_id`` is the item, too; two
+keys of one name with different values are an error. What the service allows in two places
+(``itemId``, ``eventValue``, SESSION_ID: a member of the request, or a key of ``properties``) is one
+thing here, and the member wins.
 """
 
 from __future__ import annotations
@@ -16,8 +19,14 @@ from datetime import datetime
 from typing import Any
 
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.datasets.column_checks import MAX_EPOCH_SECONDS, MAX_ID_CHARACTERS
-from personalens.events.properties import parse_properties, plain, read_columns
+from personalens.datasets.column_checks import (
+    MAX_EPOCH_SECONDS,
+    MAX_ID_CHARACTERS,
+    ColumnCheck,
+    column_checks,
+    seconds_advice,
+)
+from personalens.datasets.schema_rules import read_json
 from personalens.service_errors import InvalidInputException
 from personalens.storage.dataset_rows import logged_columns, subject_column
 from personalens.storage.event_log import Event
@@ -28,11 +37,133 @@ RESERVED_KEYS = ("userId", "sessionId", "eventType", "timestamp", "recommendatio
 """Keys that ``properties`` of an event may not have, in whatever case."""
 ACTION_EVENTS = ("Taken", "Not Taken", "Viewed")
 MAX_FLOAT = 3.4e38
-_RESERVED = {plain(key): key for key in RESERVED_KEYS}
+
+
+def plain(name: str) -> str:
+    """Return a key or a column's name in the form by which they are compared."""
+    return name.replace("_", "").lower()
+
+
+_RESERVED = {plain(key) for key in RESERVED_KEYS}
+
+
+def parse_properties(text: str | None, where: str) -> dict[str, Any]:
+    """Return the members of a properties text; none for None. ``where`` is its place in the
+    request, for messages."""
+    if text is None:
+        return {}
+    try:
+        found = read_json(text)
+    except ValueError as error:
+        raise InvalidInputException(
+            f"{where} is not valid JSON: {error}. Pass json.dumps(properties), not str(properties)."
+        ) from None
+    if not isinstance(found, dict):
+        raise InvalidInputException(
+            f'{where} must be a JSON object such as {{"device": "tv"}}, not {text[:80]}.'
+        )
+    spelled: dict[str, str] = {}
+    for key, value in found.items():
+        other = spelled.setdefault(plain(key), key)
+        if found[other] != value:
+            raise InvalidInputException(
+                f"{where} has the keys {other!r} and {key!r}, which name the same column, with "
+                "different values. Give one."
+            )
+    return found
+
+
+class PropertyColumns:
+    """The columns of a schema that come from properties, without those ``elsewhere``.
+
+    Examples
+    --------
+    >>> from personalens.datasets.avro_schemas import parse_schema
+    >>> schema = parse_schema('''{
+    ...   "type": "record", "name": "Items", "version": "1.0",
+    ...   "namespace": "com.amazonaws.personalize.schema",
+    ...   "fields": [
+    ...     {"name": "ITEM_ID", "type": "string"},
+    ...     {"name": "NUM_RATINGS", "type": ["null", "int"]}]}''')
+    >>> PropertyColumns(schema, {"ITEM_ID"}).read({"numRatings": 12}, "properties")
+    {'NUM_RATINGS': 12}
+    """
+
+    def __init__(self, schema: DatasetSchema, elsewhere: set[str]):
+        checks = column_checks(schema)
+        self._checks = {name: check for name, check in checks.items() if name not in elsewhere}
+        self._names = {plain(name): name for name in self._checks}
+
+    @classmethod
+    def of_events(cls, schema: DatasetSchema) -> PropertyColumns:
+        """Those that the event log does not keep by themselves."""
+        return cls(schema, {*logged_columns(schema), subject_column(schema)})
+
+    def read(
+        self,
+        properties: Mapping[str, Any],
+        where: str,
+        *,
+        members: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return column -> value as the schema declares it; columns that are null are left out.
+
+        ``members`` are those of an event by name. Where the schema has a column of that name, its
+        value is the member's, whatever ``properties`` says. With them a key without a column is no
+        error: an event may tell more than the schema keeps.
+        """
+        names = self._names
+        known = {key: names[plain(key)] for key in properties if plain(key) in names}
+        if members is None and len(known) < len(properties):
+            unknown = next(key for key in properties if key not in known)
+            allowed = ", ".join(camel_case(name) for name in self._checks)
+            raise InvalidInputException(
+                f"{where} has the key {unknown!r}, for which the schema has no column. Allowed: "
+                f"{allowed}."
+            )
+        given = {name: properties[key] for key, name in known.items()}
+        places = dict.fromkeys(self._checks, where)
+        for key, value in (members or {}).items():
+            if name := names.get(plain(key)):
+                given[name], places[name] = value, where.removesuffix(".properties")
+        columns = {
+            name: _checked(check, given.get(name), f"{places[name]}.{camel_case(name)}")
+            for name, check in self._checks.items()
+        }
+        return {name: value for name, value in columns.items() if value is not None}
+
+
+def camel_case(column: str) -> str:
+    """Return the key of a column.
+
+    >>> camel_case("CREATION_TIMESTAMP")
+    'creationTimestamp'
+    """
+    first, *others = column.lower().split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _checked(check: ColumnCheck, value: Any, where: str) -> Any:
+    kind = check.field.value_type
+    if value is None or (value == "" and check.field.nullable):
+        cell = ""
+    elif isinstance(value, str):
+        cell = value
+    elif kind == "string" or not isinstance(value, int | float):
+        raise InvalidInputException(f"{where} is {json.dumps(value)[:80]}, and not a {kind}.")
+    elif kind in ("int", "long") and isinstance(value, float) and value.is_integer():
+        cell = str(int(value))
+    else:
+        cell = json.dumps(value)
+    if reason := check.why_bad(cell):
+        raise InvalidInputException(f"{where} is {json.dumps(value)[:80]}: it {reason}.")
+    if cell == "":
+        return None
+    return cell if kind == "string" else check.convert(cell.strip(" \t"))
 
 
 def read_event(
-    schema: DatasetSchema,
+    columns: PropertyColumns,
     event: Mapping[str, Any],
     where: str,
     *,
@@ -41,25 +172,9 @@ def read_event(
 ) -> Event:
     """Return one event of PutEvents.
 
-    Parameters
-    ----------
-    schema
-        Of the Interactions dataset.
-    event
-        Members as boto3 names them.
-    where
-        The event's place in the request, for messages.
-    request
-        The members that the events of the request share, such as ``sessionId``.
-    recommendation
-        What its recommendationId names, if that is known: the list that was served is the event's
-        impression, unless it brings one.
-
-    Raises
-    ------
-    InvalidInputException
-        If the event is larger than 10 KB, its time is none, or its properties do not fit the schema
-        or have a reserved key.
+    ``request`` has the members that the events of the request share, such as ``sessionId``;
+    ``recommendation`` is what its recommendationId names, if that is known: the list that was
+    served is the event's impression, unless it brings one.
     """
     if len(json.dumps(event, default=str, ensure_ascii=False).encode()) > MAX_EVENT_BYTES:
         raise InvalidInputException(f"{where} is larger than {MAX_EVENT_BYTES} bytes.")
@@ -77,7 +192,7 @@ def read_event(
         event_type=event["eventType"],
         event_value=value,
         event_id=event.get("eventId"),
-        properties=_further_columns(schema, properties, where, {**request, **event}),
+        properties=_further_columns(columns, properties, where, {**request, **event}),
         impression="|".join(impression) if impression else None,
         recommendation_id=event.get("recommendationId"),
         recommended_by=recommendation.source_arn if recommendation else None,
@@ -86,15 +201,9 @@ def read_event(
 
 
 def read_action_interaction(
-    schema: DatasetSchema, interaction: Mapping[str, Any], where: str
+    columns: PropertyColumns, interaction: Mapping[str, Any], where: str
 ) -> Event:
-    """Return one event of PutActionInteractions; an action stands for the item.
-
-    Raises
-    ------
-    InvalidInputException
-        If its eventType is none of Taken, Not Taken and Viewed, or as in :func:`read_event`.
-    """
+    """Return one event of PutActionInteractions; an action stands for the item."""
     if interaction["eventType"] not in ACTION_EVENTS:
         raise InvalidInputException(
             f"{where}.eventType is {interaction['eventType']!r}; allowed: "
@@ -107,7 +216,7 @@ def read_action_interaction(
         sent_at=_seconds(interaction["timestamp"], f"{where}.timestamp"),
         event_type=interaction["eventType"],
         event_id=interaction.get("eventId"),
-        properties=_further_columns(schema, properties, where, interaction),
+        properties=_further_columns(columns, properties, where, interaction),
         impression="|".join(impression) if impression else None,
         recommendation_id=interaction.get("recommendationId"),
     )
@@ -126,7 +235,7 @@ def _event_properties(event: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _further_columns(
-    schema: DatasetSchema, properties: Mapping[str, Any], where: str, members: Mapping[str, Any]
+    columns: PropertyColumns, properties: Mapping[str, Any], where: str, members: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the columns that the log does not keep by themselves; those that a member of the
     request names, such as SESSION_ID, from the member."""
@@ -138,14 +247,8 @@ def _further_columns(
     if "eventId" not in named:  # made up, as by the service, and the same if the call is repeated
         told = repr(sorted((key, str(value)) for key, value in members.items()))
         named["eventId"] = uuid.uuid5(uuid.NAMESPACE_OID, told)
-    return read_columns(
-        schema,
-        properties,
-        f"{where}.properties",
-        elsewhere={*logged_columns(schema), subject_column(schema)},
-        members={key: str(value) for key, value in named.items()},
-        ignores_unknown=True,
-    )
+    texts = {key: str(value) for key, value in named.items()}
+    return columns.read(properties, f"{where}.properties", members=texts)
 
 
 def _item_id(value: Any, where: str) -> str | None:
@@ -185,5 +288,6 @@ def _seconds(moment: datetime | float, where: str) -> int:
     seconds = moment.timestamp() if isinstance(moment, datetime) else moment
     if 0 <= seconds <= MAX_EPOCH_SECONDS:
         return int(seconds)
-    advice = "; it looks like milliseconds, so divide by 1,000" if seconds > 0 else ""
-    raise InvalidInputException(f"{where} is {moment}, not a time in epoch seconds{advice}.")
+    raise InvalidInputException(
+        f"{where} is {moment}, not a time in epoch seconds{seconds_advice(seconds)}."
+    )

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -26,18 +27,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from personalens.datasets.film_tables import FilmTables, write_csv
-from personalens.datasets.registry import SAMPLE, SAMPLE_FILE, find_data
-from personalens.film_world.films import COUNT_STREAM, EVENT_STREAM, random_stream
+from personalens import durable_files
+from personalens.datasets.film_tables import CSV_NAMES, FilmTables, write_csv
+from personalens.datasets.releases import SAMPLE, SAMPLE_FILE, find_data
 from personalens.film_world.viewing import EVENT_TYPES, Viewing, view_films
 from personalens.film_world.world import (
     AGE_GROUPS,
+    COUNT_STREAM,
     COUNTRIES,
     DEVICES,
+    EVENT_STREAM,
     PLANS,
     TIMES_OF_DAY,
     FilmWorld,
     Viewers,
+    random_stream,
 )
 
 SAMPLE_USERS, SAMPLE_ITEMS, SAMPLE_INTERACTIONS, SAMPLE_SEED = 600, 480, 62_000, 11
@@ -61,8 +65,8 @@ class Sample(FilmTables):
 
 
 def load_sample(folder: Path | str | None = None) -> Sample:
-    """Return the embedded sample from ``folder``, from ``data/sample`` of the checkout, or, in an
-    installed package, made anew: the same rows by any way."""
+    """Return the embedded sample from ``folder`` or from ``data/sample`` of the checkout. In an
+    installed package it is made now: the same rows."""
     if (place := find_data(SAMPLE, folder)) is not None:
         return _read_sample(place)
     with tempfile.TemporaryDirectory(prefix="personalens-sample-") as made:
@@ -118,26 +122,22 @@ def generate(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     world = FilmWorld(users, items, seed)
-    write_csv(_item_table(world), folder / "items.csv")
     counts = _event_counts(users, interactions, seed)
     if impressions is None:
         impressions = interactions <= MAX_IMPRESSION_ROWS
-    events, viewers = _Csv(folder / "interactions.csv"), _Csv(folder / "users.csv")
-    with events, viewers:
+    paths = {kind: folder / name for kind, name in CSV_NAMES.items()}
+    write_csv(_item_table(world), paths["Items"])
+    with _csv(paths["Interactions"]) as write_events, _csv(paths["Users"]) as write_viewers:
         for batch in range(-(-users // Viewers.BATCH)):
             of_batch = world.viewers(batch)
-            viewers.write(_user_table(of_batch))
+            write_viewers(_user_table(of_batch))
             own = counts[of_batch.first : of_batch.first + Viewers.BATCH]
             rng = random_stream(seed, EVENT_STREAM, batch)
             for first, viewing in view_films(world, of_batch, own, rng, keep_shelves=impressions):
-                events.write(_event_table(viewing, of_batch.first + first))
+                rows = write_events(_event_table(viewing, of_batch.first + first))
                 if progress is not None:
-                    progress(events.rows, interactions)
-    return {
-        "Interactions": folder / "interactions.csv",
-        "Items": folder / "items.csv",
-        "Users": folder / "users.csv",
-    }
+                    progress(rows, interactions)
+    return paths
 
 
 def _event_counts(users: int, interactions: int, seed: int) -> np.ndarray:
@@ -199,30 +199,23 @@ def _words(words: tuple[str, ...] | list[str], positions: np.ndarray) -> pa.Arra
     return pa.array(words).take(pa.array(positions))
 
 
-class _Csv:
-    """A CSV file written table by table, which appears when all of it has been written."""
+@contextmanager
+def _csv(path: Path) -> Iterator[Callable[[pa.Table], int]]:
+    """Give a function that adds a table to a CSV file and returns how many rows there are by then.
+    The file appears when all of it has been written."""
+    rows = 0
 
-    def __init__(self, path: Path):
-        self._path, self._temporary = path, path.with_name(f".{path.name}.partial")
-        self.rows = 0
-
-    def __enter__(self) -> _Csv:
-        self._file = self._temporary.open("wb")
-        return self
-
-    def write(self, table: pa.Table) -> None:
+    def write(table: pa.Table) -> int:
+        nonlocal rows
         options = pyarrow.csv.WriteOptions(
-            include_header=self.rows == 0, quoting_style="none", quoting_header="none"
+            include_header=rows == 0, quoting_style="none", quoting_header="none"
         )
-        pyarrow.csv.write_csv(table, self._file, options)
-        self.rows += table.num_rows
+        pyarrow.csv.write_csv(table, file, options)
+        rows += table.num_rows
+        return rows
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._file.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+    with durable_files.replacing(path) as partial, partial.open("wb") as file:
+        yield write
 
 
 def _read_sample(folder: Path) -> Sample:

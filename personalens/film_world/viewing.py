@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personalens.film_world.films import SPAN_DAYS, SPAN_START, Catalogue
-from personalens.film_world.world import FOLLOW_UP_STRENGTH as STRENGTH
 from personalens.film_world.world import (
+    FOLLOW_UP_STRENGTH,
     MOOD_DECAY,
+    SPAN_DAYS,
+    SPAN_START,
     TIMES_OF_DAY,
     WEIGHTS,
+    FilmCatalogue,
     FilmWorld,
     Viewers,
     freshness,
@@ -76,10 +78,9 @@ def view_films(
     """Yield (first viewer of the group, events) for viewers who have ``counts`` events each."""
     site = Site(world)
     group = (np.cumsum(counts) - 1) // GROUP_EVENTS
-    for number in range(int(group[-1]) + 1):
+    for number in np.unique(group):
         rows = np.flatnonzero(group == number)
-        if len(rows):
-            yield int(rows[0]), _view(world, site, viewers, rows, counts[rows], rng, keep_shelves)
+        yield int(rows[0]), _view(world, site, viewers, rows, counts[rows], rng, keep_shelves)
 
 
 def draw_sessions(plans: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> Sessions:
@@ -98,9 +99,8 @@ def draw_sessions(plans: np.ndarray, counts: np.ndarray, rng: np.random.Generato
     length = np.append(offset[heads[1:] - 1], offset[-1])
     start = _apart(_session_starts(owner, len(counts), rng), owner, length)
     device = (rng.random(len(heads))[:, None] > _DEVICE_SHARES[plans[owner]]).sum(axis=1)
-    time_of_day = (
-        start % 86_400 // 21_600 + 3
-    ) % 4  # night comes first in the day, last in the list
+    # Night comes first in the day, last in the list.
+    time_of_day = (start % 86_400 // 21_600 + 3) % 4
     return Sessions(
         viewer, is_first, start[session] + offset, device[session], time_of_day[session]
     )
@@ -219,7 +219,7 @@ def _view(
 class _Mind:
     """What a group of viewers has on its mind: the state that the taste model's score needs."""
 
-    def __init__(self, films: Catalogue, vectors: np.ndarray):
+    def __init__(self, films: FilmCatalogue, vectors: np.ndarray):
         self.films, self.taste = films, vectors
         self.last = np.full(len(vectors), -1, np.int64)
         self.last_genres = np.full((len(vectors), 2), -1, np.int16)
@@ -235,13 +235,8 @@ class _Mind:
     def choose(
         self, shown: np.ndarray, context: np.ndarray, now: np.ndarray, draws: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw one film of each shelf by the scores, and remember it.
-
-        Returns
-        -------
-        tuple
-            The film (n,), which places repeat an earlier one (n, 12), taste times film (n,).
-        """
+        """Draw one film of each shelf by the scores, and remember it. Return the films (n,), which
+        places of the shelves repeat an earlier one (n, 12), and taste times film (n,)."""
         n, films = len(shown), self.films
         rows = np.arange(n)
         equal = shown[:, :, None] == shown[:, None, :]  # (n, 12, 12)
@@ -269,7 +264,7 @@ class _Mind:
         score += WEIGHTS["fresh"] * freshness(now[:, None] - films.created[shown])
         follows = shown[:, :, None] == films.follow_ups[self.last[:n]][:, None, :]  # (n, 12, 4)
         follows &= (self.last[:n] >= 0)[:, None, None]
-        score += WEIGHTS["follow_up"] * (follows @ STRENGTH)
+        score += WEIGHTS["follow_up"] * (follows @ FOLLOW_UP_STRENGTH)
         genres = self.last_genres[:n]
         sated = (genres[:, 0] == genres[:, 1])[:, None]
         score += WEIGHTS["satiety"] * (sated & (films.main_genre[shown] == genres[:, 1:]))

@@ -1,7 +1,8 @@
-"""The simulated film service: its catalogue, its viewers, and the taste model that is known.
+"""The simulated film service: its films, its viewers, and the taste model that is known.
 
-Nothing here is estimated from data. A seed draws the world, and the world is what every model that
-is trained on its events tries to find out.
+Nothing here is estimated from data. Titles, years and genres of the films are real, read from
+``films.csv``; all else is drawn from a seed, and it is what every model that is trained on the
+events tries to find out.
 
 **The taste model.** A viewer who is shown films clicks film ``i`` with the odds ``exp(s_i)``
 against ``exp(NOTHING)`` for clicking none: a multinomial logit over the shelf, so that for one film
@@ -27,29 +28,23 @@ see them; satiety needs the last two films, so a table of transitions cannot see
 
 from __future__ import annotations
 
+import csv
+import functools
 from collections.abc import Collection, Mapping, Sequence
+from importlib import resources
 
 import numpy as np
 
 from personalens.datasets.id_maps import id_list
-from personalens.film_world.films import (
-    DIMENSIONS,
-    SPAN_END,
-    VIEWER_STREAM,
-    WORLD_STREAM,
-    Catalogue,
-    pick,
-    random_stream,
-    unit,
-)
 
+SPAN_START = 1_672_617_600  # Monday 2 January 2023, 00:00 UTC
+SPAN_DAYS = 728
+SPAN_END = SPAN_START + SPAN_DAYS * 86_400
 DEVICES = ("phone", "tablet", "tv", "web")
 TIMES_OF_DAY = ("morning", "afternoon", "evening", "night")
 AGE_GROUPS = ("18-24", "25-34", "35-49", "50+")
 COUNTRIES = ("BR", "DE", "IN", "KR", "US")
 PLANS = ("basic", "standard", "premium")
-
-ARCHETYPES = 40
 WEIGHTS = {
     "popularity": 0.9,
     "taste": 2.4,
@@ -64,48 +59,15 @@ NOTHING = 2.5
 FOLLOW_UP_STRENGTH = np.array([1.0, 0.8, 0.65, 0.5], np.float32)
 MOOD_DECAY = 0.6
 FRESH_SECONDS = 21 * 86_400
-
-
-class Viewers:
-    """The viewers numbered ``first`` to ``first + count``. Viewer ``u`` has the USER_ID
-    ``str(u + 1)``. They are drawn in batches of ``BATCH`` so that any number fits into memory.
-
-    Attributes
-    ----------
-    age_group, country, plan
-        (count,) positions in ``AGE_GROUPS``, ``COUNTRIES``, ``PLANS``.
-    archetype
-        (count,) int64.
-    vectors
-        (count, 12) float32 of length 1.
-    """
-
-    BATCH = 8192
-
-    def __init__(self, world: FilmWorld, batch: int, count: int):
-        rng = random_stream(world.seed, VIEWER_STREAM, batch)
-        self.first = batch * self.BATCH
-        self.age_group = pick(rng.random(count), (0.28, 0.31, 0.26, 0.15))
-        self.country = pick(rng.random(count), (0.15, 0.15, 0.2, 0.2, 0.3))
-        self.plan = pick(rng.random(count), (0.4, 0.4, 0.2))
-        draw = rng.random(count)
-        self.archetype = np.zeros(count, np.int64)
-        for group in range(len(AGE_GROUPS)):
-            rows = self.age_group == group
-            self.archetype[rows] = pick(draw[rows], world.archetype_shares[group])
-        own = unit(rng.standard_normal((count, DIMENSIONS)))
-        self.vectors = unit(world.archetypes[self.archetype] + 0.6 * own).astype(np.float32)
+DIMENSIONS = 12
+ARCHETYPES = 40
+_ERA_STARTS = (1960, 1980, 1990, 2000, 2010)
+# Which stream of random numbers serves what; each is PCG64 seeded by (seed, stream, batch).
+CATALOGUE_STREAM, WORLD_STREAM, VIEWER_STREAM, COUNT_STREAM, EVENT_STREAM = range(1, 6)
 
 
 class FilmWorld:
-    """Catalogue, archetypes and contexts of one seed, and the true probability of a click.
-
-    Parameters
-    ----------
-    users, items
-        How many viewers and films.
-    seed
-        Draws everything.
+    """Films, archetypes and contexts of one seed, and the true probability of a click.
 
     Examples
     --------
@@ -121,7 +83,7 @@ class FilmWorld:
         if users < 1 or items < 12:
             raise ValueError(f"a world needs 1 viewer and 12 films; got {users} and {items}")
         self.users, self.seed = users, seed
-        self.catalogue = Catalogue(items, seed)
+        self.catalogue = FilmCatalogue(items, seed)
         rng = random_stream(seed, WORLD_STREAM)
         genres = self.catalogue.genre_vectors
         pairs = rng.integers(0, len(genres), (ARCHETYPES, 2))
@@ -158,7 +120,7 @@ class FilmWorld:
         Parameters
         ----------
         user_id, item_id
-            Who, and what.
+            The viewer and the film.
         context
             DEVICE and TIME_OF_DAY.
         history
@@ -233,6 +195,115 @@ class FilmWorld:
         return self.context_vectors[device, time]
 
 
+class FilmCatalogue:
+    """The films of one world. Film ``i`` has the ITEM_ID ``str(i + 1)``.
+
+    Beyond the real ones (about 900) films get a number for a title, and genres and year of a real
+    one. ``created`` is the second in which a film joined the service.
+    """
+
+    def __init__(self, size: int, seed: int):
+        rng = random_stream(seed, CATALOGUE_STREAM)
+        real = read_films()
+        chosen = np.sort(rng.permutation(len(real))[:size])
+        extra = rng.integers(0, len(real), max(0, size - len(real)))
+        self.titles = [real[row][0] for row in chosen]
+        self.titles += [f"Unnamed film {n:07d}" for n in range(len(real) + 1, size + 1)]
+        chosen = np.concatenate([chosen, extra])
+        self.genres = [real[row][2] for row in chosen]
+        self.years = np.array([real[row][1] for row in chosen], np.int64)
+        names = sorted({name for genres in self.genres for name in genres.split("|")})
+        self.main_genre = np.array([names.index(g.split("|")[0]) for g in self.genres], np.int16)
+        self._draw_vectors(rng, names)
+        hits = np.minimum(-np.log1p(-rng.random(size)) - 1.0, 2.5)  # few are hits
+        self.popularity = hits.astype(np.float32)
+        self.follow_ups = self._draw_follow_ups(rng)  # (n, 4), the strongest first
+        self.created = self._draw_created(rng)
+
+    def __len__(self) -> int:
+        return len(self.years)
+
+    def _draw_vectors(self, rng: np.random.Generator, names: Sequence[str]) -> None:
+        size = len(self.years)
+        has = np.zeros((size, len(names)), np.float32)
+        for row, genres in enumerate(self.genres):
+            has[row, [names.index(name) for name in genres.split("|")]] = 1.0
+        self.genre_vectors = unit(rng.standard_normal((len(names), DIMENSIONS)))
+        era_vectors = unit(rng.standard_normal((len(_ERA_STARTS) + 1, DIMENSIONS)))
+        era = np.searchsorted(_ERA_STARTS, self.years, side="right")
+        own = unit(rng.standard_normal((size, DIMENSIONS)))
+        mean = unit(has @ self.genre_vectors)
+        self.vectors = unit(mean + 0.6 * era_vectors[era] + 0.5 * own).astype(np.float32)  # (n, 12)
+
+    def _draw_follow_ups(self, rng: np.random.Generator) -> np.ndarray:
+        """Four films at fixed distances along a ring through all films, on which films of one main
+        genre lie together in a random order."""
+        ring = np.lexsort((rng.random(len(self)), self.main_genre))
+        place = np.empty(len(self), np.int64)
+        place[ring] = np.arange(len(self))
+        steps = np.array([1, 2, 4, 7])
+        return ring[(place[:, None] + steps) % len(self)].astype(np.int32)
+
+    def _draw_created(self, rng: np.random.Generator) -> np.ndarray:
+        """Most films are there from the start; one in eight, newer ones rather, joins later, and
+        the last few of those in the last days, so that hardly anybody has seen them."""
+        size = len(self)
+        created = SPAN_START - (rng.random(size) * 3 * 365 * 86_400).astype(np.int64)
+        late = np.argsort(self.years + 12 * rng.standard_normal(size))[-max(1, size // 8) :]
+        share = np.sort(rng.random(len(late)))
+        joined = (share * (SPAN_DAYS - 14) * 86_400).astype(np.int64)
+        newest = max(1, size // 50)
+        joined[-newest:] = ((SPAN_DAYS - 6 * rng.random(newest)) * 86_400).astype(np.int64)
+        created[rng.permutation(late)] = SPAN_START + joined
+        return created
+
+
+class Viewers:
+    """The viewers numbered ``first`` to ``first + count``. Viewer ``u`` has the USER_ID
+    ``str(u + 1)``. They are drawn in batches of ``BATCH`` so that any number fits into memory.
+    ``age_group``, ``country`` and ``plan`` are positions in the tuples of these names."""
+
+    BATCH = 8192
+
+    def __init__(self, world: FilmWorld, batch: int, count: int):
+        rng = random_stream(world.seed, VIEWER_STREAM, batch)
+        self.first = batch * self.BATCH
+        self.age_group = pick(rng.random(count), (0.28, 0.31, 0.26, 0.15))
+        self.country = pick(rng.random(count), (0.15, 0.15, 0.2, 0.2, 0.3))
+        self.plan = pick(rng.random(count), (0.4, 0.4, 0.2))
+        draw = rng.random(count)
+        self.archetype = np.zeros(count, np.int64)
+        for group in range(len(AGE_GROUPS)):
+            rows = self.age_group == group
+            self.archetype[rows] = pick(draw[rows], world.archetype_shares[group])
+        own = unit(rng.standard_normal((count, DIMENSIONS)))
+        self.vectors = unit(world.archetypes[self.archetype] + 0.6 * own).astype(np.float32)
+
+
+@functools.cache
+def read_films() -> tuple[tuple[str, int, str], ...]:
+    """Return the real films: (title, year, genres joined with ``|``), oldest first."""
+    text = (resources.files("personalens.film_world") / "films.csv").read_text("utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return tuple((row["title"], int(row["year"]), row["genres"]) for row in rows)
+
+
 def freshness(age: np.ndarray) -> np.ndarray:
     """Return 1 for a film that has just joined, falling to 0 over some weeks; 0 before it joins."""
     return np.where(age >= 0, np.exp(-np.maximum(age, 0) / FRESH_SECONDS), 0.0).astype(np.float32)
+
+
+def random_stream(seed: int, stream: int, batch: int = 0) -> np.random.Generator:
+    """Return the generator of one stream: PCG64, seeded by the three numbers."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, stream, batch))))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors (..., d) scaled to length 1."""
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def pick(draws: np.ndarray, shares: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return positions drawn with the given shares, from uniform numbers."""
+    edges = np.cumsum(shares)
+    return np.searchsorted(edges / edges[-1], draws, side="right")

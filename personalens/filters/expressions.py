@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lark import Lark, Transformer, UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 from lark.exceptions import VisitError
@@ -22,19 +22,8 @@ Target = Literal["ItemID", "UserID", "ActionID"]
 Dataset = Literal[
     "Interactions", "Items", "Users", "Actions", "Action_Interactions", "CurrentUser", "CurrentItem"
 ]
-_TARGETS = {name.lower(): name for name in ("ItemID", "UserID", "ActionID")}
-_DATASETS = {
-    name.lower(): name
-    for name in (
-        "Interactions",
-        "Items",
-        "Users",
-        "Actions",
-        "Action_Interactions",
-        "CurrentUser",
-        "CurrentItem",
-    )
-}
+_TARGETS = {name.lower(): name for name in get_args(Target)}
+_DATASETS = {name.lower(): name for name in get_args(Dataset)}
 
 
 class FilterError(ValueError):
@@ -61,19 +50,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Condition:
-    """One comparison.
+    """One comparison: IN, NOT IN, =, !=, <, <=, > or >=.
 
-    Attributes
-    ----------
-    field
-        What is compared.
-    operator
-        "IN", "NOT IN", "=", "!=", "<", "<=", ">" or ">=".
-    values
-        Strings, numbers and parameters; a comparison has one. Empty for ``(*)`` and
-        ``("*")``: any value.
-    reference
-        The field of the current item that gives the values instead.
+    A comparison by a sign has one value. ``values`` are empty for ``(*)`` and ``("*")``, which take
+    any value, and where the field ``reference`` of the current item gives the values instead.
     """
 
     field: FieldName
@@ -94,19 +74,8 @@ class Condition:
 
 @dataclass(frozen=True)
 class Expression:
-    """One side of a filter.
-
-    Attributes
-    ----------
-    includes
-        INCLUDE, as opposed to EXCLUDE.
-    target
-        What it is about.
-    alternatives
-        Conditions of which one group must hold whole: OR of ANDs, AND binding closer.
-    user_conditions
-        What must hold of the user who asks for the expression to count at all.
-    """
+    """One INCLUDE or EXCLUDE. One group of ``alternatives`` must hold whole: OR of ANDs, AND binds
+    closer. It counts only if the ``user_conditions`` hold of the user who asks."""
 
     includes: bool
     target: Target
@@ -148,15 +117,8 @@ class Filter:
 
 @lru_cache(maxsize=256)
 def parse_filter(text: str) -> Filter:
-    """Return what a filter expression says.
+    """Return what a filter expression says; FilterError with the column if it cannot be read.
 
-    Raises
-    ------
-    FilterError
-        If it cannot be read, with the column, or is longer than 2,500 characters.
-
-    Examples
-    --------
     >>> shown = parse_filter('INCLUDE ItemID WHERE Items.YEAR >= 1990 AND Items.YEAR < $END')
     >>> [(str(c.field), c.operator, c.values) for c in shown.conditions]
     [('Items.YEAR', '>=', (1990.0,)), ('Items.YEAR', '<', (Parameter(name='END'),))]
@@ -191,22 +153,15 @@ def _parser() -> Lark:
 class _Reader(Transformer):
     """Turns a parse tree into the classes above, from the leaves up."""
 
-    def filter(self, expressions: list[Expression]) -> tuple[Expression, ...]:
-        return tuple(expressions)
-
     def expression(self, parts: list[Any]) -> Expression:
         kind, target, alternatives, *user_conditions = parts
         includes = kind.lower() == "include"
         return Expression(includes, _TARGETS[target.lower()], alternatives, tuple(user_conditions))
 
-    def any_of(self, groups: list[Any]) -> tuple[tuple[Condition, ...], ...]:
-        return tuple(groups)
+    def all_of(self, parts: list[Any]) -> tuple[Any, ...]:
+        return tuple(parts)
 
-    def all_of(self, conditions: list[Condition]) -> tuple[Condition, ...]:
-        return tuple(conditions)
-
-    def user_condition(self, parts: list[Condition]) -> Condition:
-        return parts[0]
+    any_of = filter = all_of
 
     def membership(self, parts: list[Any]) -> Condition:
         return _condition(parts[0], "IN", parts[-1])
@@ -235,12 +190,6 @@ class _Reader(Transformer):
 
     def values(self, parts: list[Any]) -> tuple[Any, ...]:
         return () if parts == ["*"] else tuple(parts)  # ("*"), as the developer guide writes (*)
-
-    def reference(self, parts: list[Any]) -> FieldName:
-        return parts[0]
-
-    def value(self, parts: list[Any]) -> Any:
-        return parts[0]
 
     def string(self, parts: list[Any]) -> str:
         return unquote(str(parts[0]))

@@ -25,41 +25,21 @@ _NOT_FILTERABLE = {
 
 
 def check_filter(asked: Filter, schemas: Mapping[str, DatasetSchema]) -> None:
-    """Refuse what cannot be filtered by.
-
-    Parameters
-    ----------
-    asked
-        The filter.
-    schemas
-        Of the group's datasets, by "Interactions", "Items" and so on.
-
-    Raises
-    ------
-    FilterError
-        With the field and the reason.
-    """
+    """Refuse what cannot be filtered by. ``schemas`` are by dataset type, such as "Items"."""
     for expression in asked.expressions:
         if expression.target != asked.target:
             raise FilterError(
                 f"One filter is about {asked.target} and about {expression.target}; make two."
             )
         _check_expression(expression, schemas)
-    fields = {
-        (condition.field.dataset, condition.field.field.upper()) for condition in asked.conditions
-    }
+    fields = {(each.field.dataset, each.field.field.upper()) for each in asked.conditions}
     if len(fields) > MAX_FIELDS:
         raise FilterError(f"The filter names {len(fields)} fields; {MAX_FIELDS} at most.")
 
 
 def find_field(name: FieldName, schemas: Mapping[str, DatasetSchema]) -> SchemaField:
-    """Return the schema's field that a filter names, in whatever case it writes it.
-
-    Raises
-    ------
-    FilterError
-        If the group has no such dataset or the dataset no such field.
-    """
+    """Return the schema's field that a filter names, in whatever case it writes it; FilterError if
+    the group has no such dataset or the dataset no such field."""
     dataset = _SCHEMA_OF.get(name.dataset, name.dataset)
     if dataset not in schemas:
         raise FilterError(

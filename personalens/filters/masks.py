@@ -1,8 +1,9 @@
-"""A filter, compiled for a catalogue: vectorised, one mask over all of it for each request."""
+"""A filter, compiled for items (or users, or actions): one mask over all of them a request."""
 
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,13 +13,19 @@ import numpy as np
 
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.metadata import SEPARATOR, Metadata, categorical_values
-from personalens.filters.expressions import Condition, Expression, Filter, FilterError
+from personalens.datasets.schema_rules import number_in
+from personalens.filters.expressions import (
+    Condition,
+    Expression,
+    Filter,
+    FilterError,
+    Parameter,
+    unquote,
+)
 from personalens.filters.field_rules import EVENT_DATASETS
-from personalens.filters.parameters import missing_parameters, values_of
 
 NEWEST_EVENTS, NEWEST_ACTION_EVENTS = 100, 300
 """Events of each type of a user that a filter looks at."""
-
 _ID_FIELDS = ("ITEM_ID", "USER_ID", "ACTION_ID")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -28,21 +35,17 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_QUOTED = re.compile(r'\s*("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')\s*(,|$)')
 
 
 @dataclass(frozen=True, eq=False)
 class Circumstances:
     """Who asks, about what.
 
-    Attributes
-    ----------
-    event_codes, event_types
-        (n,) the user's events, oldest first: codes in the catalogue and types, or None without
-        types. To choose users, whoever has had an event, with its type.
-    user, item
-        Metadata rows of the user who asks and of the item that related ones are asked for.
-    parameters
-        ``filterValues``.
+    ``event_codes`` (n,) are what the user has had events with, oldest first, in the codes of the
+    index; ``event_types`` (n,) are None for events without types. To choose users, both are those
+    who have had an event. ``user`` and ``item`` are the metadata rows of the user who asks and of
+    the item that related ones are asked for; ``parameters`` are ``filterValues``.
     """
 
     event_codes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -52,16 +55,8 @@ class Circumstances:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-class Catalogue:
-    """Items (or users, or actions) with their fields, laid out for filtering.
-
-    Parameters
-    ----------
-    ids
-        Who they are.
-    metadata
-        One row for each; None if nothing is known of them.
-    """
+class FieldIndex:
+    """Items (or users, or actions) and, by field, which of them have a value."""
 
     def __init__(self, ids: IdMap, metadata: Metadata | None):
         self._ids = ids
@@ -102,8 +97,19 @@ class Catalogue:
         return self._members[name]
 
 
+def _positions_by_value(known: Any) -> dict[str, np.ndarray]:
+    offsets, codes, vocabulary = categorical_values(known)
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.argsort(codes, kind="stable")
+    borders = np.searchsorted(codes[order], np.arange(len(vocabulary) + 1))
+    return {
+        word: rows[order[borders[number] : borders[number + 1]]]
+        for number, word in enumerate(vocabulary)
+    }
+
+
 class CompiledFilter:
-    """A filter for one catalogue. Safe to share between threads.
+    """A filter for one index. Safe to share between threads.
 
     Notes
     -----
@@ -118,8 +124,8 @@ class CompiledFilter:
     and what holds of missing values, the guide does not say.
     """
 
-    def __init__(self, asked: Filter, catalogue: Catalogue):
-        self.filter, self._catalogue = asked, catalogue
+    def __init__(self, asked: Filter, index: FieldIndex):
+        self.filter, self._index = asked, index
 
     @cached_property
     def datasets(self) -> frozenset[str]:
@@ -141,13 +147,7 @@ class CompiledFilter:
         return self._mask(Circumstances())
 
     def mask(self, circumstances: Circumstances) -> np.ndarray:
-        """Return (size,) bool: who may stand in the list. Do not write to it.
-
-        Raises
-        ------
-        FilterError
-            If a placeholder of an INCLUDE has no value, or a value is of the wrong kind.
-        """
+        """Return (size,) bool: who may stand in the list. Do not write to it."""
         return self._static_mask if self.is_static else self._mask(circumstances)
 
     def _mask(self, circumstances: Circumstances) -> np.ndarray:
@@ -155,19 +155,20 @@ class CompiledFilter:
             raise FilterError(
                 f"The filter needs a value for ${missing[0]}: give it in filterValues."
             )
-        counting = [e for e in self.filter.expressions if self._counts(e, circumstances)]
+        user, given = circumstances.user, circumstances.parameters
+        counting = [
+            expression
+            for expression in self.filter.expressions
+            if all(_holds(condition, user, given) for condition in expression.user_conditions)
+        ]
         included = [self._matches(e, circumstances) for e in counting if e.includes]
         excluded = [self._matches(e, circumstances) for e in counting if not e.includes]
-        size = self._catalogue.size
+        size = self._index.size
         allowed = np.logical_or.reduce(included) if included else np.ones(size, bool)
         return allowed & ~np.logical_or.reduce(excluded) if excluded else allowed
 
-    def _counts(self, expression: Expression, circumstances: Circumstances) -> bool:
-        user, given = circumstances.user, circumstances.parameters
-        return all(_holds(condition, user, given) for condition in expression.user_conditions)
-
     def _matches(self, expression: Expression, circumstances: Circumstances) -> np.ndarray:
-        found = np.zeros(self._catalogue.size, bool)
+        found = np.zeros(self._index.size, bool)
         for group in expression.alternatives:
             masks = [self._condition(condition, circumstances) for condition in group]
             if all(mask is not None for mask in masks):
@@ -186,9 +187,9 @@ class CompiledFilter:
         if condition.field.dataset in EVENT_DATASETS:
             found = self._touched(condition, values, circumstances)
         elif condition.operator in ("IN", "NOT IN"):
-            found = self._catalogue.members(condition.field.field, values)
+            found = self._index.members(condition.field.field, values)
         else:
-            numbers = self._catalogue.numbers(condition.field.field)
+            numbers = self._index.numbers(condition.field.field)
             return _compare(condition.operator, numbers, values)
         return ~found if condition.operator == "NOT IN" else found
 
@@ -196,7 +197,7 @@ class CompiledFilter:
         self, condition: Condition, types: Sequence[str], circumstances: Circumstances
     ) -> np.ndarray:
         """Return (size,) bool: what the user has had an event with, of these types."""
-        found = np.zeros(self._catalogue.size, bool)
+        found = np.zeros(self._index.size, bool)
         codes, event_types = circumstances.event_codes, circumstances.event_types
         limit = NEWEST_EVENTS if condition.field.dataset == "Interactions" else NEWEST_ACTION_EVENTS
         if self.filter.target == "UserID":  # of all users together, each named once for a type
@@ -210,17 +211,6 @@ class CompiledFilter:
         for name in wanted:
             found[codes[names == name][-limit:]] = True
         return found
-
-
-def _positions_by_value(known: Any) -> dict[str, np.ndarray]:
-    offsets, codes, vocabulary = categorical_values(known)
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    order = np.argsort(codes, kind="stable")
-    borders = np.searchsorted(codes[order], np.arange(len(vocabulary) + 1))
-    return {
-        word: rows[order[borders[number] : borders[number + 1]]]
-        for number, word in enumerate(vocabulary)
-    }
 
 
 def _compare(symbol: str, numbers: np.ndarray, values: Sequence[Any]) -> np.ndarray:
@@ -259,3 +249,75 @@ def _holds(condition: Condition, user: Mapping[str, Any], given: Mapping[str, st
         raise FilterError(
             f"{condition.field} is {value!r}, which {condition.operator} cannot compare."
         ) from None
+
+
+def missing_parameters(asked: Filter, given: Mapping[str, str]) -> list[str]:
+    """Return the placeholders without a value of INCLUDE expressions; an EXCLUDE just leaves out
+    the conditions whose values are missing."""
+    return [
+        name
+        for expression in asked.expressions
+        if expression.includes
+        for condition in (*expression.conditions, *expression.user_conditions)
+        for name in condition.parameters
+        if name not in given
+    ]
+
+
+def values_of(condition: Condition, given: Mapping[str, str]) -> tuple[str | float, ...] | None:
+    """Return a condition's values with those of the request in place of its placeholders: strings
+    for IN and NOT IN, one number for a comparison. None if a value is missing."""
+    values: list[str | float] = []
+    for value in condition.values:
+        if not isinstance(value, Parameter):
+            values.append(value)
+        elif value.name not in given:
+            return None
+        elif condition.operator in ("IN", "NOT IN"):
+            values += parse_values(given[value.name])
+        else:
+            values.append(_number(value.name, given[value.name], condition))
+    return tuple(values)
+
+
+def _number(name: str, text: str, condition: Condition) -> float:
+    values = parse_values(text)
+    number = number_in(values[0]) if len(values) == 1 else None
+    if number is None:
+        raise FilterError(
+            f"The filter value {name} is {text!r}; {condition.field} {condition.operator} ${name} "
+            'needs one number, such as "1990".'
+        )
+    return number
+
+
+def parse_values(text: str) -> tuple[str, ...]:
+    r"""Return the strings of one ``filterValues`` entry.
+
+    Amazon Personalize: a value is one string that holds quoted strings, joined by commas. One word
+    or number may come without quotation marks. ``Comedy,Drama`` is refused: it may be two values or
+    one, and a list that is empty for that reason explains nothing.
+
+    >>> parse_values('"Comedy","War"')
+    ('Comedy', 'War')
+    >>> parse_values("1990")
+    ('1990',)
+    """
+    if not text.lstrip().startswith(('"', "'")):
+        if "," in text:
+            parts = ",".join(f'"{part.strip()}"' for part in text.split(","))
+            raise FilterError(
+                f"The filter value {text!r} has a comma and no quotation marks. Write {parts} for "
+                f'several values, or "{text}" for one.'
+            )
+        return (text.strip(),)
+    values, place, more = [], 0, True
+    while more:
+        found = _QUOTED.match(text, place)
+        if found is None:
+            raise FilterError(
+                f'The filter value {text!r} is not a list of quoted strings such as "a","b".'
+            )
+        values.append(unquote(found[1]))
+        place, more = found.end(), found[2] == ","
+    return tuple(values)

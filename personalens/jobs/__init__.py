@@ -1,1 +1,1 @@
-"""Who does the work that a request asks for: the runner, the worker, and how both are opened."""
+"""Jobs, the work that a request asks for: how one runs, the worker, and how a home is opened."""

@@ -1,4 +1,4 @@
-"""Run one job: heartbeat beside it, its end in the catalogue whatever happens."""
+"""Run one job: a heartbeat beside it, and its end in the catalogue, however it ends."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from personalens.durable_files import DamagedFiles
 from personalens.progress import Cancelled, Progress, ProgressEvent
 from personalens.storage.catalogue import StorageError
 from personalens.storage.job_queue import FAILED, MAX_ATTEMPTS, STOPPED, Job, JobQueue, LeaseLost
 from personalens.storage.resource_store import Transaction
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
 
@@ -41,38 +39,33 @@ def stop_creation(tx: Transaction, job: Job) -> None:
 class JobHandler:
     """How one kind of job is done.
 
-    Attributes
-    ----------
-    run
-        Does the work: ``run(context, job, report)``. It writes to the catalogue only through
-        ``context.jobs.holding(job)``, and sets the resource's last status through
-        ``context.jobs.finishing(job)``, which ends the job in the same transaction. It may be
-        called again after a crash at any point, and must then arrive at the same result.
-        ``report(ProgressEvent(...))`` may be called as often as one likes; it raises
-        :class:`~personalens.progress.Cancelled` when the job shall stop.
-        :class:`JobFailed` fails the job.
-    on_failure
-        Sets the resource's failed status, in the transaction that fails the job.
-    on_stopped
-        The same for a stopped job.
+    ``run(context, job, report)`` does the work. It writes to the catalogue only through
+    ``context.jobs.holding(job)``, and sets the resource's last status through
+    ``context.jobs.finishing(job)``, which ends the job in the same transaction. It may be called
+    again after a crash at any point, and must then arrive at the same result. It may report as
+    often as it likes; a report raises :class:`~personalens.progress.Cancelled` when the job shall
+    stop. :class:`JobFailed` fails the job.
     """
 
     run: Callable[[ServiceContext, Job, Progress], None]
+    # Set the resource's last status, in the transaction that ends the job.
     on_failure: Callable[[Transaction, Job, str], None] = fail_creation
     on_stopped: Callable[[Transaction, Job], None] = stop_creation
+    on_full_disk: str = "Nothing was changed."
+    """What is true when the disk has become full in the middle of the work."""
 
 
 HANDLERS: dict[str, JobHandler | str] = {
-    "dataset-import": "personalens.control.work.import_rows:IMPORT_HANDLER",
+    "dataset-import": "personalens.control.work.transfer_rows:IMPORT_HANDLER",
     "train": "personalens.control.work.train:TRAIN_HANDLER",
-    "model-update": "personalens.control.work.update_models:UPDATE_HANDLER",
+    "model-update": "personalens.control.work.schedule:UPDATE_HANDLER",
     "campaign": "personalens.control.work.deploy:CAMPAIGN_HANDLER",
     "recommender": "personalens.control.work.recommenders:RECOMMENDER_HANDLER",
     "train-recommender": "personalens.control.work.recommenders:RECOMMENDER_HANDLER",
-    "dataset-export-job": "personalens.control.work.export_rows:EXPORT_HANDLER",
+    "dataset-export-job": "personalens.control.work.transfer_rows:EXPORT_HANDLER",
     "data-deletion-job": "personalens.control.work.delete_users:DELETION_HANDLER",
-    "batch-inference-job": "personalens.runtime.batch_inference:BATCH_INFERENCE_HANDLER",
-    "batch-segment-job": "personalens.runtime.batch_segments:BATCH_SEGMENT_HANDLER",
+    "batch-inference-job": "personalens.runtime.batch_jobs:BATCH_INFERENCE_HANDLER",
+    "batch-segment-job": "personalens.runtime.batch_jobs:BATCH_SEGMENT_HANDLER",
 }
 """Kind to handler, or to "module:name" of one. The one place that names what lies above: a worker
 does the jobs of every layer, as the router answers the operations of every one."""
@@ -82,13 +75,7 @@ DUE_WORK = "personalens.control.work.schedule:begin_due_trainings"
 
 
 def handler_of(kind: str) -> JobHandler:
-    """Return the handler of a kind, importing its module now.
-
-    Raises
-    ------
-    LookupError
-        If no handler is known.
-    """
+    """Return the handler of a kind, importing its module now."""
     if kind not in HANDLERS:
         raise LookupError(f"no handler for {kind!r}; there are {', '.join(sorted(HANDLERS))}")
     handler = HANDLERS[kind]
@@ -96,7 +83,7 @@ def handler_of(kind: str) -> JobHandler:
 
 
 def begin_due_work(context: ServiceContext) -> None:
-    """Ask for the trainings and updates whose time has come, if nobody has looked for a minute."""
+    """Ask for the trainings and updates that are due, unless somebody looked within a minute."""
     _named(DUE_WORK)(context)
 
 
@@ -166,13 +153,7 @@ class Heartbeat:
 
 
 def run_job(context: ServiceContext, job: Job) -> None:
-    """Do a claimed job to its end: ACTIVE, failed with a reason, or stopped.
-
-    Raises
-    ------
-    StorageError
-        If the catalogue cannot be written: the job stays claimed until its lease ends.
-    """
+    """Do a claimed job to its end: ACTIVE, failed with a reason, or stopped."""
     logger.info("job %s: %s %s, attempt %s", job.id, job.kind, job.arn, job.attempt)
     try:
         _run(context, job)
@@ -223,7 +204,7 @@ def _attempt(context: ServiceContext, job: Job, handler: JobHandler) -> None:
     except StorageError:
         raise
     except Exception as error:
-        _fail(context, job, handler, _reason(context, error))
+        _fail(context, job, handler, _reason(context, error, handler))
     except BaseException as end:  # Ctrl-C while jobs are inline, or SIGTERM: others may do it
         if context.jobs.is_held(job):
             # Memory watchers send SIGTERM first: a job that fells every worker must end some day.
@@ -231,7 +212,7 @@ def _attempt(context: ServiceContext, job: Job, handler: JobHandler) -> None:
         raise
 
 
-def _reason(context: ServiceContext, error: Exception) -> str:
+def _reason(context: ServiceContext, error: Exception, handler: JobHandler) -> str:
     if isinstance(error, JobFailed):
         return str(error)
     logger.error("job failed", exc_info=error)
@@ -244,10 +225,10 @@ def _reason(context: ServiceContext, error: Exception) -> str:
     # A library may wrap what the system said, or SQLite, in which a search keeps its trials.
     for each in chain:
         if isinstance(each, OSError) and each.errno is not None:
-            return _of_the_system(context, each)
+            return _of_the_system(context, each, handler)
         name = getattr(each, "sqlite_errorname", None) or ""
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            return _of_the_system(context, OSError(errno.ENOSPC, str(each)))
+            return _of_the_system(context, OSError(errno.ENOSPC, str(each)), handler)
     return (
         f"Internal error: {type(error).__name__}: {error}. The log in {context.home.logs} has the"
         " details."
@@ -260,15 +241,15 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _of_the_system(context: ServiceContext, error: OSError) -> str:
+def _of_the_system(context: ServiceContext, error: OSError, handler: JobHandler) -> str:
     """Say what the system refused, where, and what to do."""
     said, where = error.strerror or str(error), error.filename or f"below {context.home.path}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         is_inside = str(where).startswith(f"{context.home.path}{os.sep}")
         place = f"below {context.home.path}" if is_inside else where
         return (
-            f"There is no room left to write {place} ({said}). Nothing was"
-            " changed. Free some space, or set PERSONALENS_HOME to a folder on another disk."
+            f"There is no room left to write {place} ({said}). {handler.on_full_disk} Free some"
+            " space, or set PERSONALENS_HOME to a folder on another disk."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"PersonaLens may not read or write {where} ({said}). Allow it, and try again."

@@ -12,11 +12,11 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from personalens import durable_files
 from personalens.home import Home
-from personalens.storage import object_storage
+from personalens.storage.job_queue import Job
 from personalens.storage.object_storage import (
     FORMS,
     DataLocationError,
@@ -28,33 +28,17 @@ from personalens.storage.object_storage import (
     split_key,
     unreadable,
 )
-
-if TYPE_CHECKING:
-    from personalens.storage.job_queue import Job
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 _MADE = "_outputFiles"
 """Member of a job: the names of the files that are its own."""
 
 
 class OutputFolder:
-    """A folder that a job writes files into.
+    """A folder that a job writes files into; one of this machine is made if need be.
 
-    Parameters
-    ----------
-    location
-        The folder; a missing ``/`` at its end is added. One of this machine is made if need be.
-    region
-        The S3 region where the environment names none.
-    home
-        No file is written below it, but in the labs' folder: what lies there is PersonaLens's own.
-    folders
-        Below which it must lie; None: see :func:`~personalens.storage.object_storage.check_reach`.
-
-    Raises
-    ------
-    DataLocationError
-        If the location is of none of the forms, inside the home, or outside of the folders.
+    No file is written below ``home``, except in the labs' folder: all else there is PersonaLens's.
+    ``folders``: see :func:`~personalens.storage.object_storage.check_reach`.
     """
 
     def __init__(
@@ -68,26 +52,14 @@ class OutputFolder:
 
     def claim(self, names: Sequence[str], made: Collection[str] = ()) -> None:
         """Make sure that no file of these names is there but those that are ``made``, which may be
-        written again.
-
-        Raises
-        ------
-        DataLocationError
-            If one is.
-        """
+        written again."""
         self._made.update(made)
         for name in names:
             self._check_free(name)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """A file to write; under its name it appears whole, when the block ends without an error.
-
-        Raises
-        ------
-        DataLocationError
-            If it cannot be written.
-        """
+        """A file to write: whole under its name once the block has ended without an error."""
         if is_local(self._location):
             with self._writing_file(name) as file:
                 yield file
@@ -97,7 +69,7 @@ class OutputFolder:
             yield file
             file.seek(0)
             with s3_client(self._location, self._region) as client:
-                object_storage.upload(client, file, bucket, prefix + name)
+                client.upload_fileobj(file, bucket, prefix + name)
 
     @contextmanager
     def _writing_file(self, name: str) -> Iterator[BinaryIO]:
@@ -132,11 +104,6 @@ def claim_outputs(
     """Take the names of the files that a job will write. They are noted before the first is
     written: a job that is done again after a crash replaces its own files, and only those. Without
     a job nothing is noted.
-
-    Raises
-    ------
-    DataLocationError
-        If there is a file of such a name that the job has not made.
     """
     if job is None:
         output.claim(names)

@@ -1,7 +1,7 @@
 """The worker: a process that does the jobs of one home and leaves when there are none.
 
 Run as ``python -m personalens.jobs.worker --home FOLDER``; operations start it themselves
-(:func:`personalens.jobs.worker_launch.ensure_worker`).
+(:func:`personalens.jobs.opening.ensure_worker`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pathlib import Path
 
 from personalens.home import Home
 from personalens.jobs.job_runner import begin_due_work, run_job
-from personalens.jobs.opening import open_home
-from personalens.jobs.worker_launch import (
+from personalens.jobs.opening import (
     WORKER_LEASE_SECONDS,
     check_in,
     ensure_worker,
+    open_home,
     renew,
     retire,
 )
 from personalens.storage.catalogue import StorageError
-from personalens.storage.dataset_folders import sweep_folders
+from personalens.storage.datasets import sweep_folders
 from personalens.storage.job_queue import JobQueue
 
 __all__ = ["IDLE_VARIABLE", "Worker", "ensure_worker", "main"]
@@ -38,23 +38,13 @@ IDLE_VARIABLE = "PERSONALENS_WORKER_IDLE_SECONDS"
 DEFAULT_IDLE_SECONDS = 20.0
 LOOK_SECONDS = 0.05
 NICENESS = 10
-"""A training takes what others leave: who asks a server for recommendations waits for an answer."""
+"""A training takes the time that others leave: users wait for recommendations of a server."""
 AUTOGROUP = Path("/proc/self/autogroup")
 """Linux, where it shares the cores among sessions first: how nice this session is (sched(7))."""
 
 
 class Worker:
-    """Takes jobs until there have been none for a while.
-
-    Parameters
-    ----------
-    home
-        Whose jobs.
-    worker_id
-        The place that was reserved for it; default: a new one.
-    idle_seconds
-        How long it stays without work, warm for the next job.
-    """
+    """Takes jobs until there have been none for a while."""
 
     def __init__(
         self, home: Home, *, worker_id: str | None = None, idle_seconds: float | None = None

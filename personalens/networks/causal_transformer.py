@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.recent_means import RecentMeans
+from personalens.networks.session_network import Dropout, RecentMeans
 
 _EXACT, _PER_OCTAVE, _DISTANCES = 8, 2, 18
 """Distances of so many steps and less have a bias each, longer ones two for each doubling; the
@@ -28,15 +27,6 @@ class Past(NamedTuple):
 
 class CausalAttention(nn.Module):
     """Mix what the events up to each one hold, by what they are and by how long ago they were.
-
-    Parameters
-    ----------
-    width
-        Of inputs and outputs.
-    heads
-        Mixes side by side, each of ``width / heads`` columns.
-    recency_bias
-        Whether an event's weight depends on its distance, too.
 
     Notes
     -----
@@ -172,23 +162,6 @@ class Block(nn.Module):
 class TransformerEncoder(nn.Module):
     """Follow a history with causal self-attention and what came lately with running means.
 
-    Parameters
-    ----------
-    width
-        Of the item vectors.
-    hidden_size
-        Width of the states.
-    blocks, heads
-        Blocks one after the other, and heads of attention in each.
-    recency_bias
-        Whether attention depends on how long ago an event was.
-    decays
-        Of the running means; see :class:`~personalens.networks.recent_means.RecentMeans`.
-    drop
-        What is applied to inputs and final states in training.
-    drop_inside
-        What is applied inside the blocks.
-
     Notes
     -----
     For item vectors e_s and whole inputs x_s at the steps s = 1..t::
@@ -196,7 +169,7 @@ class TransformerEncoder(nn.Module):
         state  = norm(blocks(A drop(x_s) for s = 1..t))
         vector = B drop(state) + mix of running means of drop(e_s)
 
-    It takes the place of :class:`~personalens.networks.recurrent_encoder.RecurrentEncoder`. The
+    It takes the place of :class:`~personalens.networks.session_network.RecurrentEncoder`. The
     pauses between events are among the inputs.
 
     References

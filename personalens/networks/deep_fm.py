@@ -15,11 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.history_fields import FieldNetwork, HistoryFields
-from personalens.networks.item_vectors import ItemVectors
-from personalens.networks.session_network import Events, Seen
+from personalens.networks.feed_forward import FieldNetwork, HistoryFields
+from personalens.networks.session_network import Dropout, Events, ItemVectors, QueryVectors, Seen
 
 
 class Part(NamedTuple):
@@ -58,19 +55,6 @@ class Part(NamedTuple):
 
 class DeepFM(nn.Module):
     """Score rows of fields that have become vectors, whole or in two parts.
-
-    Parameters
-    ----------
-    fields
-        Names of the fields.
-    embedding_size
-        Width of their vectors.
-    hidden_sizes
-        Widths of the deep network's layers.
-    drop
-        What is applied to the units of the deep network in training.
-    generator
-        Of the start values.
 
     Notes
     -----
@@ -154,17 +138,6 @@ _UNITS_AT_ONCE = 4_000_000
 
 class DeepFMNetwork(FieldNetwork):
     """Score every item by DeepFM.
-
-    Parameters
-    ----------
-    items, encoder, feature_values, query
-        As in :class:`~personalens.networks.session_network.SessionNetwork`.
-    hidden_sizes
-        Widths of the deep network's layers.
-    drop
-        What is applied to their units in training.
-    rng
-        Of the start weights.
 
     Notes
     -----

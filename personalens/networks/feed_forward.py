@@ -14,25 +14,67 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from personalens.networks.dropout import Dropout
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.history_fields import LAST_EVENT, FieldNetwork, HistoryFields
-from personalens.networks.item_vectors import ItemVectors
-from personalens.networks.session_network import Events
+from personalens.networks.session_network import (
+    Dropout,
+    Events,
+    ItemVectors,
+    QueryVectors,
+    RecentMeans,
+    SessionNetwork,
+)
+
+LAST_EVENT, REQUEST = "last event", "request"
+
+
+class HistoryFields(nn.Module):
+    """Average the vectors of what a user had, over memories of several lengths."""
+
+    def __init__(self, decays: Sequence[float], *, drop: Dropout):
+        super().__init__()
+        self.means = RecentMeans(decays)
+        self.drop = drop
+        self.names = [f"average {number}" for number in range(len(self.means.weights))]
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Nothing is drawn: averages have no weights but those of their mix."""
+
+    def forward(self, items: Tensor, inputs: Tensor, positions: Tensor) -> dict[str, Tensor]:
+        """Return (n, E) for each field at ``positions`` among the L * B places.
+
+        ``items`` and ``inputs`` (L, B, E) are the vectors of the events' items, and those with
+        their circumstances added; the circumstances of the last event are a field of their own.
+        """
+        averages = self.means.each(self.drop(items)).flatten(1, 2)[:, positions]  # (K, n, E)
+        last = (inputs - items).flatten(0, 1).index_select(0, positions)
+        return dict(zip(self.names, averages, strict=True)) | {LAST_EVENT: last}
+
+    def mix(self, fields: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the same fields, each average times its learned weight."""
+        weights = dict(zip(self.names, self.means.weights, strict=True))
+        return {n: values * weights.get(n, 1.0) for n, values in fields.items()}
+
+
+class FieldNetwork(SessionNetwork):
+    """A session network that reads fields: its ``encoder`` is a :class:`HistoryFields`."""
+
+    encoder: HistoryFields
+
+    @property
+    def field_names(self) -> list[str]:
+        """The fields of a request, in order."""
+        return [*self.encoder.names, LAST_EVENT, *([] if self.query is None else [REQUEST])]
+
+    def fields(self, events: Events, positions: Tensor) -> dict[str, Tensor]:
+        """Return (n, E) for each field of the requests at ``positions``."""
+        fields = self.encoder(*self._embed(events), positions)
+        if self.query is not None:
+            queries = events.queries.flatten(0, 1).index_select(0, positions)
+            fields[REQUEST] = self.query(queries)
+        return fields
 
 
 class Tower(nn.Module):
-    """Layers of rectified linear units under a linear one.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Widths below and above.
-    hidden_sizes
-        Of the layers between.
-    drop
-        What is applied to the units in training.
-    """
+    """Layers of rectified linear units under a linear one."""
 
     def __init__(self, inputs: int, hidden_sizes: Sequence[int], outputs: int, *, drop: Dropout):
         super().__init__()
@@ -57,17 +99,6 @@ class Tower(nn.Module):
 
 class FeedForwardNetwork(FieldNetwork):
     """Lay a user's fields side by side, and compare what a tower makes of them with every item.
-
-    Parameters
-    ----------
-    items, encoder, feature_values, query
-        As in :class:`~personalens.networks.session_network.SessionNetwork`.
-    hidden_sizes
-        Widths of the tower's layers.
-    drop
-        What is applied to their units in training.
-    rng
-        Of the start weights.
 
     Notes
     -----

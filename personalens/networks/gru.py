@@ -14,13 +14,8 @@ from torch import Tensor, nn
 class GRU(nn.Module):
     """One recurrent layer, time first.
 
-    Parameters
-    ----------
-    input_size, hidden_size
-        Widths of the inputs and of the state.
-    truncate
-        Gradients flow back through at most this many steps, counted in blocks: the state is carried
-        over every block border, its gradient is not.
+    Gradients flow back through at most ``truncate`` steps, counted in blocks: the state is carried
+    over every block border, its gradient is not.
 
     Notes
     -----

@@ -16,22 +16,7 @@ class TwinNetwork(SessionNetwork):
     What the two get wrong differs more than what two networks of one kind do, so the mean of both
     is better than either.
 
-    Parameters
-    ----------
-    parts
-        Those of the network that reads metadata: see
-        :class:`~personalens.networks.session_network.SessionNetwork`.
-    beside
-        The other one, whose item vectors are as wide and have no fields.
-    rng
-        Of the start weights of the first.
-
-    Attributes
-    ----------
-    share
-        How much the scores of ``beside`` count, 0 to 1; the others count the rest.
-    is_known
-        (items,) bool: which items training has met. Of the others ``beside`` knows nothing.
+    The other one, ``beside``, has item vectors of the same width, without fields.
 
     Notes
     -----
@@ -43,7 +28,9 @@ class TwinNetwork(SessionNetwork):
     def __init__(self, *parts: Any, beside: SessionNetwork, **options: Any):
         super().__init__(*parts, **options)
         self.beside = beside
+        # How much the scores of ``beside`` count; the others count the rest.
         self.register_buffer("share", torch.tensor(0.5))
+        # (items,): which items training has met; of the others ``beside`` knows nothing.
         self.register_buffer("is_known", torch.ones(self.catalogue_size, dtype=torch.bool))
 
     def forward(self, events: Events, positions: Tensor) -> Tensor:

@@ -8,17 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from botocore.exceptions import ClientError
 
 from personalens.arns import recipe_arn
+from personalens.notebook.lab_data import Lab, stage
 from personalens.notebook.progress import deletion_began, wait
-from personalens.notebook.staging import stage
-
-if TYPE_CHECKING:
-    from personalens.notebook.lab_session import LabSession
 
 NAMESPACE = "com.amazonaws.personalize.schema"
 INTERACTIONS_SCHEMA: dict[str, Any] = {
@@ -58,19 +55,8 @@ NEWEST_SHARE = 0.05
 def create_once(create: Callable[..., dict], **request: Any) -> str:
     """Call a boto3 ``create_...`` method; return the new resource's ARN, or the existing one's.
 
-    Parameters
-    ----------
-    create
-        A method of a boto3 client, such as ``personalize.create_schema``.
-    **request
-        Its parameters.
-
-    Returns
-    -------
-    str
-        The ARN. Where a resource with that ARN exists already, the request is *not* compared with
-        it: what exists is kept. What is being deleted keeps its name until it is gone: then the
-        new one is made.
+    A resource with that ARN that exists already is kept: the request is *not* compared with it.
+    One that is being deleted keeps its name until it is gone: then the new one is made.
     """
     try:
         response = create(**request)
@@ -135,7 +121,7 @@ def split_newest(interactions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
 # -- the steps, one for each lab that creates something ------------------------------------------
 
 
-def make_datasets(lab: LabSession) -> None:
+def make_datasets(lab: Lab) -> None:
     """Lab 02: the dataset group, two schemas, two datasets."""
     client, arns = lab.client, lab.arns
     arns["dataset_group"] = create_once(client.create_dataset_group, name=lab.name("films"))
@@ -154,7 +140,7 @@ def make_datasets(lab: LabSession) -> None:
         wait(client, arns[kind])
 
 
-def import_data(lab: LabSession) -> None:
+def import_data(lab: Lab) -> None:
     """Lab 03: a FULL import of interactions, an INCREMENTAL one of the newest, the items."""
     older, newest = split_newest(lab.data.interactions)
     plan = [
@@ -174,7 +160,7 @@ def import_data(lab: LabSession) -> None:
         )
 
 
-def train_recipes(lab: LabSession) -> None:
+def train_recipes(lab: Lab) -> None:
     """Lab 04: three solutions, one solution version each."""
     for short, recipe in RECIPES.items():
         lab.arns[f"{short}_solution"] = create_once(
@@ -191,7 +177,7 @@ def train_recipes(lab: LabSession) -> None:
         wait(lab.client, lab.arns[f"{short}_version"])
 
 
-def make_campaigns(lab: LabSession) -> None:
+def make_campaigns(lab: Lab) -> None:
     """Lab 05: one campaign for each solution version."""
     for short in RECIPES:
         lab.arns[f"{short}_campaign"] = create_once(
@@ -204,7 +190,7 @@ def make_campaigns(lab: LabSession) -> None:
         wait(lab.client, lab.arns[f"{short}_campaign"])
 
 
-STEPS: dict[int, tuple[str, Callable[[LabSession], None]]] = {
+STEPS: dict[int, tuple[str, Callable[[Lab], None]]] = {
     2: ("dataset group and datasets", make_datasets),
     3: ("imported data", import_data),
     4: ("three trained solutions", train_recipes),

@@ -3,29 +3,48 @@
 A check takes any answer and never raises: what it cannot read is a wrong answer. Only in strict
 mode (``PERSONALENS_STRICT=1``, set where labs are tested) one that fails raises
 :class:`CheckFailed`. An exercise that nobody has answered never raises: an unfilled copy of a lab
-runs to its end. The checks themselves are in :mod:`personalens.notebook.lab_checks`.
+runs to its end. The checks themselves stand with the labs, in ``labs/checks``, a module each.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
+import pkgutil
 import re
 import reprlib
+import textwrap
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from personalens.notebook.messages import say
-
-if TYPE_CHECKING:
-    from personalens.notebook.lab_session import LabSession
+from personalens.notebook.lab_data import Lab
 
 STRICT_VARIABLE = "PERSONALENS_STRICT"
+_WIDTH = 100
+"""Characters of a line; what JupyterLab shows beside its file browser on a small screen."""
+
+
+def _find_checks() -> list[str]:
+    """Return the folder of the labs' checks: of the working tree, else where a wheel has put them,
+    else beside the notebook."""
+    below = ("labs/checks", "share/personalens/checks")
+    places = [parent / name for parent in Path(__file__).resolve().parents for name in below]
+    return [str(each) for each in [*places, Path.cwd() / "checks"] if _is_checks(each)][:1]
+
+
+def _is_checks(folder: Path) -> bool:
+    return (folder / "answers.py").is_file() and (folder / "lab_00.py").is_file()
+
+
+# A module with a path is a package to Python: the files in that folder are this one's submodules.
+__path__ = _find_checks()
 
 
 class NotYet(Exception):
@@ -45,6 +64,10 @@ class Check:
 
 
 CHECKS: dict[str, Check] = {}
+_NO_CHECKS = (
+    "the checks of the labs are not on this machine. The lab runs without them. To have them, copy "
+    "the folder labs/checks of PersonaLens beside this notebook, as checks, and restart the kernel."
+)
 
 
 def check(name: str, *, hint: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
@@ -59,23 +82,26 @@ def check(name: str, *, hint: str) -> Callable[[Callable[..., str]], Callable[..
     return register
 
 
+def load_checks() -> None:
+    """Import the checks of all labs, which register themselves."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
 def is_strict() -> bool:
     """Return whether a failed check raises."""
     return os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
 
 
-def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
-    """Run one check and print one line about it.
+def run_check(lab: Lab, name: str, answer: tuple[Any, ...] = ()) -> None:
+    """Run one check and print a line about it; raise CheckFailed in strict mode if it fails.
 
-    Raises
-    ------
-    ValueError
-        If there is no such check, with the checks of this lab.
-    CheckFailed
-        In strict mode, if the check fails.
+    ValueError names the lab's checks if there is no such check.
     """
-    from personalens.notebook import lab_checks  # noqa: F401  registers the checks
-
+    load_checks()
+    if not CHECKS:
+        _tell_problem(f"{name} cannot be checked: {_NO_CHECKS}")
+        return
     if name not in CHECKS:
         of_lab = re.compile(rf"{lab.number}(\.\d+|[a-z])")
         own = ", ".join(sorted(filter(of_lab.fullmatch, CHECKS)))
@@ -87,15 +113,18 @@ def run_check(lab: LabSession, name: str, answer: tuple[Any, ...] = ()) -> None:
     try:
         text = _tested(found, lab, answer)
     except NotYet as problem:
-        message = f"{name} not yet: {problem} Hint: {found.hint}"
-        if is_strict():
-            raise CheckFailed(message) from None
-        say(f"✗ {message}")
-        return
-    say(f"✓ {name} done: {text}")
+        _tell_problem(f"{name} not yet: {problem} Hint: {found.hint}")
+    else:
+        say(f"✓ {name} done: {text}")
 
 
-def _tested(found: Check, lab: LabSession, answer: tuple[Any, ...]) -> str:
+def _tell_problem(message: str) -> None:
+    if is_strict():
+        raise CheckFailed(message) from None
+    say(f"✗ {message}")
+
+
+def _tested(found: Check, lab: Lab, answer: tuple[Any, ...]) -> str:
     """Return what the check found; NotYet for every answer that it cannot use."""
     least, most = answers_taken(found.test)
     if not least <= len(answer) <= most:
@@ -153,20 +182,9 @@ def kind_of(answer: Any) -> str:
 class ExpectedError:
     """A context in which a service error of one code must occur; it is shown, not raised.
 
-    Parameters
-    ----------
-    code
-        The error's code, such as ``ResourceInUseException``; or the name of an exception class.
-    show_message
-        Whether to print the error's message behind its code.
+    The code may be the name of an exception class, too. An error of another code passes through;
+    none at all is an AssertionError.
 
-    Raises
-    ------
-    AssertionError
-        On leaving, if nothing was raised. An error of another code passes through.
-
-    Examples
-    --------
     >>> with ExpectedError("ZeroDivisionError"):
     ...     1 / 0
     Expected ZeroDivisionError: division by zero
@@ -196,3 +214,17 @@ class ExpectedError:
             return False
         say(f"Expected {self.code}" + (f": {self.message}" if self.show_message else "."))
         return True
+
+
+def say(text: str) -> None:
+    """Print a message. JupyterLab breaks a long line wherever the page ends, even within a word, so
+    it is broken here; an ARN or an address stays whole. A message of several lines, such as one
+    that points at a place in the line above, stays as it is.
+
+    >>> say("Training began. " * 7)
+    Training began. Training began. Training began. Training began. Training began. Training began.
+    Training began.
+    """
+    if "\n" not in text:
+        text = textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    print(text)

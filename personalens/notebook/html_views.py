@@ -22,19 +22,9 @@ _HIDDEN_MEMBERS = {"creationDateTime", "lastUpdatedDateTime", "ResponseMetadata"
 @dataclass(frozen=True, eq=False)
 class TitledTable:
     """A table with a caption. Integers in columns named in capitals, the data sets' own, are shown
-    as they are (an epoch second is no quantity); others get separators from 10,000 on.
+    as they are (an epoch second is no quantity); others get separators from 10,000 on. The index is
+    shown only if it has a name.
 
-    Parameters
-    ----------
-    frame
-        The rows. The index is shown only if it has a name.
-    caption
-        One line that says what the rows are.
-    digits
-        Decimals of floating-point columns.
-
-    Examples
-    --------
     >>> TitledTable(pd.DataFrame({"film": ["Up"], "score": [0.5]}), "Best", digits=1)
     Best
     film score
@@ -47,25 +37,20 @@ class TitledTable:
 
     def _cells(self) -> pd.DataFrame:
         frame = self.frame.reset_index() if self.frame.index.name else self.frame
-        return frame.apply(
-            lambda column: column.map(
-                lambda value: format_value(
-                    value, self.digits, thousands="" if str(column.name).isupper() else ","
-                )
-            )
-        )
+
+        def cells(column: pd.Series) -> pd.Series:
+            thousands = "" if str(column.name).isupper() else ","
+            return column.map(lambda value: format_value(value, self.digits, thousands=thousands))
+
+        return frame.apply(cells)
 
     def __repr__(self) -> str:
         return f"{self.caption}\n{self._cells().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         cells = self._cells()
-        numeric = {
-            name
-            for name in cells.columns
-            if name in self.frame.columns and pd.api.types.is_numeric_dtype(self.frame[name])
-        }
-        style = {name: "" if name in numeric else _LEFT for name in cells.columns}
+        numbers = {c for c in self.frame if pd.api.types.is_numeric_dtype(self.frame[c])}
+        style = {name: "" if name in numbers else _LEFT for name in cells.columns}
         head = "".join(
             f'<th scope="col"{style[name]}>{escape(str(name))}</th>' for name in cells.columns
         )
@@ -83,15 +68,6 @@ class TitledTable:
 class ResourceCard:
     """What a Describe call says about one resource, without the clocks.
 
-    Parameters
-    ----------
-    resource
-        The inner object of a Describe response, such as ``response["datasetGroup"]``.
-    caption
-        One line above the members.
-
-    Examples
-    --------
     >>> ResourceCard({"name": "films", "status": "ACTIVE"}, "Dataset group")
     Dataset group
       name    films
@@ -122,28 +98,17 @@ class ResourceCard:
 
 @dataclass(frozen=True, eq=False)
 class SourceExcerpt:
-    """The lines of a function or class, with the file they stand in.
-
-    Parameters
-    ----------
-    target
-        A function, method or class of the package.
-    most
-        Lines shown at most.
-    skip_docstring
-        Whether to leave the docstring out.
-    """
+    """The first lines of a function or class without its docstring, and the file they stand in."""
 
     target: Any
     most: int = 30
-    skip_docstring: bool = True
 
     def __repr__(self) -> str:
         path = Path(inspect.getsourcefile(self.target)).resolve()
         shown = path.relative_to(_PACKAGE_ROOT) if path.is_relative_to(_PACKAGE_ROOT) else path.name
         # Without line numbers: they change with every change above, in all labs.
         lines = textwrap.dedent(inspect.getsource(self.target)).splitlines()
-        if self.skip_docstring and getattr(self.target, "__doc__", None):
+        if getattr(self.target, "__doc__", None):
             lines = _without_docstring(lines)
         body = lines[: self.most] + ["..."] * (len(lines) > self.most)
         return "\n".join([Path(shown).as_posix(), "", *body])

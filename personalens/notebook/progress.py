@@ -8,35 +8,242 @@ same on AWS; with PersonaLens active it also shows the job's stage, epoch, loss 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TextIO
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from tqdm import tqdm
 
 from personalens import arns
+from personalens.home import Home
 
+Until = Literal["ready", "stopped", "deleted"]
+
+READY = frozenset({"ACTIVE", "COMPLETED", "INACTIVE"})
+"""Statuses that stay. A data deletion job ends COMPLETED, a stopped recommender INACTIVE."""
+
+STOPPED = "CREATE STOPPED"
+ENDED = frozenset({STOPPED, "INACTIVE"})
+_LOCAL_POLL, _REMOTE_POLL = (0.1, 0.5), (15.0, 30.0)
+_GRACE = 5
+"""Looks after which a stop or a delete that was asked for must show in the status."""
 _WIDTH = 88
+_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_PERSONALIZE"
+
+
+class WaitFailed(RuntimeError):
+    """What was waited for will not come: it failed, was stopped, or was never asked for.
+
+    ``status`` is its last one, such as ``CREATE FAILED``; ``failure_reason`` the service's
+    ``failureReason``, or a sentence in its place.
+    """
+
+    def __init__(self, arn: str, status: str, failure_reason: str) -> None:
+        self.arn, self.status, self.failure_reason = arn, status, failure_reason
+        super().__init__(f"{_title(arn)}: {status}. {failure_reason}")
+
+
+def wait(
+    client: Any,
+    arn: str,
+    *,
+    until: Until = "ready",
+    timeout: float | None = None,
+    poll: float | None = None,
+    quiet: bool = False,
+) -> dict[str, Any] | None:
+    """Wait until a resource of Amazon Personalize is ready, and return its description.
+
+    Amazon Personalize: DescribeDatasetGroup, DescribeDatasetImportJob, DescribeSolutionVersion,
+    DescribeCampaign and so on, by the kind of ARN. An update in progress (``latestCampaignUpdate``)
+    is waited for as well. What is being deleted will never be ready: its end is waited for.
+
+    Parameters
+    ----------
+    client
+        ``boto3.client("personalize")``, of AWS or of PersonaLens.
+    arn
+        What to wait for.
+    until : {"ready", "stopped", "deleted"}, default "ready"
+        "stopped" waits for the end of StopSolutionVersionCreation or StopRecommender; "deleted"
+        until Describe finds it no more.
+    timeout : float, optional
+        Seconds after which to give up waiting. The work itself goes on.
+    poll : float, optional
+        Seconds between looks. Default: 0.1 to 0.5 on this machine, 15 to 30 on AWS.
+    quiet : bool, default False
+        Show nothing.
+
+    Returns
+    -------
+    dict or None
+        The inner object of the last Describe response; None once deleted, whatever was waited for.
+
+    Raises
+    ------
+    WaitFailed
+        With the ``failureReason``, if it failed or was stopped.
+    TimeoutError
+        After ``timeout`` seconds.
+
+    Examples
+    --------
+    >>> import boto3, personalens, tempfile
+    >>> with personalens.activate(tempfile.mkdtemp(), quiet=True):
+    ...     personalize = boto3.client("personalize")
+    ...     arn = personalize.create_dataset_group(name="films")["datasetGroupArn"]
+    ...     wait(personalize, arn, quiet=True)["status"]
+    'ACTIVE'
+    """
+    _check_arguments(client, until)
+    started, is_going = time.monotonic(), False
+    job_progress = _progress_source()
+    with StatusLine(_title(arn), shown=not quiet) as line:
+        for looks, pause in enumerate(_pauses(poll, is_local(client.meta.endpoint_url))):
+            description = _describe(client, arn)
+            if description is not None:
+                is_going = _status(description).startswith("DELETE")
+            status = _settled(arn, description, "deleted" if is_going else until, looks)
+            elapsed = time.monotonic() - started
+            if status is not None:
+                missing = missing_values(job_progress(arn) or {})
+                line.finish(f"{status} ({elapsed:.1f} s){missing}")
+                return description
+            line.update(_status(description), job_progress(arn) or {})
+            if timeout is not None and elapsed >= timeout:
+                raise TimeoutError(
+                    f"{_title(arn)}: still {_status(description)} after {elapsed:.0f} s. The work "
+                    "goes on; call wait again to go on waiting."
+                )
+            time.sleep(pause if timeout is None else min(pause, timeout - elapsed))
+
+
+def deletion_began(client: Any, arn: str) -> bool:
+    """Return whether a deletion of this ARN has begun, be it under way or over."""
+    status = _status(_describe(client, arn))
+    return status == "deleted" or status.startswith("DELETE")
+
+
+# -- looking -------------------------------------------------------------------------------------
+
+
+def _check_arguments(client: Any, until: str) -> None:
+    if not hasattr(client, "describe_solution_version"):
+        raise TypeError(f'wait needs a client made by boto3.client("personalize"), not {client!r}')
+    if until not in ("ready", "stopped", "deleted"):
+        raise ValueError(f'until is {until!r}; it can be "ready", "stopped" or "deleted"')
+
+
+def _describe(client: Any, arn: str) -> dict[str, Any] | None:
+    """Return the inner object of the Describe operation of this ARN; None if it is gone."""
+    first, *others = arns.parse(arn).kind.split("-")
+    member = first + "".join(word.capitalize() for word in others)
+    describe = getattr(client, "_".join(["describe", first, *others]))
+    try:
+        return describe(**{f"{member}Arn": arn})[member]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise
+
+
+def _settled(arn: str, description: Mapping[str, Any] | None, until: str, looks: int) -> str | None:
+    """Return the words to close with when waiting is over, None to go on; raise if it failed."""
+    if description is None:
+        if until == "deleted":
+            return "deleted"
+        raise WaitFailed(arn, "not found", "Nothing has this ARN: check it, or create it first.")
+    status = _status(description)
+    if status.endswith("FAILED") and (until != "deleted" or status.startswith("DELETE")):
+        reasons = (each.get("failureReason") for each in (description, _latest_update(description)))
+        reason = next(filter(None, reasons), "The service gave no failureReason.")
+        raise WaitFailed(arn, status, reason)
+    if until == "deleted":
+        if looks >= _GRACE and not status.startswith("DELETE"):
+            raise WaitFailed(arn, status, "It is not being deleted: call the delete operation.")
+        return None
+    if status == STOPPED and until == "ready":
+        raise WaitFailed(arn, status, "It was stopped before it finished.")
+    if until == "stopped":
+        # A version that became ACTIVE before the stop reached it has come to its end too.
+        is_over = status in ENDED or (status in READY and looks >= _GRACE)
+        return status if is_over else None
+    return status if status in READY else None
+
+
+def _status(description: Mapping[str, Any] | None) -> str:
+    """Return the status that counts: an update's while one is in progress or has failed."""
+    if description is None:
+        return "deleted"
+    status = description.get("status", "ACTIVE")  # a schema has none: it is there at once
+    update = _latest_update(description).get("status", status)
+    return update if status in READY and update not in READY else status
+
+
+def _latest_update(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``latestCampaignUpdate``, ``latestSolutionUpdate`` and the like, or nothing."""
+    for name, value in description.items():
+        if re.fullmatch(r"latest[A-Za-z]+Update", name) and isinstance(value, Mapping):
+            return value
+    return {}
+
+
+def is_local(endpoint: str | None = None) -> bool:
+    """Return whether a call to an endpoint is answered on this machine; default: the endpoint that
+    the environment names for Personalize."""
+    if _active_home() is not None:
+        return True
+    host = urlsplit(endpoint or os.environ.get(_ENDPOINT_VARIABLE, "")).hostname
+    return re.fullmatch(r"localhost|127(\.\d+){3}|::1", host or "") is not None
+
+
+def _active_home() -> Home | None:
+    from personalens import activation
+
+    return activation.current_home() if activation.is_active() else None
+
+
+def _progress_source() -> Callable[[str], Mapping[str, Any] | None]:
+    """Return how to learn a job's stage, fraction, epoch and so on: nothing is known of AWS's."""
+    if (home := _active_home()) is None:
+        return lambda arn: None
+    from personalens.storage.job_queue import JobQueue
+
+    return JobQueue(home).progress
+
+
+def _title(arn: str) -> str:
+    """Return "Solution version films/0a1b2c3d" for its ARN."""
+    parsed = arns.parse(arn)
+    name = "/".join(filter(None, (parsed.name, parsed.qualifier)))
+    return f"{parsed.kind.replace('-', ' ').capitalize()} {name}"
+
+
+def _pauses(poll: float | None, is_local: bool) -> Iterator[float]:
+    """Yield pauses without an end that grow, so that quick work is seen at once."""
+    pause, longest = _LOCAL_POLL if is_local else _REMOTE_POLL
+    while True:
+        yield pause if poll is None else poll
+        pause = min(pause * 1.5, longest)
+
+
+# -- showing ---------------------------------------------------------------------------------------
 
 
 class StatusLine:
     """Shown while waiting: a live bar where somebody watches, then one line that stays.
 
-    Parameters
-    ----------
-    title
-        What is waited for.
-    shown
-        False prints nothing at all. Where the output goes to a file there is no live bar.
+    Where the output goes to a file there is no live bar; ``shown=False`` prints nothing at all.
     """
 
     def __init__(self, title: str, *, shown: bool) -> None:
-        self.title = title
+        self.title, self.shown = title, shown
         self.stream = _stream()
-        self.shown = shown
         self.is_live = shown and (_in_notebook() or self.stream.isatty())
         self.bar: tqdm | None = None
 
@@ -105,239 +312,3 @@ def _in_notebook() -> bool:
 def _stream() -> TextIO:
     """A notebook cell's output; elsewhere stderr, so that a script's stdout stays its own."""
     return sys.stdout if _in_notebook() else sys.stderr
-
-
-Until = Literal["ready", "stopped", "deleted"]
-
-READY = frozenset({"ACTIVE", "COMPLETED", "INACTIVE"})
-"""Statuses that stay. A data deletion job ends COMPLETED, a stopped recommender INACTIVE."""
-
-STOPPED = "CREATE STOPPED"
-ENDED = frozenset({STOPPED, "INACTIVE"})
-_LOCAL_POLL, _REMOTE_POLL = (0.1, 0.5), (15.0, 30.0)
-_GRACE = 5
-"""Looks after which a stop or a delete that was asked for must show in the status."""
-
-
-class WaitFailed(RuntimeError):
-    """What was waited for will not come: it failed, was stopped, or was never asked for.
-
-    Attributes
-    ----------
-    arn
-        Of what was waited for.
-    status
-        Its last status, such as ``CREATE FAILED``.
-    failure_reason
-        The service's ``failureReason``, or what stands in for it.
-    """
-
-    def __init__(self, arn: str, status: str | None, failure_reason: str) -> None:
-        self.arn = arn
-        self.status = status
-        self.failure_reason = failure_reason
-        super().__init__(f"{_title(arn)}: {status}. {failure_reason}")
-
-
-def wait(
-    client: Any,
-    arn: str,
-    *,
-    until: Until = "ready",
-    timeout: float | None = None,
-    poll: float | None = None,
-    quiet: bool = False,
-) -> dict[str, Any] | None:
-    """Wait until a resource of Amazon Personalize is ready, and return its description.
-
-    Amazon Personalize: DescribeDatasetGroup, DescribeDatasetImportJob, DescribeSolutionVersion,
-    DescribeCampaign and so on, by the kind of ARN. An update in progress (``latestCampaignUpdate``)
-    is waited for as well. What is being deleted will never be ready: its end is waited for.
-
-    Parameters
-    ----------
-    client
-        ``boto3.client("personalize")``, of AWS or of PersonaLens.
-    arn
-        What to wait for.
-    until : {"ready", "stopped", "deleted"}, default "ready"
-        "stopped" waits for the end of StopSolutionVersionCreation or StopRecommender; "deleted"
-        until Describe finds it no more.
-    timeout : float, optional
-        Seconds after which to give up waiting. The work itself goes on.
-    poll : float, optional
-        Seconds between looks. Default: 0.1 to 0.5 on this machine, 15 to 30 on AWS.
-    quiet : bool, default False
-        Show nothing.
-
-    Returns
-    -------
-    dict or None
-        The inner object of the last Describe response; None once deleted, whatever was waited for.
-
-    Raises
-    ------
-    WaitFailed
-        With the ``failureReason``, if it failed or was stopped.
-    TimeoutError
-        After ``timeout`` seconds.
-
-    Examples
-    --------
-    >>> import boto3, personalens, tempfile
-    >>> with personalens.activate(tempfile.mkdtemp(), quiet=True):
-    ...     personalize = boto3.client("personalize")
-    ...     arn = personalize.create_dataset_group(name="films")["datasetGroupArn"]
-    ...     wait(personalize, arn, quiet=True)["status"]
-    'ACTIVE'
-    """
-    _check_arguments(client, until)
-    started = time.monotonic()
-    job_progress = _progress_source()
-    pauses = _Pauses(poll, is_local=_is_local(client))
-    is_going = False
-    with StatusLine(_title(arn), shown=not quiet) as line:
-        while True:
-            description = _describe(client, arn)
-            if description is not None:
-                is_going = _is_being_deleted(description)
-            status = _settled(arn, description, "deleted" if is_going else until, pauses.count)
-            if status is not None:
-                missing = missing_values(job_progress(arn) or {})
-                line.finish(f"{status} ({time.monotonic() - started:.1f} s){missing}")
-                return description
-            line.update(_status(description), job_progress(arn) or {})
-            elapsed = time.monotonic() - started
-            if timeout is not None and elapsed >= timeout:
-                raise TimeoutError(
-                    f"{_title(arn)}: still {_status(description)} after {elapsed:.0f} s. The work "
-                    "goes on; call wait again to go on waiting."
-                )
-            pauses.sleep(at_most=None if timeout is None else timeout - elapsed)
-
-
-def deletion_began(client: Any, arn: str) -> bool:
-    """Return whether a deletion of this ARN has begun, be it under way or over."""
-    description = _describe(client, arn)
-    return description is None or _is_being_deleted(description)
-
-
-# -- looking -------------------------------------------------------------------------------------
-
-
-def _check_arguments(client: Any, until: str) -> None:
-    if not hasattr(client, "describe_solution_version"):
-        raise TypeError(f'wait needs a client made by boto3.client("personalize"), not {client!r}')
-    if until not in ("ready", "stopped", "deleted"):
-        raise ValueError(f'until is {until!r}; it can be "ready", "stopped" or "deleted"')
-
-
-def _describe(client: Any, arn: str) -> dict[str, Any] | None:
-    """Return the inner object of the Describe operation of this ARN; None if it is gone."""
-    kind = arns.parse(arn).kind
-    method = getattr(client, f"describe_{kind.replace('-', '_')}")
-    first, *others = kind.split("-")
-    member = first + "".join(word.capitalize() for word in others)
-    try:
-        return method(**{f"{member}Arn": arn})[member]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None
-        raise
-
-
-def _settled(arn: str, description: Mapping[str, Any] | None, until: str, looks: int) -> str | None:
-    """Return the words to close with when waiting is over, None to go on; raise if it failed."""
-    if description is None:
-        if until == "deleted":
-            return "deleted"
-        raise WaitFailed(arn, "not found", "Nothing has this ARN: check it, or create it first.")
-    status = _status(description)
-    if status.endswith("FAILED") and (until != "deleted" or status.startswith("DELETE")):
-        reason = _failure_reason(description) or "The service gave no failureReason."
-        raise WaitFailed(arn, status, reason)
-    if until == "deleted":
-        if looks >= _GRACE and not status.startswith("DELETE"):
-            raise WaitFailed(arn, status, "It is not being deleted: call the delete operation.")
-        return None
-    if status == STOPPED and until == "ready":
-        raise WaitFailed(arn, status, "It was stopped before it finished.")
-    if until == "stopped":
-        # A version that became ACTIVE before the stop reached it has come to its end too.
-        is_over = status in ENDED or (status in READY and looks >= _GRACE)
-        return status if is_over else None
-    return status if status in READY else None
-
-
-def _status(description: Mapping[str, Any] | None) -> str:
-    """Return the status that counts: an update's while one is in progress or has failed."""
-    if description is None:
-        return "deleted"
-    status = description.get("status", "ACTIVE")  # a schema has none: it is there at once
-    update = _latest_update(description).get("status", status)
-    return update if status in READY and update not in READY else status
-
-
-def _is_being_deleted(description: Mapping[str, Any]) -> bool:
-    """Whether the status is DELETE PENDING, DELETE IN_PROGRESS or DELETE FAILED."""
-    return _status(description).startswith("DELETE")
-
-
-def _failure_reason(description: Mapping[str, Any]) -> str | None:
-    return description.get("failureReason") or _latest_update(description).get("failureReason")
-
-
-def _latest_update(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``latestCampaignUpdate``, ``latestSolutionUpdate`` and the like, or nothing."""
-    for name, value in description.items():
-        if re.fullmatch(r"latest[A-Za-z]+Update", name) and isinstance(value, Mapping):
-            return value
-    return {}
-
-
-def _is_local(client: Any) -> bool:
-    """Whether the answers come from this machine, so that looking often costs nothing."""
-    if _active_home() is not None:
-        return True
-    return bool(re.match(r"https?://(localhost|127\.|\[::1\])", client.meta.endpoint_url))
-
-
-def _active_home() -> Any:
-    from personalens import activation
-
-    router = activation._current_router()
-    return None if router is None else router.home
-
-
-def _progress_source() -> Callable[[str], Mapping[str, Any] | None]:
-    """Return how to learn a job's stage, fraction, epoch and so on: nothing is known of AWS's."""
-    home = _active_home()
-    if home is None:
-        return lambda arn: None
-    from personalens.storage.job_queue import JobQueue
-
-    return JobQueue(home).progress
-
-
-def _title(arn: str) -> str:
-    """Return "Solution version films/0a1b2c3d" for its ARN."""
-    parsed = arns.parse(arn)
-    name = "/".join(filter(None, (parsed.name, parsed.qualifier)))
-    return f"{parsed.kind.replace('-', ' ').capitalize()} {name}"
-
-
-# -- pausing ---------------------------------------------------------------------------------------
-
-
-class _Pauses:
-    """Pauses that grow from the first to the last length, so quick work is seen at once."""
-
-    def __init__(self, poll: float | None, *, is_local: bool) -> None:
-        first, last = _LOCAL_POLL if is_local else _REMOTE_POLL
-        self.length, self.last = (first, last) if poll is None else (poll, poll)
-        self.count = 0
-
-    def sleep(self, *, at_most: float | None = None) -> None:
-        time.sleep(self.length if at_most is None else max(0.0, min(self.length, at_most)))
-        self.length = min(self.length * 1.5, self.last)
-        self.count += 1

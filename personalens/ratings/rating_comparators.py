@@ -1,58 +1,118 @@
 """What the rating head is compared with: a factorisation machine, I-AutoRec, and a plain RNN.
 
 They are no recipes: the service does not offer them. The first two learn from a table of who rated
-what how, and know nothing of a person or a rating that came after. The RNN reads histories.
+what how, and know nothing of a person or a rating that came after. The RNN reads histories. Each
+network stands before the model that trains it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor, nn
 
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import ITEM_ID, Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.ratings.rating_sequence_model import RatingSequenceModel
-from personalens.recipes.item_fields import ItemFields
-
-if TYPE_CHECKING:  # torch is loaded when training or prediction starts
-    import torch
-    from torch import nn
-
-    from personalens.ratings.rating_batches import RatingRows
+from personalens.networks.gru import GRU
+from personalens.networks.session_network import FieldValues
+from personalens.ratings.rating_network import RatingBatch
+from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
+from personalens.recipes.event_reader import ItemFields
+from personalens.training.devices import compute_threads
 
 AfterEpoch = Callable[[int], None]
 """Called with the number of each epoch; the model can be asked then."""
 
 
-class FM:
-    """Ratings from user, item and the item's metadata (genres and decade, say).
+def _train(
+    network: nn.Module,
+    rows: np.ndarray,
+    loss_of: Callable[[Tensor], Tensor],
+    settings: FM | IAutoRec,
+    rng: np.random.Generator,
+    after_epoch: AfterEpoch | None,
+) -> None:
+    """Take the rows in another order in each epoch, ``batch_size`` at once, by Adam."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    with compute_threads(1):
+        for epoch in range(1, settings.epochs + 1):
+            order = torch.from_numpy(rng.permutation(rows).astype(np.int64))
+            for batch in order.split(settings.batch_size):
+                optimizer.zero_grad()
+                (loss_of(batch) / len(batch)).backward()
+                optimizer.step()
+            if after_epoch is not None:
+                after_epoch(epoch)
 
-    Parameters
+
+class FactorizationMachine(nn.Module):
+    """Mean + weights of user, item and the item's fields + products of all pairs of their vectors.
+
+    The products are summed as half of (the sum's square - the squares' sum). Code ``users`` stands
+    for anybody else, code ``items`` for any other item: they have neither weight nor vector.
+
+    References
     ----------
-    size
-        Of the vectors. 0: weights alone, that is, offsets of user and item.
-    penalty
-        Of the squares of everything that makes a rating, per rating.
-    epochs, learning_rate, batch_size, seed
-        Of the training, by Adam.
+    Rendle, "Factorization Machines", ICDM 2010.
     """
 
     def __init__(
         self,
+        users: int,
+        items: int,
+        fields: FieldValues,
+        field_values: int,
         *,
-        size: int = 8,
-        penalty: float = 0.05,
-        epochs: int = 10,
-        learning_rate: float = 0.01,
-        batch_size: int = 1024,
-        seed: int = 0,
+        size: int,
+        mean: float,
+        rng: np.random.Generator,
     ):
-        self.size, self.penalty, self.epochs = size, penalty, epochs
-        self.learning_rate, self.batch_size, self.seed = learning_rate, batch_size, seed
+        super().__init__()
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        # The last column of each table is the weight.
+        self.user = nn.Embedding(users + 1, size + 1, padding_idx=users)
+        self.item = nn.Embedding(items + 1, size + 1, padding_idx=items)
+        self.field = nn.Embedding(field_values, size + 1)
+        self.mean = nn.Parameter(torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("codes", fields.codes)
+        self.register_buffer("weights", fields.weights)
+        with torch.no_grad():
+            for table in (self.user, self.item, self.field):
+                nn.init.normal_(table.weight, std=0.02, generator=generator)
+                table.weight[:, -1] = 0.0
+            self.user.weight[users] = 0.0
+            self.item.weight[items] = 0.0
+
+    def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (n,) ratings, and the sum of squares of all parameters that made them."""
+        of_user, of_item = self.user(users), self.item(items)
+        parts = self.field(self.codes[items]) * self.weights[items][..., None]  # (n, M, E + 1)
+        total = of_user + of_item + parts.sum(1)
+        squares = of_user.square() + of_item.square() + parts.square().sum(1)
+        pairs = 0.5 * (total[:, :-1].square() - squares[:, :-1]).sum(1)
+        return self.mean + total[:, -1] + pairs, squares.sum()
+
+
+@dataclass(kw_only=True, eq=False)
+class FM:
+    """Ratings from user, item and the item's metadata (genres and decade, say).
+
+    ``size`` is that of the vectors; 0 leaves weights alone, that is, offsets of user and item.
+    ``penalty`` is of the squares of everything that makes a rating, per rating.
+    """
+
+    size: int = 8
+    penalty: float = 0.05
+    epochs: int = 10
+    learning_rate: float = 0.01
+    batch_size: int = 1024
+    seed: int = 0
 
     def fit(
         self,
@@ -62,11 +122,6 @@ class FM:
         after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Train and return self."""
-        import torch
-
-        from personalens.networks.item_vectors import FieldValues
-        from personalens.ratings.comparator_networks import FactorizationMachine
-
         known = ratings.select(~np.isnan(ratings.event_values))
         self.users_ = IdMap.from_values(known.users.decode(np.unique(known.user_codes)))
         self.items_ = IdMap.from_values(known.items.decode(np.unique(known.item_codes)))
@@ -84,84 +139,76 @@ class FM:
             mean=float(known.event_values.mean()),
             rng=rng,
         )
-        self._train(known, rng, after_epoch)
+        user_codes, item_codes = self._codes(known)
+        values = torch.from_numpy(known.event_values)
+
+        def loss_of(rows: Tensor) -> Tensor:
+            predicted, squares = self.network_(user_codes[rows], item_codes[rows])
+            return (predicted - values[rows]).square().sum() + self.penalty * squares
+
+        _train(self.network_, np.arange(len(values)), loss_of, self, rng, after_epoch)
         return self
-
-    def _train(
-        self, ratings: Interactions, rng: np.random.Generator, after_epoch: AfterEpoch | None
-    ) -> None:
-        import torch
-
-        from personalens.training.devices import compute_threads
-
-        users, items = self._codes(ratings)
-        values = torch.from_numpy(ratings.event_values)
-        optimizer = torch.optim.Adam(self.network_.parameters(), lr=self.learning_rate)
-        with compute_threads(1):
-            for epoch in range(1, self.epochs + 1):
-                order = torch.from_numpy(rng.permutation(len(values)))
-                for rows in order.split(self.batch_size):
-                    predicted, squares = self.network_(users[rows], items[rows])
-                    loss = (predicted - values[rows]).square().sum() + self.penalty * squares
-                    optimizer.zero_grad()
-                    (loss / len(rows)).backward()
-                    optimizer.step()
-                if after_epoch is not None:
-                    after_epoch(epoch)
 
     def predict(self, ratings: Interactions, rows: np.ndarray) -> np.ndarray:
         """Return the expected ratings at some rows, (n,) float64."""
-        import torch
-
         users, items = (codes[np.array(rows)] for codes in self._codes(ratings))
         with torch.no_grad():
             return self.network_(users, items)[0].numpy().astype(np.float64)
 
-    def _codes(self, ratings: Interactions) -> tuple[torch.Tensor, torch.Tensor]:
+    def _codes(self, ratings: Interactions) -> tuple[Tensor, Tensor]:
         """Return (n,) codes of users and of items; the number beyond stands for others."""
-        import torch
-
         users = self.users_.encode(ratings.users.ids)[ratings.user_codes].astype(np.int64)
         items = self.items_.encode(ratings.items.ids)[ratings.item_codes].astype(np.int64)
         users[users < 0], items[items < 0] = len(self.users_), len(self.items_)
         return torch.from_numpy(users), torch.from_numpy(items)
 
 
+class AutoRec(nn.Module):
+    """Squeeze an item's ratings by all users through one hidden layer, and spell them out again.
+
+    References
+    ----------
+    Sedhain et al., "AutoRec: Autoencoders Meet Collaborative Filtering", WWW 2015 (I-AutoRec).
+    """
+
+    def __init__(self, users: int, *, hidden_size: int, rng: np.random.Generator):
+        super().__init__()
+        self.encode = nn.Linear(users, hidden_size)
+        self.decode = nn.Linear(hidden_size, users)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        for layer in (self.encode, self.decode):
+            nn.init.normal_(layer.weight, std=0.02, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, ratings: Tensor) -> Tensor:
+        """Return (B, users) for the ratings (B, users), 0 where there is none."""
+        return self.decode(torch.sigmoid(self.encode(ratings)))
+
+    def penalty(self) -> Tensor:
+        """Return the sum of squares of the weights."""
+        return self.encode.weight.square().sum() + self.decode.weight.square().sum()
+
+
+@dataclass(kw_only=True, eq=False)
 class IAutoRec:
     """An autoencoder over each item's ratings, on what shrunk offsets of user and item leave over.
 
-    Parameters
-    ----------
-    hidden_size
-        Width of the hidden layer.
-    penalty
-        Of squared weights.
-    item_shrink, user_shrink
-        Ratings of zero offset that are mixed into each item's and each user's mean.
-    epochs, learning_rate, batch_size, seed
-        Of the training, by Adam; ``batch_size`` items at once.
+    ``item_shrink`` and ``user_shrink`` are ratings of zero offset that are mixed into each mean;
+    ``batch_size`` counts items.
 
     Notes
     -----
     Without the offsets it does worse on thin data, where most of a row are zeros that mean nothing.
     """
 
-    def __init__(
-        self,
-        *,
-        hidden_size: int = 200,
-        penalty: float = 3.0,
-        item_shrink: float = 5.0,
-        user_shrink: float = 5.0,
-        epochs: int = 20,
-        learning_rate: float = 0.001,
-        batch_size: int = 64,
-        seed: int = 0,
-    ):
-        self.hidden_size, self.penalty = hidden_size, penalty
-        self.item_shrink, self.user_shrink = item_shrink, user_shrink
-        self.epochs, self.learning_rate = epochs, learning_rate
-        self.batch_size, self.seed = batch_size, seed
+    hidden_size: int = 200
+    penalty: float = 3.0
+    item_shrink: float = 5.0
+    user_shrink: float = 5.0
+    epochs: int = 20
+    learning_rate: float = 0.001
+    batch_size: int = 64
+    seed: int = 0
 
     def fit(
         self,
@@ -171,11 +218,6 @@ class IAutoRec:
         after_epoch: AfterEpoch | None = None,
     ) -> Self:
         """Train and return self. ``items`` are not read."""
-        import torch
-
-        from personalens.ratings.comparator_networks import AutoRec
-        from personalens.training.devices import compute_threads
-
         known = ratings.select(~np.isnan(ratings.event_values))
         self._users, self._items = ratings.users, ratings.items
         self._fit_offsets(known)
@@ -186,23 +228,21 @@ class IAutoRec:
         values, mask = torch.from_numpy(table), torch.from_numpy(is_rated)
         rng = np.random.default_rng(self.seed)
         network = AutoRec(len(self._users), hidden_size=self.hidden_size, rng=rng)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         rated = np.unique(known.item_codes)
-        with compute_threads(1):
-            for epoch in range(1, self.epochs + 1):
-                order = torch.from_numpy(rng.permutation(rated).astype(np.int64))
-                for rows in order.split(self.batch_size):
-                    errors = (network(values[rows]) - values[rows]) * mask[rows]
-                    share = len(rows) / len(rated)
-                    loss = errors.square().sum() + self.penalty * share * network.penalty()
-                    optimizer.zero_grad()
-                    (loss / len(rows)).backward()
-                    optimizer.step()
-                if after_epoch is not None or epoch == self.epochs:
-                    with torch.no_grad():
-                        self.table_ = network(values).numpy()
-                if after_epoch is not None:
-                    after_epoch(epoch)
+
+        def loss_of(rows: Tensor) -> Tensor:
+            errors = (network(values[rows]) - values[rows]) * mask[rows]
+            share = len(rows) / len(rated)
+            return errors.square().sum() + self.penalty * share * network.penalty()
+
+        def spell_out(epoch: int) -> None:
+            if after_epoch is not None or epoch == self.epochs:
+                with torch.no_grad():
+                    self.table_ = network(values).numpy()
+            if after_epoch is not None:
+                after_epoch(epoch)
+
+        _train(network, rated, loss_of, self, rng, spell_out)
         return self
 
     def predict(self, ratings: Interactions, rows: np.ndarray) -> np.ndarray:
@@ -211,7 +251,7 @@ class IAutoRec:
         users = self._users.encode(asked.users.ids)[asked.user_codes]
         items = self._items.encode(asked.items.ids)[asked.item_codes]
         predicted = self._offsets(asked)
-        # Whoever, or whatever, has no rating in training has nothing that could be spelled out.
+        # Users and items without a rating in training have only their offsets, which are zero.
         known = (users >= 0) & (items >= 0)
         known &= self._is_known_user[users] & self._is_known_item[items]
         predicted[known] += self.table_[items[known], users[known]]
@@ -239,45 +279,66 @@ class IAutoRec:
         return self.mean_ + of_item + np.where(users >= 0, self.user_offsets_[users], 0.0)
 
 
-class RatingRNN(RatingSequenceModel):
-    """A plain recurrent network over items and ratings.
+class RatingGRU(nn.Module):
+    """Read item and rating of each event, and compare the state with the next item's vector.
 
-    Parameters
-    ----------
-    hidden_dimension, embedding_dimension
-        Widths of the recurrent state and of the item vectors.
-    epochs, learning_rate, penalty, batch_size, seed, device
-        As in :class:`~personalens.ratings.rating_sequence_model.RatingSequenceModel`.
+    No pauses, no sessions, no running means: what "RNN" stands for in the deck's chart.
     """
 
     def __init__(
         self,
+        items: int,
         *,
-        hidden_dimension: int = 64,
-        embedding_dimension: int = 32,
-        epochs: int = 6,
-        learning_rate: float = 0.01,
-        penalty: float = 10.0,
-        batch_size: int = 32,
-        seed: int = 0,
-        device: str = "auto",
+        hidden_size: int,
+        embedding_size: int,
+        rng: np.random.Generator,
     ):
-        super().__init__(
-            epochs=epochs,
-            learning_rate=learning_rate,
-            penalty=penalty,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-        )
-        self.hidden_dimension = hidden_dimension
-        self.embedding_dimension = embedding_dimension
+        super().__init__()
+        self.item = nn.Embedding(items + 1, embedding_size)  # the last is any other item
+        self.bias = nn.Embedding(items + 1, 1)
+        self.rating = nn.Linear(1, embedding_size)
+        self.gru = GRU(embedding_size, hidden_size)
+        self.to_item = nn.Linear(hidden_size, embedding_size)
+        self.to_offset = nn.Linear(hidden_size, 1)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        nn.init.normal_(self.item.weight, std=0.1, generator=generator)
+        nn.init.zeros_(self.bias.weight)
+        for part in (self.rating, self.gru, self.to_item, self.to_offset):
+            for weights in part.parameters():
+                bound = 1.0 if part is self.rating else hidden_size**-0.5
+                nn.init.uniform_(weights, -bound, bound, generator=generator)
+
+    def forward(self, batch: RatingBatch) -> Tensor:
+        """Return (B, L): the values expected at all places."""
+        item = self.item(batch.items)
+        inputs = item + self.rating(batch.values[..., None])
+        inputs = torch.cat([torch.zeros_like(inputs[:, :1]), inputs[:, :-1]], 1)
+        states = self.gru(inputs.transpose(0, 1)).transpose(0, 1)
+        taste = (self.to_item(states) * item).sum(-1)
+        return taste + (self.to_offset(states) + self.bias(batch.items))[..., 0]
+
+    def penalty(self) -> Tensor:
+        """Return the sum of squares of what is known of single items."""
+        return self.item.weight.square().sum() + self.bias.weight.square().sum()
+
+
+@dataclass(kw_only=True, eq=False)
+class RatingRNN(RatingSequenceModel):
+    """A plain recurrent network over items and ratings.
+
+    The dimensions are the widths of the recurrent state and of the item vectors.
+    """
+
+    hidden_dimension: int = 64
+    embedding_dimension: int = 32
+    epochs: int = 6
+    learning_rate: float = 0.01
+    penalty: float = 10.0
 
     def _begin(self, ratings: Interactions, items: Metadata | None) -> None:
         self.mean_ = float(np.nanmean(ratings.event_values))
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
-        from personalens.ratings.comparator_networks import RatingGRU
 
         return RatingGRU(
             len(self.items_),
@@ -287,8 +348,6 @@ class RatingRNN(RatingSequenceModel):
         )
 
     def _read(self, ratings: Interactions) -> tuple[RatingRows, np.ndarray]:
-        from personalens.ratings.rating_batches import RatingRows
-
         codes = self.items_.encode(ratings.items.ids)[ratings.item_codes]
         nothing = np.zeros((len(ratings), 0), np.int64)
         rows = RatingRows(

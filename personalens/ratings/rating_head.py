@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
+from personalens.datasets.array_tree import flatten
 from personalens.datasets.id_maps import IdMap, id_list, one_id
 from personalens.datasets.interactions import (
     EVENT_VALUE,
@@ -17,24 +20,16 @@ from personalens.datasets.interactions import (
     TIMESTAMP,
     USER_ID,
     Interactions,
+    histories_before,
 )
 from personalens.datasets.metadata import Metadata
-from personalens.ratings.rating_baselines import RollingMeans
-from personalens.ratings.rating_sequence_model import RatingSequenceModel
-from personalens.recipes.artifact_files import Artifact, read_artifact, write_artifact
-from personalens.recipes.event_reader import SESSION_GAPS, EventReader
-from personalens.recipes.item_fields import ItemFields
-
-if TYPE_CHECKING:  # torch is loaded when training or prediction starts
-    from torch import nn
-
-    from personalens.networks.item_vectors import FieldValues
-    from personalens.ratings.rating_batches import RatingRows
-from dataclasses import dataclass
-
-from personalens.datasets.histories import histories_before
-from personalens.ratings.rating_baselines import Offsets
-from personalens.ratings.rating_batches import RatingRows
+from personalens.networks.session_network import FieldValues
+from personalens.ratings.rating_evaluation import Offsets, RollingMeans
+from personalens.ratings.rating_network import RatingNetwork
+from personalens.ratings.rating_sequence_model import RatingRows, RatingSequenceModel
+from personalens.recipes.event_reader import SESSION_GAPS, EventReader, ItemFields
+from personalens.recipes.saved_models import Artifact, read_artifact, write_artifact
+from personalens.training.devices import choose_device
 
 CIRCUMSTANCES = 3
 _KNOWN_ITEM = 3.0
@@ -45,14 +40,8 @@ _KNOWN_ITEM = 3.0
 class RatingReader:
     """Turns ratings into a network's rows.
 
-    Parameters
-    ----------
-    items
-        The model's vocabulary. Another item has the code ``len(items)``.
-    events
-        Reads pauses, sessions, and the rating itself as a feature.
-    means
-        Fitted. A row's value is its rating minus ``means.mean_`` minus the item's running offset.
+    An item that is not among ``items`` has the code ``len(items)``. A row's value is its rating
+    minus ``means.mean_`` minus the item's running offset.
     """
 
     items: IdMap
@@ -126,6 +115,7 @@ _SETTINGS = (
 )
 
 
+@dataclass(kw_only=True, eq=False)
 class RatingHRNN(RatingSequenceModel):
     """HRNN with a rating head: what will this person make of that item, now?
 
@@ -171,31 +161,13 @@ class RatingHRNN(RatingSequenceModel):
     """
 
     name = "rating-hrnn"
-
-    def __init__(
-        self,
-        *,
-        hidden_dimension: int = 64,
-        taste_dimension: int = 8,
-        sessions: bool = True,
-        means: RollingMeans | None = None,
-        epochs: int = 5,
-        learning_rate: float = 0.01,
-        penalty: float = 400.0,
-        batch_size: int = 32,
-        seed: int = 0,
-        device: str = "auto",
-    ):
-        super().__init__(
-            epochs=epochs,
-            learning_rate=learning_rate,
-            penalty=penalty,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-        )
-        self.hidden_dimension, self.taste_dimension = hidden_dimension, taste_dimension
-        self.sessions, self.means = sessions, means or RollingMeans()
+    hidden_dimension: int = 64
+    taste_dimension: int = 8
+    sessions: bool = True
+    means: RollingMeans = field(default_factory=RollingMeans)
+    epochs: int = 5
+    learning_rate: float = 0.01
+    penalty: float = 400.0
 
     def rate(
         self,
@@ -212,7 +184,7 @@ class RatingHRNN(RatingSequenceModel):
         ratings
             The ratings of everybody until now: they hold the user's history, and the items' means.
         user_id, items
-            Whom and what to ask for; unknown ones are answered too.
+            Who rates what; unknown ones are answered too.
         timestamp
             When; default: a second after the newest rating.
         """
@@ -233,8 +205,8 @@ class RatingHRNN(RatingSequenceModel):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model as config.json, ids.json and weights.safetensors; all or nothing."""
         self._check_fitted()
-        weights = {f"network.{n}": w.cpu().numpy() for n, w in self.network_.state_dict().items()}
-        events = {f"events.{n}": array for n, array in self.reader_.events.to_arrays().items()}
+        weights = {name: w.cpu().numpy() for name, w in self.network_.state_dict().items()}
+        arrays = {"network": weights, "events": self.reader_.events.to_arrays()}
         config = {
             "recipe": self.name,
             "settings": {name: getattr(self, name) for name in _SETTINGS},
@@ -242,17 +214,11 @@ class RatingHRNN(RatingSequenceModel):
             "field_values": self._fields[1],
             "training_log": self.training_log_,
         }
-        write_artifact(
-            Path(folder), Artifact(config, {"items": self.items_.ids.tolist()}, weights | events)
-        )
+        write_artifact(Path(folder), Artifact(config, {"items": self.items_.ids.tolist()}, arrays))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str = "auto") -> Self:
         """Read a model that :meth:`save` wrote."""
-        import torch
-
-        from personalens.training.devices import choose_device
-
         artifact = read_artifact(Path(folder))
         if artifact.config["recipe"] != cls.name:
             raise ValueError(f"{folder} holds a {artifact.config['recipe']} model, not {cls.name}")
@@ -263,9 +229,9 @@ class RatingHRNN(RatingSequenceModel):
         model.items_ = IdMap(artifact.ids["items"])
         means = replace(model.means)
         means.mean_ = mean
-        events = EventReader.from_arrays(len(model.items_), _part(artifact, "events."))
+        events = EventReader.from_arrays(len(model.items_), artifact.arrays["events"])
         model.reader_ = RatingReader(model.items_, events, means)
-        weights = {n: torch.tensor(a) for n, a in _part(artifact, "network.").items()}
+        weights = {n: torch.tensor(a) for n, a in flatten(artifact.arrays["network"]).items()}
         table = [
             weights[f"taste.{n}"][:-1] for n in ("codes", "weights") if "taste.field" in weights
         ]
@@ -276,7 +242,6 @@ class RatingHRNN(RatingSequenceModel):
         return model
 
     def _begin(self, ratings: Interactions, items: Metadata | None) -> None:
-
         means = replace(self.means).fit(ratings)
         self.reader_ = RatingReader(self.items_, EventReader.fit(ratings), means)
         self._fields = _field_values(items)
@@ -285,9 +250,6 @@ class RatingHRNN(RatingSequenceModel):
         return self.reader_.read(ratings)
 
     def _network(self, rng: np.random.Generator) -> nn.Module:
-        from personalens.networks.item_vectors import FieldValues
-        from personalens.ratings.rating_network import RatingNetwork
-
         table, count = self._fields
         return RatingNetwork(
             len(self.items_),
@@ -304,18 +266,9 @@ class RatingHRNN(RatingSequenceModel):
 
 def _field_values(items: Metadata | None) -> tuple[FieldValues | None, int]:
     """Return the items' field values, with a row without any for other items, and their number."""
-    import torch
-
-    from personalens.networks.item_vectors import FieldValues
-
     fields = None if items is None else ItemFields.fit(items)
     if fields is None or not fields.columns:
         return None, 0
     table = fields.encode(items)
     codes, weights = (np.concatenate([part, np.zeros_like(part[:1])]) for part in table)
     return FieldValues(torch.from_numpy(codes), torch.from_numpy(weights)), fields.size
-
-
-def _part(artifact: Artifact, prefix: str) -> dict[str, Any]:
-    chosen = {n: array for n, array in artifact.arrays.items() if n.startswith(prefix)}
-    return {name.removeprefix(prefix): array for name, array in chosen.items()}

@@ -8,9 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personalens.networks.feature_vectors import FeatureVectors
 from personalens.networks.gru import GRU
-from personalens.networks.item_vectors import FieldValues, ItemVectors
+from personalens.networks.session_network import FeatureVectors, FieldValues, ItemVectors
+
+_SPREAD = 0.05
+_FEATURE_WIDTH = 16
+_LARGEST_SURPRISE = 3.0
+# Variances before training, in rating steps squared.
+_OF_USER, _OF_LATELY, _OF_SESSION, _OF_NOISE, _OF_NEW_ITEM = 0.15, 0.15, 0.05, 0.75, 0.4
+_LATELY = 7.0
+"""Ratings after which what somebody's mood explains has fallen to 1/e, before training."""
 
 
 class OneStep(NamedTuple):
@@ -25,14 +32,9 @@ class OneStep(NamedTuple):
 def one_step_regression(covariance: Tensor, noise: Tensor, values: Tensor) -> OneStep:
     """Return the best linear prediction of every value from all earlier ones.
 
-    Parameters
-    ----------
-    covariance
-        (B, L, L) of the noiseless values, whose mean is zero.
-    noise
-        (B, L) variances that are added to the diagonal; positive.
-    values
-        (B, L). What stands at place k has no part in the prediction of place k, nor of any before.
+    ``covariance`` (B, L, L) is that of the noiseless values, whose mean is zero; ``noise`` (B, L)
+    are positive variances that are added to its diagonal. What stands at place k of ``values``
+    (B, L) has no part in the prediction of place k, nor of any before.
 
     Notes
     -----
@@ -62,15 +64,6 @@ def one_step_regression(covariance: Tensor, noise: Tensor, values: Tensor) -> On
     return OneStep(values - deviations * surprises, surprises, deviations)
 
 
-_SPREAD = 0.05
-_FEATURE_WIDTH = 16
-_LARGEST_SURPRISE = 3.0
-# Variances before training, in rating steps squared.
-_OF_USER, _OF_LATELY, _OF_SESSION, _OF_NOISE, _OF_NEW_ITEM = 0.15, 0.15, 0.05, 0.75, 0.4
-_LATELY = 7.0
-"""Ratings after which what somebody's mood explains has fallen to 1/e, before training."""
-
-
 class RatingBatch(NamedTuple):
     """Windows of ratings side by side: L ratings of B users, and pads.
 
@@ -94,25 +87,10 @@ class RatingBatch(NamedTuple):
 class RatingNetwork(nn.Module):
     """Predict every rating of a history from those before it.
 
-    Parameters
-    ----------
-    items
-        Size of the catalogue; code ``items`` is any other item.
-    feature_values
-        Number of values of an event's features together.
-    circumstances
-        A: the item's running offset, the logarithm of its ratings so far, and its novelty, which
-        falls from 1 to 0 as they come.
-    levels
-        S: levels of session. 0: none.
-    hidden_size
-        Width of the recurrent state. 0: no recurrence.
-    taste_size
-        Width of the item vectors.
-    fields, field_values
-        Metadata of the items (one row more than the catalogue) and the number of its values.
-    rng
-        Of the start weights.
+    Code ``items`` stands for any other item, so ``fields`` has one row more than there are items.
+    ``circumstances`` are A: the item's running offset, the logarithm of its ratings so far, and its
+    novelty, which falls from 1 to 0 as they come. ``levels`` are S, and 0 leaves sessions out;
+    ``hidden_size`` 0 leaves the recurrence out.
 
     Notes
     -----

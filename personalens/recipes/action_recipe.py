@@ -14,19 +14,16 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_of
 from personalens.datasets.id_maps import id_list
-from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
+from personalens.datasets.interactions import ITEM_ID, USER_ID, History, Interactions, histories_of
 from personalens.datasets.metadata import Metadata
-from personalens.evaluation.action_metrics import action_metrics, area_under_curve
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.progress import Progress, ignore_progress, within
+from personalens.evaluation.ranking_metrics import action_metrics, area_under_curve
 from personalens.recipes.base import RANK, SCORE, Recipe
 from personalens.recipes.ranked_table import check_k
 
 ACTION_ID = "ACTION_ID"
 TAKEN, DEFAULT_ACTIONS, LIST_LENGTH = "taken", 5, 25
-FIRST, SECOND = "training without the hold-out", "training on all data"
 
 
 def was_taken(event_types: np.ndarray | None, events: int) -> np.ndarray:
@@ -37,18 +34,12 @@ def was_taken(event_types: np.ndarray | None, events: int) -> np.ndarray:
 
 
 class ActionRecipe(Recipe):
-    """Base of the recipes that recommend actions.
-
-    Attributes
-    ----------
-    values_
-        (actions,) float64: the VALUE of each action; 0 where it has none.
-    """
+    """Base of the recipes that recommend actions."""
 
     recipe_type = "PERSONALIZED_ACTIONS"
     has_cold_items = True
 
-    values_: np.ndarray
+    values_: np.ndarray  # (actions,) float64: the VALUE of each, 0 where it has none
     behaviour: Interactions | None = None
 
     def fit(
@@ -61,40 +52,15 @@ class ActionRecipe(Recipe):
     ) -> Self:
         """Train and return self, as every recipe; tables may have ACTION_ID in place of ITEM_ID.
 
-        Parameters
-        ----------
-        interactions
-            Action interactions: USER_ID, ACTION_ID, TIMESTAMP, and EVENT_TYPE (Taken, Not Taken,
-            Viewed).
-        items
-            The actions: ACTION_ID and metadata.
-        behaviour
-            What users did with items; None: they are told apart by action interactions alone.
-        options
-            See :meth:`~personalens.recipes.base.Recipe.fit`.
+        ``behaviour`` is what users did with items; without it they are told apart by their action
+        interactions alone. EVENT_TYPE is Taken, Not Taken or Viewed.
         """
         self.behaviour = behaviour
         return super().fit(_with_item_id(interactions), items=_with_item_id(items), **options)
 
     def refit(self, interactions: Interactions | pd.DataFrame, **options: Any) -> Self:
         """Return a new model trained on other action interactions and the same behaviour."""
-        fresh = type(self)(self.config, seed=self.seed, device=self.device)
-        return fresh.fit(interactions, **({"behaviour": self.behaviour} | options))
-
-    def fit_and_refit(
-        self,
-        interactions: Interactions,
-        everything: Interactions,
-        *,
-        items: Metadata | pd.DataFrame | None = None,
-        behaviour: Interactions | None = None,
-        progress: Progress = ignore_progress,
-        **options: Any,
-    ) -> Self:
-        """Fit on a part of the action interactions, and return a new model of all of them."""
-        tables = {"items": items, "behaviour": behaviour, **options}
-        self.fit(interactions, progress=within(progress, 0.0, 0.5, FIRST), refit=False, **tables)
-        return self.refit(everything, progress=within(progress, 0.5, 1.0, SECOND), **tables)
+        return super().refit(interactions, **({"behaviour": self.behaviour} | options))
 
     @classmethod
     def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> ServiceHoldout:
@@ -134,7 +100,7 @@ class ActionRecipe(Recipe):
     def measure(
         self, holdout: ServiceHoldout, *, catalogue_size: int | None = None
     ) -> dict[str, float]:
-        """Return the figures of :func:`~personalens.evaluation.action_metrics.action_metrics`.
+        """Return the figures of :func:`~personalens.evaluation.ranking_metrics.action_metrics`.
 
         A test user's truths are the actions taken among the newest 10 % of their action events.
         """

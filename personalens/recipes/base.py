@@ -2,14 +2,16 @@
 
 A recipe's author writes a config class and ``_fit``, ``_score`` (or ``_score_related``),
 ``_tensors`` and ``_restore``; identifiers, unknown users and items, empty histories, top-k and the
-file format are handled here.
+file format are handled here. Class attributes say what else the service may ask of the recipe.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -17,20 +19,33 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_by_id, histories_of
 from personalens.datasets.id_maps import IdMap, id_list, one_id
-from personalens.datasets.interactions import USER_ID, Interactions
+from personalens.datasets.interactions import (
+    USER_ID,
+    History,
+    Interactions,
+    histories_by_id,
+    histories_of,
+)
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import Holdout, service_holdout
 from personalens.evaluation.offline_report import solution_metrics
 from personalens.progress import Progress, ignore_progress, within
-from personalens.recipes.artifact_files import read_artifact, write_artifact
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
 from personalens.recipes.objective import Objective
 from personalens.recipes.ranked_table import RANK, SCORE, ranked_table, ranking_table
-from personalens.recipes.saved_histories import newest_events, without_users
-from personalens.recipes.saved_models import from_artifact, to_artifact
-from personalens.recipes.training_tables import training_tables
+from personalens.recipes.saved_models import (
+    from_artifact,
+    read_artifact,
+    to_artifact,
+    write_artifact,
+)
+from personalens.recipes.training_tables import (
+    TrainingTables,
+    newest_events,
+    training_tables,
+    without_users,
+)
 from personalens.training.options import TrainingOptions
 
 __all__ = [
@@ -74,10 +89,19 @@ class Recipe(ABC):
         One dict per epoch (epoch, loss, validation figure, seconds); empty without epochs.
     """
 
+    # -- what it is --------------------------------------------------------------------------
+
     name: ClassVar[str]
     """The service's recipe name, such as ``aws-hrnn``."""
     recipe_type: ClassVar[RecipeType]
+    description: ClassVar[str]
+    """What DescribeRecipe says of it; left out: the first paragraph of the docstring."""
+    dataset_types: ClassVar[tuple[str, ...]] = ("Interactions", "Items", "Users")
+    """The data that it reads, as far as the dataset group has them."""
     Config: ClassVar[type[RecipeConfig]] = RecipeConfig
+
+    # -- what it learns from, and what a model knows -----------------------------------------
+
     has_scores: ClassVar[bool] = False
     """Whether GetRecommendations carries scores: a softmax of ``score`` over the catalogue."""
     has_cold_items: ClassVar[bool] = False
@@ -94,9 +118,45 @@ class Recipe(ABC):
     """The one event type that it learns from; None: all."""
     history_limit: ClassVar[int] = 1000
     """Events of each user that a trained model keeps. Training sees them all."""
+
+    # -- what the service may ask of it ------------------------------------------------------
+
+    needs_items: ClassVar[bool] = False
+    """Whether a recommender of it is refused, and AutoML passes it by, without an Items dataset."""
+    weighs_events: ClassVar[bool] = False
+    """Whether a solution may have an ``eventsConfig``: the weights are the ``event_weights`` of the
+    interactions."""
+    takes_objective: ClassVar[bool] = False
+    """Whether a solution may have an ``optimizationObjective``: see :meth:`optimize_for`."""
+    explores: ClassVar[bool] = False
+    """Whether recommendations are made of what :meth:`explore` returns."""
+    takes_exploration: ClassVar[bool] = False
+    """Whether an ``itemExplorationConfig`` may say how much it explores."""
+    takes_influence: ClassVar[bool] = False
+    """Whether a ``rankingInfluence`` may be given: a method ``influenced`` heeds it."""
+    tells_metadata: ClassVar[bool] = False
+    """Whether each campaign answers with metadata, without being enabled for that."""
+    has_themes: ClassVar[bool] = False
+    """Whether a batch inference job can give its lists themes."""
+    segments_by: ClassVar[Literal["itemId", "itemAttributes"]] = "itemId"
+    """What a line of a batch segment job asks by."""
+    takes_updates: ClassVar[bool] = False
+    """Whether CreateSolutionVersion takes trainingMode UPDATE: see :meth:`update`."""
+    updated_every: ClassVar[float | None] = None
+    """Seconds between automatic updates of what serves, by :meth:`update`; None: there are none."""
+    updated_on_request: ClassVar[bool] = False
+    """Whether a version is updated automatically only if its solution has
+    ``performIncrementalUpdate``, which other recipes refuse."""
+
     training: TrainingOptions | None = None
     """How it is trained, if that takes epochs; ``checkpoint_folder`` among them lets a killed
     training go on."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "description" not in vars(cls):
+            first = (inspect.getdoc(cls) or "").partition("\n\n")[0]
+            cls.description = " ".join(first.split())
 
     def __init__(
         self,
@@ -143,11 +203,11 @@ class Recipe(ABC):
         raise NotImplementedError(f"{self.name} does not score related items")
 
     @abstractmethod
-    def _tensors(self) -> dict[str, np.ndarray]:
-        """Return what ``_restore`` needs, as arrays."""
+    def _tensors(self) -> dict[str, Any]:
+        """Return what ``_restore`` needs, as arrays by name; a dict of arrays may stand for one."""
 
     @abstractmethod
-    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+    def _restore(self, tensors: dict[str, Any]) -> None:
         """Take back what ``_tensors`` gave; ``items_`` and ``interactions_`` are set already."""
 
     # -- what everybody calls ----------------------------------------------------------------
@@ -185,6 +245,19 @@ class Recipe(ABC):
         -----
         A fit that fails or is cancelled leaves the object untrained.
         """
+        with self._learning(interactions, items, users) as tables:
+            self._fit(*tables, progress, refit)
+        return self
+
+    @contextmanager
+    def _learning(
+        self,
+        interactions: Interactions | pd.DataFrame,
+        items: Metadata | pd.DataFrame | None,
+        users: Metadata | pd.DataFrame | None,
+    ) -> Iterator[TrainingTables]:
+        """Yield what :meth:`_fit` learns from. What is done in the block leaves the object trained,
+        or, if it fails, untrained."""
         tables = training_tables(
             interactions,
             items,
@@ -198,7 +271,7 @@ class Recipe(ABC):
         self.users_ = known_users if self.keeps_users else None
         try:
             of_users = None if known_users is None else known_users.align(events.users)
-            self._fit(events, tables.items, of_users, progress, refit)
+            yield TrainingTables(self.training_events(events), tables.items, of_users)
         except BaseException:
             self.items_ = self.interactions_ = self.users_ = None
             self.training_log_ = []
@@ -206,52 +279,61 @@ class Recipe(ABC):
         if not self.keeps_context:
             events = replace(events, context={})
         self.interactions_ = newest_events(events, self.history_limit)
-        return self
 
-    def refit(
-        self,
-        interactions: Interactions | pd.DataFrame,
-        *,
-        items: Metadata | pd.DataFrame | None = None,
-        users: Metadata | pd.DataFrame | None = None,
-        progress: Progress = ignore_progress,
-    ) -> Self:
+    def refit(self, interactions: Interactions | pd.DataFrame, **tables: Any) -> Self:
         """Return a new model of the same kind trained on other data, reusing what this fit found
-        (the number of epochs, say) instead of searching again. Default: a plain fit."""
+        (the number of epochs, say) instead of searching again; ``tables`` and ``progress`` as in
+        :meth:`fit`. Default: a plain fit."""
         fresh = type(self)(self.config, seed=self.seed, device=self.device)
-        return fresh.fit(interactions, items=items, users=users, progress=progress)
+        return fresh.fit(interactions, **tables)
+
+    def update(self, interactions: Interactions | pd.DataFrame, **options: Any) -> Self:
+        """Return a model that has the items of now, for little work; takes what :meth:`refit` does.
+        Default: a :meth:`refit`.
+
+        Amazon Personalize: trainingMode UPDATE of CreateSolutionVersion, and automatic updates.
+        """
+        return self.refit(interactions, **options)
+
+    def recount(self, interactions: Interactions, items: Metadata | None) -> None:
+        """Take note of the events of now after an automatic update of a model that explores: what
+        was shown meanwhile needs less exploring. Default: nothing."""
+        return None
 
     def fit_and_refit(
         self,
         interactions: Interactions | pd.DataFrame,
         everything: Interactions | pd.DataFrame,
         *,
-        items: Metadata | pd.DataFrame | None = None,
-        users: Metadata | pd.DataFrame | None = None,
         progress: Progress = ignore_progress,
+        **tables: Any,
     ) -> Self:
         """Fit on a part of the data, and return a new model of all of them: a solution version is
         measured by the first and serves with the second. Default: a fit, then a refit; a recipe
         that can train both side by side overrides it."""
-        self.fit(
-            interactions,
-            items=items,
-            users=users,
-            progress=within(progress, 0.0, 0.5, "training without the hold-out"),
-            refit=False,
-        )
-        return self.refit(
-            everything,
-            items=items,
-            users=users,
-            progress=within(progress, 0.5, 1.0, "training on all data"),
-        )
+        first = within(progress, 0.0, 0.5, "training without the hold-out")
+        self.fit(interactions, progress=first, refit=False, **tables)
+        second = within(progress, 0.5, 1.0, "training on all data")
+        return self.refit(everything, progress=second, **tables)
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (len(histories), len(items_)) floats, higher is better. Do not write to them."""
         self._check_fitted()
         scores = self._checked(self._score(histories) if len(histories) else None, len(histories))
         return scores if self.objective_ is None else scores + self.objective_.bonus
+
+    def explore(
+        self,
+        scores: np.ndarray,
+        history: History,
+        *,
+        weight: float,
+        cutoff_days: float,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Return a user's scores, (items,), with what is to be explored raised: by ``weight``, 0 to
+        1, and only items younger than ``cutoff_days``. Required where the recipe ``explores``."""
+        raise NotImplementedError(f"{self.name} does not explore")
 
     def optimize_for(self, items: Metadata, attribute: str, sensitivity: str) -> None:
         """Rank items with more of a numeric attribute higher from now on: see
@@ -265,6 +347,11 @@ class Recipe(ABC):
         self._check_fitted()
         codes = np.asarray(item_codes, dtype=np.int32)
         return self._checked(self._score_related(codes) if len(codes) else None, len(codes))
+
+    @classmethod
+    def training_events(cls, interactions: Interactions) -> Interactions:
+        """Return the events that it learns from. Default: all."""
+        return interactions
 
     @classmethod
     def hold_out(cls, interactions: Interactions, *, seed: int = 0) -> Holdout:

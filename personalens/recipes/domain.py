@@ -14,11 +14,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
+from personalens.datasets.interactions import History, Interactions
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.progress import Progress
 from personalens.recipes.base import Recipe
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.recipes.ranked_table import ranked_table
@@ -33,31 +30,17 @@ WATCH, VIEW, PURCHASE = "Watch", "View", "Purchase"
 class DomainRecipe(Recipe):
     """What the recipes of the domains add to the recipe that they stand on.
 
-    Attributes
-    ----------
-    trains_on
-        The event type that it learns from, and of which a recommender needs 1,000; None: all.
-        Upper and lower case are the same.
-    hides
-        Items with which a user has events of this type are never in the user's lists; None: none.
+    A recommender needs 1,000 events of the type that its recipe ``trains_on``. Upper and lower case
+    of event types are the same.
     """
 
     hides: ClassVar[str | None] = None
+    """Items with which a user has events of this type are never in the user's lists; None: none."""
     has_scores = False
-
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
-        super()._fit(self.training_events(interactions), items, users, progress, refit)
 
     @classmethod
     def training_events(cls, interactions: Interactions) -> Interactions:
-        """Return the events that it learns from; ValueError if there is none."""
+        """Return the events that it learns from; CannotLearn if there is none."""
         if cls.trains_on is None:
             return interactions
         chosen = _is_type(interactions.event_types, cls.trains_on, len(interactions))
@@ -99,7 +82,7 @@ class DomainRecipe(Recipe):
 
 
 class BecauseYouWatchedX(DomainRecipe, SimilarItems):
-    """What those watched who watched the given film."""
+    """What those watched who watched the given film, less what the viewer has watched."""
 
     name = "aws-vod-because-you-watched-x"
     needs_user = True
@@ -107,15 +90,16 @@ class BecauseYouWatchedX(DomainRecipe, SimilarItems):
 
 
 class MoreLikeX(DomainRecipe, SimilarItems):
-    """Films like the given one, by all events and by metadata."""
+    """Films like the given one, by histories and metadata, less what the viewer has watched."""
 
     name = "aws-vod-more-like-x"
+    needs_items = True
     needs_user = True
     hides = WATCH
 
 
 class MostPopular(DomainRecipe, PopularityCount):
-    """What most viewers watched."""
+    """The films that most viewers watched."""
 
     name = "aws-vod-most-popular"
     needs_user = True
@@ -123,20 +107,21 @@ class MostPopular(DomainRecipe, PopularityCount):
 
 
 class VideoTrendingNow(DomainRecipe, TrendingNow):
-    """What gains viewers fastest."""
+    """The films that gain events fastest."""
 
     name = "aws-vod-trending-now"
 
 
 class TopPicks(DomainRecipe, UserPersonalization):
-    """What this viewer would watch next, new films included."""
+    """Films for this viewer, new ones included, without what they have watched."""
 
     name = "aws-vod-top-picks"
+    needs_items = True
     hides = WATCH
 
 
 class PopularByViews(DomainRecipe, PopularityCount):
-    """What most customers looked at."""
+    """The items that most customers looked at."""
 
     name = "aws-ecomm-popular-items-by-views"
     needs_user = True
@@ -144,7 +129,7 @@ class PopularByViews(DomainRecipe, PopularityCount):
 
 
 class PopularByPurchases(DomainRecipe, PopularityCount):
-    """What most customers bought."""
+    """The items that most customers bought."""
 
     name = "aws-ecomm-popular-items-by-purchases"
     needs_user = True
@@ -152,14 +137,14 @@ class PopularByPurchases(DomainRecipe, PopularityCount):
 
 
 class FrequentlyBoughtTogether(DomainRecipe, SimilarItems):
-    """What those bought, at about the same time, who bought the given item."""
+    """What those bought who bought the given item."""
 
     name = "aws-ecomm-frequently-bought-together"
     trains_on = PURCHASE
 
 
 class CustomersWhoViewed(DomainRecipe, SimilarItems):
-    """What those looked at who looked at the given item."""
+    """What those looked at who looked at the given item, less what the customer has bought."""
 
     name = "aws-ecomm-customers-who-viewed-x-also-viewed"
     needs_user = True
@@ -167,7 +152,7 @@ class CustomersWhoViewed(DomainRecipe, SimilarItems):
 
 
 class RecommendedForYou(DomainRecipe, UserPersonalization):
-    """What this customer would like next, new items included."""
+    """Items for this customer, new ones included, without what they have bought."""
 
     name = "aws-ecomm-recommended-for-you"
     hides = PURCHASE

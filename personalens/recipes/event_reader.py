@@ -1,19 +1,28 @@
-"""What a sequence model reads of an event: its item, and small integers about its circumstances."""
+"""What a sequence model reads, as small integers: events, their circumstances, and metadata.
+
+:class:`EventReader` reads histories, :class:`ItemFields` the metadata of items; both number the
+values of their columns by :class:`ValueCodes`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 
-from personalens.datasets.column_arrays import json_array, parse_json_array
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
-from personalens.recipes.value_codes import ValueCodes, bucket_edges
+from personalens.datasets.array_tree import json_array, parse_json_array
+from personalens.datasets.interactions import History, Interactions
+from personalens.datasets.metadata import (
+    CREATION_TIMESTAMP,
+    Field,
+    Metadata,
+    categorical_values,
+)
 from personalens.training.batches import NO_TARGET, Sequences
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -26,7 +35,15 @@ SESSION_GAPS = np.array([_MINUTE, 30 * _MINUTE, _DAY])
 """A longer pause begins a new session: of browsing, of a visit, of days. The levels are nested."""
 VALUE_BUCKETS = 10
 _FIRST_GAP = 1  # gap 0 is that of a start row, 1 that of a first event; the buckets follow
+_PARTS = ("context", "user")
 _START_CODES = {"gap": 0, "session": len(SESSION_GAPS)}  # of all other features 0: not known
+BUCKETS = 10
+"""Of numbers that are metadata of items."""
+FEWEST_OF_A_WORD, MOST_WORDS = 5, 2000
+FEWEST_OF_A_VALUE = 2
+"""A value of a single item says nothing that the item's own vector does not."""
+MOST_OF_A_FIELD = 12
+"""Values of one item in one field, at most; the most common ones stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,24 +64,15 @@ class EventReader:
     of the request itself) and the fields of the user's metadata; 0 likewise. These are no features
     of events: read with every one of them, a few fields tell one user from nearly all others, and a
     network learns the users by heart.
-
-    Attributes
-    ----------
-    catalogue_size
-        Number of items; this number is also the item code of start rows.
-    value_edges
-        Borders between the buckets of values, from the training data.
-    types
-        Event types.
-    context, user
-        The codes of context columns and of user fields, by name in upper case.
     """
 
-    catalogue_size: int
-    value_edges: np.ndarray
+    catalogue_size: int  # also the item code of start rows
+    value_edges: np.ndarray  # between the buckets of values
     types: tuple[str, ...]
-    context: dict[str, ValueCodes] = field(default_factory=dict)
-    user: dict[str, ValueCodes] = field(default_factory=dict)
+    context: dict[str, ValueCodes] = dataclasses.field(
+        default_factory=dict
+    )  # by name in upper case
+    user: dict[str, ValueCodes] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -74,17 +82,7 @@ class EventReader:
         reads_context: bool = False,
         users: Metadata | None = None,
     ) -> Self:
-        """Find the values and types in training data.
-
-        Parameters
-        ----------
-        interactions
-            The events.
-        reads_context
-            Whether to read their context columns.
-        users
-            One row for each user, in the order of the codes. Text is left out.
-        """
+        """Find the values and types in training data; the users' text is left out."""
         types = interactions.event_types
         known = () if types is None else tuple(sorted({str(name) for name in types}))
         context = interactions.request_context if reads_context else {}
@@ -177,31 +175,22 @@ class EventReader:
         numbers = {name: number for number, name in enumerate(self.types, start=1)}
         return np.array([numbers.get(str(name), 0) for name in history.event_types], np.int64)
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the reader as arrays, for a model's file."""
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the reader as a tree of arrays, for a model's file."""
         names = {"types": self.types, "context": list(self.context), "user": list(self.user)}
-        arrays = {"value_edges": self.value_edges, "names": json_array(names)}
-        for part, columns in (("context", self.context), ("user", self.user)):
-            for number, codes in enumerate(columns.values()):
-                of_column = codes.to_arrays()
-                arrays |= {f"{part}.{number}.{key}": array for key, array in of_column.items()}
-        return arrays
+        return {
+            "value_edges": self.value_edges,
+            "names": json_array(names),
+            "context": _numbered(self.context),
+            "user": _numbered(self.user),
+        }
 
     @classmethod
-    def from_arrays(cls, catalogue_size: int, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, catalogue_size: int, tree: Mapping[str, Any]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
-        names = parse_json_array(arrays["names"])
-        context, user = (
-            {
-                name: ValueCodes.from_arrays(
-                    {key: arrays[f"{part}.{number}.{key}"] for key in ("edges", "words")}
-                )
-                for number, name in enumerate(names[part])
-            }
-            for part in ("context", "user")
-        )
-        types = tuple(names["types"])
-        return cls(catalogue_size, arrays["value_edges"], types, context, user)
+        names = parse_json_array(tree["names"])
+        context, user = (_named_codes(names[part], tree.get(part, {})) for part in _PARTS)
+        return cls(catalogue_size, tree["value_edges"], tuple(names["types"]), context, user)
 
 
 def _telling(columns: Mapping[str, np.ndarray]) -> dict[str, ValueCodes]:
@@ -224,3 +213,188 @@ def _named(values: Mapping[str, Any], name: str) -> Any:
 def _column(history: History, name: str) -> Sequence[Any]:
     values = _named(history.event_context, name)
     return [None] * len(history) if values is None else values
+
+
+def bucket_edges(values: np.ndarray | None, buckets: int = BUCKETS) -> np.ndarray:
+    """Return the borders between the values themselves where they are few, else quantiles.
+
+    Examples
+    --------
+    >>> bucket_edges(np.array([1.0, 2.0, 2.0, np.nan, 5.0])).tolist()
+    [1.5, 3.5]
+    """
+    known = np.zeros(0) if values is None else values[~np.isnan(values)].astype(np.float64)
+    distinct = np.unique(known)
+    if len(distinct) > buckets:
+        shares = np.arange(1, buckets) / buckets
+        return np.unique(np.quantile(known, shares, method="higher"))
+    return (distinct[1:] + distinct[:-1]) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class ValueCodes:
+    """Codes of a column's values; 0 is a value that is missing or that training had not met. The
+    codes from 1 on are those of its ``words``, or, where these are None, of the buckets of numbers
+    between the ``edges``.
+
+    Examples
+    --------
+    >>> devices = ValueCodes.fit(np.array(["tv", "phone", "tv", None], object), fewest=1)
+    >>> devices.words, devices.encode(["phone", "fridge", None, "tv"]).tolist()
+    (('phone', 'tv'), [1, 0, 0, 2])
+    >>> hours = ValueCodes.fit(np.array([7, 22, 22]))
+    >>> hours.encode(["23", "early", 8, None]).tolist()
+    [2, 0, 1, 0]
+    """
+
+    words: tuple[str, ...] | None
+    edges: np.ndarray
+
+    @classmethod
+    def fit(cls, values: np.ndarray, *, fewest: int = FEWEST_OF_A_WORD, buckets: int = 32) -> Self:
+        """Find the values of a column: buckets of numbers, or the categories that occur ``fewest``
+        times, of which there are ``MOST_WORDS`` at most."""
+        if values.dtype != object:
+            return cls(None, bucket_edges(values.astype(np.float64), buckets))
+        counts = pd.Series(values[~pd.isna(values)], dtype=object).astype(str).value_counts()
+        words = counts.index[counts >= fewest][:MOST_WORDS]
+        return cls(tuple(sorted(words)), np.zeros(0))
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return 1 + (len(self.edges) + 1 if self.words is None else len(self.words))
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether there is more than one value to tell apart."""
+        return self.size > 2
+
+    def encode(self, values: Any) -> np.ndarray:
+        """Return (n,) int64 codes of n values; numbers may come as strings."""
+        if self.words is None:
+            numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(np.float64)
+            codes = np.searchsorted(self.edges, numbers, side="right") + 1
+            return np.where(np.isnan(numbers), 0, codes)
+        return pd.Index(self.words, dtype=object).get_indexer(_strings(values)).astype(np.int64) + 1
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the codes as arrays, for a model's file."""
+        return {"edges": self.edges, "words": json_array(self.words)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Take back what :meth:`to_arrays` gave."""
+        words = parse_json_array(arrays["words"])
+        return cls(None if words is None else tuple(words), arrays["edges"])
+
+
+def _numbered(columns: Mapping[str, ValueCodes]) -> dict[str, Any]:
+    """Return columns as arrays under their numbers; their names may be of any kind."""
+    return {str(number): codes.to_arrays() for number, codes in enumerate(columns.values())}
+
+
+def _named_codes(names: Sequence[str], tree: Mapping[str, Any]) -> dict[str, ValueCodes]:
+    return {name: ValueCodes.from_arrays(tree[str(n)]) for n, name in enumerate(names)}
+
+
+def _strings(values: Any) -> pd.Index:
+    column = pd.Series(list(values), dtype=object)
+    return pd.Index(column.where(column.isna(), column.astype(str)), dtype=object)
+
+
+class ValueTable(NamedTuple):
+    """Which values n items have, and with what weights they count."""
+
+    codes: np.ndarray  # (n, M) int64
+    weights: np.ndarray  # (n, M) float32; 0 fills a row up
+
+
+@dataclass(frozen=True, eq=False)
+class ItemFields:
+    """Numbers the values of all fields through, the first being one that every item has.
+
+    * categorical: each category that two items have; of k categories each counts 1 / sqrt(k);
+    * numeric: ten buckets of equal share;
+    * a missing value is a value of its own, and so is one that training had not met.
+
+    Text is left out, and so is CREATION_TIMESTAMP: it tells when an item came, not what it is.
+
+    Examples
+    --------
+    >>> films = pd.DataFrame({"ITEM_ID": list("abc"), "GENRES": ["War", "War|Drama", "Drama"]})
+    >>> metadata = Metadata.from_frame(films, "ITEM_ID")
+    >>> fields = ItemFields.fit(metadata)
+    >>> table = fields.encode(metadata)
+    >>> table.codes.tolist(), table.weights[1].astype(float).round(2).tolist()
+    ([[0, 3, 0], [0, 2, 3], [0, 2, 0]], [1.0, 0.71, 0.71])
+    """
+
+    columns: dict[str, ValueCodes]
+
+    @classmethod
+    def fit(cls, items: Metadata) -> Self:
+        """Find the values that tell items apart."""
+        columns = {}
+        for name, field in items.fields.items():
+            if field.kind == "text" or name == CREATION_TIMESTAMP:
+                continue
+            if field.kind == "numeric":
+                codes = ValueCodes.fit(field.values, buckets=BUCKETS)
+            else:
+                words = categorical_values(field)
+                spelled = np.array(words.vocabulary, object)[words.codes]
+                codes = ValueCodes.fit(spelled, fewest=FEWEST_OF_A_VALUE)
+            if codes.is_telling:
+                columns[name] = codes
+        return cls(columns)
+
+    @property
+    def size(self) -> int:
+        """Number of values of all fields together."""
+        return 1 + sum(codes.size for codes in self.columns.values())
+
+    def encode(self, items: Metadata) -> ValueTable:
+        """Return the values of items; a field that the table lacks is missing for all."""
+        missing = ValueTable(np.zeros((len(items), 1), np.int64), np.ones((len(items), 1)))
+        parts, first = [missing], 1
+        for name, codes in self.columns.items():
+            table = _encode_field(items.fields[name], codes) if name in items.fields else missing
+            parts.append(ValueTable((table.codes + first) * (table.weights > 0), table.weights))
+            first += codes.size
+        codes, weights = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        return ValueTable(codes, weights.astype(np.float32))
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the fields as a tree of arrays, for a model's file."""
+        return {"names": json_array(list(self.columns))} | _numbered(self.columns)
+
+    @classmethod
+    def from_arrays(cls, tree: Mapping[str, Any]) -> Self:
+        """Take back what :meth:`to_arrays` gave."""
+        return cls(_named_codes(parse_json_array(tree["names"]), tree))
+
+
+def _encode_field(field: Field, codes: ValueCodes) -> ValueTable:
+    """Return the values of one field, those most common first where there are too many."""
+    if field.kind == "numeric":
+        found = codes.encode(field.values)[:, None]
+        return ValueTable(found, np.ones_like(found, np.float64))
+    offsets, places, vocabulary = categorical_values(field)
+    numbers = np.append(codes.encode(vocabulary), 0)  # the last for items without any
+    counts = np.diff(offsets)
+    row = np.repeat(np.arange(len(counts)), counts)
+    pairs = pd.DataFrame({"row": row, "code": numbers[places]}).drop_duplicates()
+    pairs["count"] = pairs.groupby("code").code.transform("size")
+    pairs = pairs.sort_values(["row", "count", "code"], ascending=[True, False, True])
+    # Values never met count only where they are all that an item has.
+    pairs = pairs[(pairs.code > 0) | (pairs.groupby("row").code.transform("max") == 0)]
+    pairs["place"] = pairs.groupby("row").cumcount()
+    pairs = pairs[pairs.place < MOST_OF_A_FIELD]
+    width = 1 + int(pairs.place.max()) if len(pairs) else 1
+    table = np.zeros((len(counts), width), np.int64)
+    weights = np.zeros((len(counts), width))
+    table[pairs.row, pairs.place] = pairs.code
+    weights[pairs.row, pairs.place] = 1.0
+    weights[weights.sum(axis=1) == 0, 0] = 1.0  # nothing known: the value for it
+    return ValueTable(table, weights / np.sqrt(weights.sum(axis=1, keepdims=True)))

@@ -25,18 +25,11 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, eq=False)
 class ItemExposure:
-    """How much is known of each item: what exploration needs.
+    """How much is known of each item: what exploration needs."""
 
-    Attributes
-    ----------
-    exposures
-        (items,) float32: how often an item was had or shown.
-    ages
-        (items,) float32: days from when it came, by CREATION_TIMESTAMP, else by its first event, to
-        the newest event of all. An item with neither has just come.
-    """
-
-    exposures: np.ndarray
+    exposures: np.ndarray  # (items,) float32: how often an item was had or shown
+    # (items,) float32: days from when it came, by CREATION_TIMESTAMP, else by its first event, to
+    # the newest event of all. An item with neither has just come.
     ages: np.ndarray
 
     @classmethod
@@ -61,10 +54,6 @@ class ItemExposure:
         """Return the figures of the items with these codes, in their order."""
         return type(self)(self.exposures[codes], self.ages[codes])
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the figures as arrays, for a model's file."""
-        return {"exposures": self.exposures, "ages": self.ages}
-
 
 def exploration_bonus(
     exposure: ItemExposure,
@@ -80,22 +69,8 @@ def exploration_bonus(
     Items older than the cutoff get nothing. The others get, times ``weight``, what is not known of
     them: ``1 / sqrt(1 + exposures)`` for the item itself, and a share for how far it is from
     everything that this user has had; and a little noise, so that the same user is not shown the
-    same few again and again.
-
-    Parameters
-    ----------
-    exposure
-        How much is known of each item.
-    vectors
-        (items, E) of the model.
-    past
-        (n,) codes of what the user has had, the newest last.
-    weight
-        0 (none) to 1.
-    cutoff_days
-        Items of this age or older are not explored.
-    rng
-        Of the noise.
+    same few again and again. ``past`` (n,) are the codes of what the user has had, the newest last;
+    ``vectors`` (items, E) those of the model.
 
     Notes
     -----

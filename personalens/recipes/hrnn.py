@@ -1,16 +1,14 @@
-"""aws-hrnn: a recurrent network that reads a user's events in their order, sessions included."""
+"""aws-hrnn and aws-hrnn-metadata: a recurrent network that reads a user's events in their order."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from personalens.datasets.interactions import Interactions
-from personalens.recipes.hyperparameters import hyperparameter
-from personalens.recipes.percentile_filtering import HistoryLengths
+from personalens.recipes.hyperparameters import HistoryLengths, hyperparameter
 from personalens.recipes.session_recipe import SessionRecipe
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
-    from personalens.recipes.session_model import RecurrentShape
+    from personalens.recipes.session_model import NetworkBuilder
 
 RECENT_DECAYS = (0.0, 0.8, 0.95)
 """The running means under ``recency_mask``: the last item, the last five or so, the last twenty."""
@@ -37,6 +35,26 @@ class HRNNConfig(HistoryLengths):
         tunable=True,
     )
 
+    @property
+    def weighs_recent(self) -> bool:
+        """Whether new users see a lift of what is popular lately."""
+        return self.recency_mask
+
+    def builder(self) -> NetworkBuilder:
+        """Return what builds the network."""
+        from personalens.recipes.session_model import RecurrentBuilder
+
+        decays = RECENT_DECAYS if self.recency_mask else ()
+        return RecurrentBuilder(self.hidden_dimension, self.bptt, decays)
+
+
+class WideHRNNConfig(HRNNConfig):
+    """Hyperparameters of the recipes that read metadata by a wider state."""
+
+    hidden_dimension: int = hyperparameter(
+        149, "Width of the recurrent state.", tunable=True, ge=32, le=256
+    )
+
 
 class HRNN(SessionRecipe):
     """Read a user's events in order and predict the next item.
@@ -47,7 +65,7 @@ class HRNN(SessionRecipe):
     order, running means keep what came lately, and the sum of both is compared with every item's
     vector (:class:`~personalens.networks.session_network.SessionNetwork`). Where items lead on to
     each other in a fixed order, as far as counting tells, a matrix says what follows the last one
-    (:class:`~personalens.networks.recurrent_encoder.RecurrentEncoder`). A user is nothing but their
+    (:class:`~personalens.networks.session_network.RecurrentEncoder`). A user is nothing but their
     events: someone new, or a click of a second ago, needs no training.
 
     Training predicts every event of every user from those before it, among all items at once. Item
@@ -94,20 +112,72 @@ class HRNN(SessionRecipe):
     """
 
     name = "aws-hrnn"
+    description = (
+        "A recurrent network that reads each user's events in their order, sessions "
+        "included, and predicts the next item. Takes interactions only; new users and new "
+        "events are read without retraining."
+    )
+    dataset_types = ("Interactions",)
     recipe_type = "USER_PERSONALIZATION"
     Config = HRNNConfig
 
-    def _shape(self) -> RecurrentShape:
-        from personalens.recipes.session_model import RecurrentShape
 
-        return RecurrentShape(
-            hidden_size=self.config.hidden_dimension,
-            truncate=self.config.bptt,
-            decays=RECENT_DECAYS if self._weighs_recent() else (),
-        )
+class HRNNMetadata(SessionRecipe):
+    """Read a user's events in order, with all their metadata, and predict the next item.
 
-    def _weighs_recent(self) -> bool:
-        return self.config.recency_mask
+    HRNN, whose vectors are sums:
 
-    def _training_events(self, interactions: Interactions) -> Interactions:
-        return self.config.training_events(interactions)
+    * an item's vector is one of its own plus those of its fields' values
+      (:class:`~personalens.recipes.event_reader.ItemFields`): categories such as GENRES, buckets of
+      numbers such as YEAR;
+    * each context column of the Interactions (DEVICE, an hour) is a feature of each event;
+    * at a request, the vectors of its context and of the user's fields are added to that of the
+      history, before the product with the items: a factorisation machine between
+      {history, user fields, context} and {item, item fields}.
+
+    In training the request's context is withheld from a part of the events: so a request without
+    one is answered well too. A value that training had not met, or met less than five times, counts
+    as missing.
+
+    Parameters and attributes: as :class:`HRNN`.
+
+    Notes
+    -----
+    * What the metadata explain of the start vectors (a ridge regression on the fields) goes to the
+      fields, the rest stays with the item: before training the sums are those of HRNN.
+    * Names of context columns match in any case. A context is read for new users too.
+    * Text and CREATION_TIMESTAMP do not train. A context value is taken whole: "a|b" is one value.
+
+    Amazon Personalize: recipe aws-hrnn-metadata.
+
+    References
+    ----------
+    Ma, Narayanaswamy, Lin and Ding, "Temporal-Contextual Recommendation in Real-Time", KDD 2020.
+    Rendle, "Factorization Machines", ICDM 2010.
+
+    Examples
+    --------
+    In the evening everybody watches a film that begins with an e, else one that begins with a d:
+
+    >>> import pandas as pd
+    >>> rows = [
+    ...     (user, "de"[hour > 17] + str((user + step) % 9), hour, 60 * user + step)
+    ...     for user in range(60)
+    ...     for step, hour in enumerate([9, 21, 8, 20, 10, 22][user % 3 :])
+    ... ]
+    >>> events = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "HOUR", "TIMESTAMP"])
+    >>> model = HRNNMetadata().fit(events)
+    >>> from dataclasses import replace
+    >>> asked = [replace(model.history("new"), context={"HOUR": hour}) for hour in ("9", "21")]
+    >>> [model.items_.ids[scores.argmax()][0] for scores in model.score(asked)]
+    ['d', 'e']
+    """
+
+    name = "aws-hrnn-metadata"
+    description = (
+        "HRNN that also reads the metadata of items and users and the context of events and "
+        "requests, such as a device."
+    )
+    recipe_type = "USER_PERSONALIZATION"
+    Config = HRNNConfig
+    reads_metadata = keeps_context = keeps_users = True

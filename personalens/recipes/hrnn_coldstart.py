@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.recipes.cold_items import ColdItemRecipe
+from personalens.recipes.hrnn import WideHRNNConfig
 from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.session_recipe import SessionRecipe
 from personalens.recipes.training_tables import CannotLearn
-from personalens.recipes.user_personalization import UserPersonalizationConfig
 
 FEWEST_COLD_ITEMS, MOST_COLD_ITEMS = 100, 80_000
 _DAY = 86_400
@@ -22,7 +21,7 @@ _BEHIND = 20.0
 """By how much the best item that is not cold stands behind the last that is: e^-20 of its share."""
 
 
-class HRNNColdstartConfig(UserPersonalizationConfig):
+class HRNNColdstartConfig(WideHRNNConfig):
     """Hyperparameters of aws-hrnn-coldstart: those of HRNN, and which items are cold."""
 
     cold_start_max_interactions: int = hyperparameter(
@@ -45,7 +44,7 @@ class HRNNColdstartConfig(UserPersonalizationConfig):
     )
 
 
-class HRNNColdstart(ColdItemRecipe):
+class HRNNColdstart(SessionRecipe):
     """Recommend the new items of a catalogue, those with few or no interactions yet.
 
     An item is cold if it has at most ``cold_start_max_interactions`` interactions, the first of
@@ -53,7 +52,7 @@ class HRNNColdstart(ColdItemRecipe):
     table without any is cold too. Everything trains, but only cold items are recommended: the
     others come behind them, with shares of nearly 0.
 
-    Parameters and attributes: as :class:`~personalens.recipes.cold_items.ColdItemRecipe`, and
+    Parameters and attributes: as :class:`~personalens.recipes.session_recipe.SessionRecipe`, and
 
     cold_
         (items,) bool.
@@ -67,6 +66,15 @@ class HRNNColdstart(ColdItemRecipe):
     """
 
     name = "aws-hrnn-coldstart"
+    description = (
+        "HRNN with metadata that recommends the new items of a catalogue, those with few or no "
+        "interactions, by what their metadata say."
+    )
+    recipe_type = "USER_PERSONALIZATION"
+    reads_metadata = keeps_context = keeps_users = True
+    has_cold_items = explores = adds_items = True
+    needs_items = True
+    takes_updates = True
     Config = HRNNColdstartConfig
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:
@@ -97,9 +105,9 @@ class HRNNColdstart(ColdItemRecipe):
             scores[:, ~self.cold_] = warm - warm.max(axis=1, keepdims=True) + last - _BEHIND
         return scores
 
-    def _tensors(self) -> dict[str, np.ndarray]:
+    def _tensors(self) -> dict[str, Any]:
         return super()._tensors() | {"cold": self.cold_}
 
-    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+    def _restore(self, tensors: dict[str, Any]) -> None:
         super()._restore(tensors)
         self.cold_ = tensors["cold"]

@@ -6,12 +6,9 @@ import re
 
 import numpy as np
 
-from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import SEPARATOR, Field, Metadata, categorical_values
-from personalens.evaluation.segment_metrics import WithinUserHoldout
-from personalens.progress import Progress
-from personalens.recipes.item_affinity import ItemAffinity
-from personalens.recipes.segmentation import Question
+from personalens.evaluation.holdouts import WithinUserHoldout
+from personalens.recipes.item_affinity import ItemAffinity, Question
 from personalens.recipes.training_tables import CannotLearn
 
 _TERM = r'\s*ITEMS\.(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"\s*'
@@ -21,11 +18,6 @@ _FORM = 'ITEMS.<field> = "<value>", several of them joined by AND'
 
 def parse_attribute_expression(expression: str) -> list[tuple[str, str]]:
     """Return the fields and the values that an expression asks for.
-
-    Raises
-    ------
-    ValueError
-        If it is not of the form that the service takes: equality and AND only.
 
     Examples
     --------
@@ -45,11 +37,6 @@ def items_with_attributes(items: Metadata, expression: str) -> np.ndarray:
 
     A field is named in upper or lower case; of several categories joined by ``|`` each matches; a
     number matches what reads as the same number.
-
-    Raises
-    ------
-    ValueError
-        If the expression cannot be read, or names a field that the items do not have.
     """
     fields = {name.upper(): field for name, field in items.fields.items() if field.kind != "text"}
     matches = np.ones(len(items), bool)
@@ -86,11 +73,6 @@ class ItemAttributeAffinity(ItemAffinity):
     :class:`~personalens.recipes.item_affinity.ItemAffinity` has them: the more of a kind a user
     would come to, the higher the user stands.
 
-    Attributes
-    ----------
-    attributes_
-        The items' metadata, by which expressions are read.
-
     Notes
     -----
     It is measured by the questions ``field = "category"``, one for each category that occurs among
@@ -102,15 +84,14 @@ class ItemAttributeAffinity(ItemAffinity):
     """
 
     name = "aws-item-attribute-affinity"
+    description = (
+        "For attributes of items, such as a genre, the users who will most likely come to "
+        "items that have them."
+    )
+    dataset_types = ("Interactions", "Items")
+    segments_by = "itemAttributes"
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         fields = {} if items is None else items.fields
         if not any(field.kind != "text" for field in fields.values()):
             raise CannotLearn(
@@ -121,13 +102,8 @@ class ItemAttributeAffinity(ItemAffinity):
         super()._fit(interactions, items, users, progress, refit)
 
     def matching_items(self, query: str) -> np.ndarray:
-        """Return the codes of the items of an expression such as ``ITEMS.genres = "Drama"``.
-
-        Raises
-        ------
-        ValueError
-            If it cannot be read, or no item of the training data has these attributes.
-        """
+        """Return the codes of the items of an expression such as ``ITEMS.genres = "Drama"``;
+        ValueError if no item of the training data has these attributes."""
         codes = items_with_attributes(self.attributes_, query)
         if not len(codes):
             raise ValueError(f"no item of the training data matches {query}")
@@ -149,12 +125,8 @@ class ItemAttributeAffinity(ItemAffinity):
         return questions
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        attributes = self.attributes_.to_arrays().items()
-        return super()._tensors() | {f"attributes.{name}": array for name, array in attributes}
+        return super()._tensors() | {"attributes": self.attributes_.to_arrays()}
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         super()._restore(tensors)
-        prefix = "attributes."
-        self.attributes_ = Metadata.from_arrays(
-            {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
-        )
+        self.attributes_ = Metadata.from_arrays(tensors["attributes"])

@@ -21,17 +21,61 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from personalens.evaluation.top_k import NOTHING, top_k_matrix
+from personalens.evaluation.ranking_metrics import NOTHING, top_k_matrix
 from personalens.progress import Progress, ProgressEvent, ignore_progress
+from personalens.recipes.base import Recipe
 
+NEIGHBOURS = 500
+"""Related items kept for each item: as many as GetRecommendations can return."""
 PAIRS_AT_ONCE = 100_000
 """Pairs counted by sorting in one go: their arrays stay in the second-level cache."""
 COUNTS_AT_ONCE = 2_000_000
 """Counts that one sparse product may return: 16 MB."""
 STAGE = "relating items"
-
 _Counts = tuple[np.ndarray, np.ndarray, np.ndarray]  # row starts, item codes, users in common
 _Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row lengths, item codes, similarities
+
+
+class RelatedItemsRecipe(Recipe):
+    """Base of the recipes that answer with an item's neighbours.
+
+    A list is filled up with popular items behind the related ones, and consists of popular items
+    where the item is unknown or has no neighbours. The item itself is never in its list.
+    """
+
+    recipe_type = "RELATED_ITEMS"
+
+    neighbours_: sparse.csr_array  # (items, items), at most NEIGHBOURS a row, best first, above 0
+    popularity_: np.ndarray  # as PopularityCount has it
+
+    def neighbours(self, item_code: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of an item's neighbours and how near they are, best first."""
+        own = slice(*self.neighbours_.indptr[item_code : item_code + 2])
+        return self.neighbours_.indices[own], self.neighbours_.data[own]
+
+    def _score_related(self, item_codes: np.ndarray) -> np.ndarray:
+        # Popular items lie in (-1, 0), below every neighbour.
+        fallback = (self.popularity_ / (self.popularity_.max() + 1) - 1).astype(np.float32)
+        scores = np.tile(fallback, (len(item_codes), 1))
+        for row, code in enumerate(item_codes):
+            if code >= 0:
+                columns, values = self.neighbours(code)
+                scores[row, columns] = values
+                scores[row, code] = -np.inf
+        return scores
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        return {
+            "popularity": self.popularity_,
+            "neighbours.indptr": self.neighbours_.indptr,
+            "neighbours.indices": self.neighbours_.indices,
+            "neighbours.data": self.neighbours_.data,
+        }
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        self.popularity_ = tensors["popularity"]
+        parts = tuple(tensors[f"neighbours.{name}"] for name in ("data", "indices", "indptr"))
+        self.neighbours_ = sparse.csr_array(parts, shape=(len(self.items_),) * 2)
 
 
 def user_item_matrix(
@@ -56,25 +100,10 @@ def related_items(
 ) -> sparse.csr_array:
     """Return the ``k`` most similar items of each item, (items, items) sparse float32.
 
-    Parameters
-    ----------
-    matrix
-        (users, items) of ones, int32, as :func:`user_item_matrix` makes it.
-    discount
-        d of ``c(i, j) / (n(i)^(1-d) * n(j)^d)``, with c the users in common and n the users of one.
-    min_shared_users
-        Pairs with fewer users in common are left out.
-    k
-        Similar items kept.
-    threads
-        Default: one for each processor that this process may use. The answer is the same.
-    progress
-        Called as rows are done; may raise :class:`~personalens.progress.Cancelled`.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        Each row best first; equal similarities in the order of the codes. The diagonal is empty.
+    ``matrix`` is that of :func:`user_item_matrix`. The similarity is ``c(i, j) / (n(i)^(1-d) *
+    n(j)^d)``, with c the users in common, n the users of one item and d the discount. Rows are best
+    first, equal similarities in the order of the codes; the diagonal is empty. The number of
+    threads (default: as many as this process may use) does not change the answer.
     """
     counter = _PairCounter(matrix)
     users = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1.0)
@@ -111,17 +140,8 @@ def best_scored(
 ) -> sparse.csr_array:
     """Return the ``k`` best scored items of each item, (items, items) sparse float32, best first.
 
-    Parameters
-    ----------
-    scores_of
-        Scores of a block of items, given as ascending codes, against all: (B, items) floats. Only
-        scores above 0 count, and never an item's own.
-    items
-        Size of the catalogue.
-    k
-        Scored items kept.
-    progress
-        Called as rows are done; may raise :class:`~personalens.progress.Cancelled`.
+    ``scores_of`` gives the scores of a block of items, ascending codes, against all: (B, items).
+    Only scores above 0 count, and never an item's own.
     """
     progress(ProgressEvent(STAGE, 0.0))
     size = max(COUNTS_AT_ONCE // items, 1)
@@ -149,17 +169,12 @@ class _Block:
 
 
 class _PairCounter:
-    """Counts users in common, for a block of items at a time.
-
-    Attributes
-    ----------
-    users_of
-        (items, users) of ones, in the order of the items' pairs: so a block's rows are alike in
-        length, and those that are counted by sorting come first.
-    """
+    """Counts users in common, for a block of items at a time."""
 
     def __init__(self, matrix: sparse.csr_array):
         users_of = matrix.T.tocsr()
+        # In the order of the items' pairs a block's rows are alike in length, and those that are
+        # counted by sorting come first.
         pairs = users_of @ np.diff(matrix.indptr).astype(np.int64)
         self._is_few = pairs <= matrix.shape[1]
         self._items = np.argsort(pairs, kind="stable")

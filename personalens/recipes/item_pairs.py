@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import linalg, sparse
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.training.start_values import windowed_followers
 
 PENALTY, MOST_ITEMS = 300.0, 4000
@@ -28,20 +27,13 @@ class ItemPairs:
     A network's vectors are narrow: 128 numbers cannot tell every pair of a thousand items apart,
     a number for each pair can.
 
-    Attributes
-    ----------
-    weights
-        (items, items) sparse: a row's item speaks for those of the columns.
-    recency
-        Of a history's items the newest counts 1, the one before ``recency``, then its square.
-
     References
     ----------
     Cheng et al., "Wide & Deep Learning for Recommender Systems", DLRS 2016.
     """
 
-    weights: sparse.csr_array
-    recency: float
+    weights: sparse.csr_array  # (items, items): a row's item speaks for those of the columns
+    recency: float  # the newest item of a history counts 1, the one before this, then its square
 
     def score(self, histories: Sequence[History]) -> np.ndarray:
         """Return (histories, items) float32; 0 for what a user has had already: whether people
@@ -146,6 +138,18 @@ class WidePart:
                 whole = whole + share * pairs.spread_like(scores, histories)
         return whole
 
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the pairs and shares as a tree of arrays, for a model's file."""
+        pairs = {str(number): each.to_arrays() for number, each in enumerate(self.pairs)}
+        return {"pairs": pairs, "shares": np.array(self.shares)}
+
+    @classmethod
+    def from_arrays(cls, tree: Mapping[str, Any]) -> Self:
+        """Take back what :meth:`to_arrays` gave."""
+        shares = tuple(tree["shares"].tolist())
+        kept = (tree["pairs"][str(number)] for number in range(len(shares)))
+        return cls(tuple(ItemPairs.from_arrays(arrays) for arrays in kept), shares)
+
 
 def combinations(count: int) -> list[tuple[float, ...]]:
     """Return every choice of shares for so many models of pairs; none at all comes first."""
@@ -158,17 +162,8 @@ def gains(
     histories: Sequence[History],
     targets: np.ndarray,
 ) -> np.ndarray:
-    """Return NDCG@10 of each target for each of :func:`combinations`: (combinations, n).
-
-    Parameters
-    ----------
-    pairs
-        Learned without the targets.
-    scores
-        (n, items) of the network.
-    histories, targets
-        What came before, and the item that followed.
-    """
+    """Return NDCG@10 of each target for each of :func:`combinations`: (combinations, n). The pairs
+    must not have been learned from the targets; ``scores`` (n, items) are those of the network."""
     spread = [each.spread_like(scores, histories) for each in pairs]
     found = []
     for shares in combinations(len(pairs)):

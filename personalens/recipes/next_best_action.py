@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 
-from personalens.datasets.histories import History
 from personalens.datasets.id_maps import IdMap, id_list, one_id
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.progress import Progress, ProgressEvent
+from personalens.progress import ProgressEvent
 from personalens.recipes.action_recipe import ActionRecipe, was_taken
 from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.user_behaviour import UserBehaviour
-from personalens.training.propensity import Propensity
+from personalens.training.start_values import cooccurrence_vectors
 
 DAY = 86_400
 LEAST_EVENTS = 50
 RECENT_SECONDS = 42 * DAY
 BEHAVIOUR = "behaviour"
 EXPIRATIONS = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
+WIDTH = 16
 
 
 class NextBestActionConfig(RecipeConfig):
@@ -54,20 +55,13 @@ class NextBestAction(ActionRecipe):
 
     All events of a user with an action that fall within ``action_optimization_period`` days are one
     offer, which succeeds if one of them is Taken. A logistic regression for each action, tied
-    together by a common one (:class:`~personalens.training.propensity.Propensity`), foretells
+    together by a common one (:class:`~personalens.recipes.next_best_action.Propensity`), predicts
     success from what was known when the offer began: the user's item interactions, and how often
     the user had taken, or seen and not taken, this action and all actions.
 
     An action has a score once it has 50 Taken and 50 other events in the six weeks before the
     newest; until then the score is 0.0. Actions that have expired, or that the user has had within
     the last REPEAT_FREQUENCY days, are left out.
-
-    Attributes
-    ----------
-    scored_
-        (actions,) bool: whether the action has a score.
-    newest_
-        Second of the newest action interaction: "now" for a history without ``request_time``.
 
     Notes
     -----
@@ -79,19 +73,19 @@ class NextBestAction(ActionRecipe):
     """
 
     name = "aws-next-best-action"
+    description = (
+        "For a user, the actions that they will most likely take, such as joining a programme, "
+        "with the probability of each."
+    )
+    dataset_types = ("Action_Interactions", "Actions", "Interactions")
+    updated_every = 7200.0
     Config = NextBestActionConfig
     needs_events = False
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         progress(ProgressEvent("reading behaviour", 0.0))
         self._read_actions(items, len(interactions.items))
+        # "Now" for a history without a request_time.
         self.newest_ = int(interactions.timestamps.max(initial=0))
         self.scored_ = _has_enough_events(interactions, self.newest_)
         self._watched = None if self.behaviour is None else UserBehaviour(self.behaviour)
@@ -188,8 +182,8 @@ class NextBestAction(ActionRecipe):
         ]
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        ids = Metadata(self._behaviour_of, {}).to_arrays()
-        return {f"behaviour_of.{name}": array for name, array in ids.items()} | {
+        return {
+            "behaviour_of": Metadata(self._behaviour_of, {}).to_arrays(),
             "behaviours": self._behaviours,
             "newest": np.array([self.newest_]),
             "scored": self.scored_,
@@ -204,10 +198,7 @@ class NextBestAction(ActionRecipe):
         }
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
-        prefix = "behaviour_of."
-        self._behaviour_of = Metadata.from_arrays(
-            {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
-        ).ids
+        self._behaviour_of = Metadata.from_arrays(tensors["behaviour_of"]).ids
         self._behaviours, self._watched = tensors["behaviours"], None
         self.newest_, self.scored_ = int(tensors["newest"][0]), tensors["scored"]
         self.values_, self.expires_ = tensors["values"], tensors["expires"]
@@ -270,3 +261,120 @@ def _has_enough_events(interactions: Interactions, newest: int) -> np.ndarray:
 
 def _with_behaviour(past: History, behaviour: np.ndarray) -> History:
     return replace(past, user={**past.user, BEHAVIOUR: behaviour})
+
+
+class UserBehaviour:
+    """Vectors of users: the mean vector of the items they had until then, and how many those were.
+
+    Item vectors are near where items stand near each other in histories, so the mean tells which
+    kinds of items a user goes for.
+    """
+
+    width = WIDTH + 1
+
+    def __init__(self, interactions: Interactions):
+        self.events = interactions
+        codes, offsets = interactions.item_codes, interactions.offsets
+        vectors = cooccurrence_vectors(codes, offsets, len(interactions.items), WIDTH, spread=1.0)
+        self._sums = np.zeros((len(codes) + 1, WIDTH))
+        np.cumsum(vectors[codes], axis=0, out=self._sums[1:])
+
+    def at(self, users: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+        """Return (n, width) float64: what these users had done before these seconds, or at all.
+
+        An unknown user has done nothing.
+        """
+        codes = self.events.users.encode(users)
+        known = np.maximum(codes, 0)
+        starts, ends = self.events.offsets[known], self.events.offsets[known + 1]
+        if times is not None:
+            ends = np.array(
+                [
+                    start + np.searchsorted(self.events.timestamps[start:end], time)
+                    for start, end, time in zip(starts, ends, times, strict=True)
+                ],
+                np.int64,
+            ).reshape(len(codes))
+        counts = np.where(codes < 0, 0, ends - starts)
+        means = (self._sums[ends] - self._sums[starts]) / np.maximum(counts, 1)[:, None]
+        return np.column_stack([means * (counts > 0)[:, None], np.log1p(counts)])
+
+
+# How probable an outcome is: a logistic regression for each group, tied to a common one.
+
+
+@dataclass(frozen=True, eq=False)
+class Propensity:
+    """P(outcome) = sigmoid(intercept[g] + x . (shared + own[g])).
+
+    Attributes
+    ----------
+    intercepts
+        (groups,) float64.
+    shared, own
+        (features,) and (groups, features) float64.
+    """
+
+    intercepts: np.ndarray
+    shared: np.ndarray
+    own: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        features: np.ndarray,
+        groups: np.ndarray,
+        outcomes: np.ndarray,
+        count: int,
+        *,
+        ridge: float = 1.0,
+        own_ridge: float = 10.0,
+    ) -> Self:
+        """Find the weights by maximum likelihood, with squares of the weights counted against it.
+
+        Parameters
+        ----------
+        features
+            (n, F), of about unit size.
+        groups
+            (n,) codes of the groups, 0 to ``count`` - 1.
+        outcomes
+            (n,) bool.
+        ridge, own_ridge
+            How much the squares of the shared and of the groups' own weights count. Intercepts are
+            free, so each group's probabilities average to its share of positive outcomes.
+        """
+        width = features.shape[1]
+        outcome = outcomes.astype(np.float64)
+        sizes = np.bincount(groups, minlength=count)
+        positives = np.bincount(groups, weights=outcome, minlength=count)
+        start = np.zeros(count + width + count * width)
+        start[:count] = np.log((positives + 0.5) / (sizes - positives + 0.5))
+
+        def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+            model = cls._of(weights, count, width)
+            logits = model.logits(features, groups)
+            value = np.logaddexp(0.0, logits).sum() - outcome @ logits
+            value += ridge / 2 * model.shared @ model.shared + own_ridge / 2 * (model.own**2).sum()
+            residual = expit(logits) - outcome
+            own = np.zeros((count, width))
+            np.add.at(own, groups, residual[:, None] * features)
+            gradient = [
+                np.bincount(groups, weights=residual, minlength=count),
+                own.sum(axis=0) + ridge * model.shared,
+                (own + own_ridge * model.own).ravel(),
+            ]
+            return float(value), np.concatenate(gradient)
+
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+        return cls._of(found.x, count, width)
+
+    @classmethod
+    def _of(cls, weights: np.ndarray, count: int, width: int) -> Self:
+        shared = weights[count : count + width]
+        return cls(weights[:count], shared, weights[count + width :].reshape(count, width))
+
+    def logits(self, features: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Return log-odds, (n,), of features (n, F) in groups (n,)."""
+        weights = self.shared + self.own[groups]
+        return self.intercepts[groups] + np.einsum("nf,nf->n", features, weights)

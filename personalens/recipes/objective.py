@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,13 +25,6 @@ class Objective:
     exp(sensitivity): by 1.3, 1.6 or 2.7 for LOW, MEDIUM and HIGH. OFF leaves the order as it is and
     still tells what was gained. AWS does not publish its formula; this one is ours.
 
-    Attributes
-    ----------
-    rewards
-        (items,) float32: the attribute, 0 where it is missing or negative.
-    bonus
-        (items,) float32, 0 where the attribute is missing.
-
     Notes
     -----
     Amazon Personalize: ``optimizationObjective`` of CreateSolution; average_rewards_at_k.
@@ -43,18 +35,13 @@ class Objective:
     [-0.25, 0.25, 0.0]
     """
 
-    rewards: np.ndarray
-    bonus: np.ndarray
+    rewards: np.ndarray  # (items,) float32: the attribute, 0 where it is missing or negative
+    bonus: np.ndarray  # (items,) float32, 0 where the attribute is missing
 
     @classmethod
     def of(cls, values: np.ndarray, sensitivity: str) -> Self:
-        """Build from the attribute's (items,) values, NaN where missing.
-
-        Raises
-        ------
-        ValueError
-            If there is no such sensitivity.
-        """
+        """Build from the attribute's (items,) values, NaN where missing; ValueError for an unknown
+        sensitivity."""
         if sensitivity not in SENSITIVITIES:
             raise ValueError(f"sensitivity is {sensitivity!r}; choose {', '.join(SENSITIVITIES)}")
         known = values[~np.isnan(values)]
@@ -67,12 +54,3 @@ class Objective:
         bonus = SENSITIVITIES[sensitivity] * deviations
         rewards = np.maximum(np.nan_to_num(values), 0.0)
         return cls(rewards.astype(np.float32), bonus.astype(np.float32))
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the objective as arrays, for a model's file."""
-        return {"rewards": self.rewards, "bonus": self.bonus}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Take back what :meth:`to_arrays` gave."""
-        return cls(arrays["rewards"], arrays["bonus"])

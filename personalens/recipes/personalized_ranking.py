@@ -1,25 +1,16 @@
-"""aws-personalized-ranking: put a given list of items in the order in which a user wants them."""
+"""aws-personalized-ranking, and -v2: put given items in the order in which a user wants them."""
 
 from __future__ import annotations
 
-from personalens.recipes.hrnn import HRNNConfig
-from personalens.recipes.hrnn_metadata import HRNNMetadata
-from personalens.recipes.hyperparameters import hyperparameter
-from personalens.recipes.user_personalization_v2 import TransformerRecipe
+from personalens.recipes.hrnn import WideHRNNConfig
+from personalens.recipes.session_recipe import SessionRecipe
+from personalens.recipes.user_personalization_v2 import UserPersonalizationV2Config
 
 
-class PersonalizedRankingConfig(HRNNConfig):
-    """Hyperparameters of aws-personalized-ranking: those of HRNN, with a wider state."""
-
-    hidden_dimension: int = hyperparameter(
-        149, "Width of the recurrent state.", tunable=True, ge=32, le=256
-    )
-
-
-class PersonalizedRanking(HRNNMetadata):
+class PersonalizedRanking(SessionRecipe):
     """Order given items for a user, by history, metadata and context.
 
-    The model of :class:`~personalens.recipes.hrnn_metadata.HRNNMetadata`; asked for an order of the
+    The model of :class:`~personalens.recipes.hrnn.HRNNMetadata`; asked for an order of the
     items it is given instead of for the best of all. Items without interactions have no score.
 
     Amazon Personalize: recipe aws-personalized-ranking, GetPersonalizedRanking.
@@ -35,19 +26,22 @@ class PersonalizedRanking(HRNNMetadata):
     """
 
     name = "aws-personalized-ranking"
+    description = (
+        "Puts a given list of items into the order in which a user wants them, by history, "
+        "metadata and context."
+    )
+    takes_objective = True
     recipe_type = "PERSONALIZED_RANKING"
-    Config = PersonalizedRankingConfig
+    Config = WideHRNNConfig
+    reads_metadata = keeps_context = keeps_users = True
 
 
-# aws-personalized-ranking-v2: put given items in a user's order, by a transformer.
-
-
-class PersonalizedRankingV2(TransformerRecipe):
+class PersonalizedRankingV2(SessionRecipe):
     """Order given items for a user, by history, metadata and context.
 
-    The model of :class:`~personalens.recipes.user_personalization_v2.TransformerRecipe`; asked for
-    an order of the items it is given instead of for the best of all. Items without interactions
-    have no score.
+    The network of :class:`~personalens.recipes.user_personalization_v2.UserPersonalizationV2`;
+    asked for an order of the items it is given instead of for the best of all. Items without
+    interactions have no score.
 
     Amazon Personalize: recipe aws-personalized-ranking-v2, GetPersonalizedRanking.
 
@@ -62,4 +56,12 @@ class PersonalizedRankingV2(TransformerRecipe):
     """
 
     name = "aws-personalized-ranking-v2"
+    description = (
+        "A transformer that puts a given list of items into the order in which a user wants "
+        "them, by events, metadata and context."
+    )
+    weighs_events = True
+    tells_metadata = True
     recipe_type = "PERSONALIZED_RANKING"
+    Config = UserPersonalizationV2Config
+    reads_metadata = keeps_context = keeps_users = True

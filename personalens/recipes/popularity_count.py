@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
-from personalens.progress import Progress, ProgressEvent
+from personalens.progress import ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig
 
 
@@ -75,17 +74,15 @@ class PopularityCount(Recipe):
     """
 
     name = "aws-popularity-count"
+    description = (
+        "The items that most users have interacted with, the same list for everyone. The "
+        "baseline that any personalised recipe has to beat."
+    )
+    dataset_types = ("Interactions",)
     recipe_type = "POPULAR_ITEMS"
     Config = PopularityCountConfig
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         progress(ProgressEvent("counting users", 0.0, total_rows=len(interactions)))
         self.popularity_ = popularity_scores(interactions)
         progress(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from personalens.datasets.id_maps import UNKNOWN, IdMap, id_list, one_id
 from personalens.datasets.interactions import ITEM_ID, USER_ID
-from personalens.evaluation.top_k import NOTHING, top_k_matrix
+from personalens.evaluation.ranking_metrics import NOTHING, top_k_matrix
 
 SCORE, RANK = "SCORE", "RANK"
 _SCORES_AT_ONCE = 8_000_000
@@ -28,22 +28,8 @@ def ranked_table(
 ) -> pd.DataFrame:
     """Return the best ``k`` items of each query: ``key``, ``answer``, SCORE, RANK (from 1).
 
-    Parameters
-    ----------
-    key
-        Name of the column that holds the query.
-    queries
-        Users, or items.
-    scores_of
-        Scores of a batch of queries, (B, items); -inf leaves an item out.
-    items
-        Vocabulary of the columns of the scores.
-    k
-        Length of the lists, at least 1.
-    argument
-        What the caller calls the queries, for messages.
-    answer
-        Name of the column that holds what was found: items, or users.
+    ``scores_of`` gives the scores of a batch of queries, (B, items); -inf leaves an item out.
+    ``argument`` is what the caller calls the queries, for messages.
     """
     check_k(k)
     queries = id_list(queries, argument)

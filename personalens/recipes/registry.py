@@ -1,51 +1,44 @@
-"""The recipes that PersonaLens brings: one row each, from which every list and description is made.
+"""The recipes that exist, found by name: one line each, from which the service's lists are made.
 
-Adding a recipe is a file with its class and one row here. Listing recipes imports no recipe's
-module; describing one does.
+Adding a recipe is a file with its class and one line here; whatever else there is to say of a
+recipe, its class says. Listing recipes imports no recipe's module; describing one does.
+
+Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeatureTransformation.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
-from personalens.recipes.base import RecipeType
+from personalens.recipes.hyperparameters import (
+    Hyperparameter,
+    RecipeConfig,
+    hyperparameter_table,
+    parse_hyperparameters,
+)
 
 if TYPE_CHECKING:
-    from personalens.recipes.base import Recipe, RecipeConfig
-
-EVERY_DATASET = ("Interactions", "Items", "Users")
-"""What a recipe from outside the package is given, as far as the dataset group has it."""
+    from personalens.recipes.base import Recipe, RecipeType
 
 
 @dataclass(frozen=True)
 class RecipeEntry:
-    """One recipe as the service lists it.
-
-    Attributes
-    ----------
-    name
-        The service's name, the last part of the recipe's ARN.
-    implementation
-        ``module:class`` of the :class:`~personalens.recipes.base.Recipe`; imported on first use.
-    algorithm, feature_transformation
-        Names in the ARNs that DescribeRecipe refers to.
-    description
-        What it learns and when to take it.
-    dataset_types
-        The data that it reads, Interactions first.
-    domain
-        For which domain's dataset groups it is, as a recommender; None: for custom solutions.
-    """
+    """One recipe as the service lists it; its class is imported when it is asked for."""
 
     name: str
+    """The service's name, the last part of the recipe's ARN."""
     implementation: str
+    """``module:class`` of the :class:`~personalens.recipes.base.Recipe`."""
     algorithm: str
     feature_transformation: str
-    description: str
-    dataset_types: tuple[str, ...] = ("Interactions",)
+    """Names in the ARNs that DescribeRecipe refers to."""
     domain: Literal["VIDEO_ON_DEMAND", "ECOMMERCE"] | None = None
+    """For which domain's dataset groups it is, as a recommender; None: for custom solutions."""
 
     @property
     def recipe(self) -> type[Recipe]:
@@ -63,281 +56,66 @@ class RecipeEntry:
         """The service's recipe type, such as USER_PERSONALIZATION."""
         return self.recipe.recipe_type
 
+    def hyperparameters(self) -> list[Hyperparameter]:
+        """Return the recipe's hyperparameters as the service shows them."""
+        return hyperparameter_table(self.config)
 
-def _of_domain(
-    name: str,
-    attribute: str,
-    domain: Literal["VIDEO_ON_DEMAND", "ECOMMERCE"],
-    description: str,
-    *metadata: str,
-) -> RecipeEntry:
-    """Return the row of a recipe of :mod:`personalens.recipes.domain`."""
-    return RecipeEntry(
-        name=name,
-        implementation=f"personalens.recipes.domain:{attribute}",
-        algorithm=name,
-        feature_transformation=name.removeprefix("aws-"),
-        description=description,
-        dataset_types=("Interactions", *metadata),
-        domain=domain,
-    )
+    def parse(
+        self,
+        algorithm: Mapping[str, str] | None = None,
+        feature_transformation: Mapping[str, str] | None = None,
+    ) -> RecipeConfig:
+        """Return the config that a solution's two maps of strings ask for; ValueError for what the
+        recipe does not take."""
+        return parse_hyperparameters(self.name, self.config, algorithm, feature_transformation)
 
 
-BUILT_IN: tuple[RecipeEntry, ...] = (
-    RecipeEntry(
-        name="aws-deepfm",
-        implementation="personalens.recipes.deep_fm:DeepFMRecipe",
-        algorithm="aws-deepfm",
-        feature_transformation="JSON-percentile-filtering",
-        description=(
-            "A factorisation machine and a deep network over the same fields: averages of the "
-            "user's history, metadata of users and items, context. Recommends new items by their "
-            "metadata."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-ffnn",
-        implementation="personalens.recipes.ffnn:FFNN",
-        algorithm="aws-ffnn",
-        feature_transformation="JSON-percentile-filtering",
-        description=(
-            "A feed-forward network over averages of the user's history, metadata of users and "
-            "items, and context; its output is compared with every item. Recommends new items by "
-            "their metadata."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-hrnn",
-        implementation="personalens.recipes.hrnn:HRNN",
-        algorithm="aws-hrnn",
-        feature_transformation="JSON-percentile-filtering",
-        description=(
-            "A recurrent network that reads each user's events in their order, sessions "
-            "included, and predicts the next item. Takes interactions only; new users and new "
-            "events are read without retraining."
-        ),
-    ),
-    RecipeEntry(
-        name="aws-popularity-count",
-        implementation="personalens.recipes.popularity_count:PopularityCount",
-        algorithm="aws-popularity-count",
-        feature_transformation="sims",
-        description=(
-            "The items that most users have interacted with, the same list for everyone. The "
-            "baseline that any personalised recipe has to beat."
-        ),
-    ),
-    RecipeEntry(
-        name="aws-sims",
-        implementation="personalens.recipes.sims:SIMS",
-        algorithm="aws-sims",
-        feature_transformation="sims",
-        description=(
-            "For one item, the items that the same users have interacted with, weighed against "
-            "how popular those are anyway (item-to-item collaborative filtering)."
-        ),
-    ),
-    RecipeEntry(
-        name="aws-trending-now",
-        implementation="personalens.recipes.trending_now:TrendingNow",
-        algorithm="aws-trending-now-custom",
-        feature_transformation="trending-now",
-        description=(
-            "The items that gain interactions fastest from one interval to the next, the same list "
-            "for everyone; where nothing rises, the popular items."
-        ),
-    ),
-    RecipeEntry(
-        name="aws-similar-items",
-        implementation="personalens.recipes.similar_items:SimilarItems",
-        algorithm="aws-similar-items",
-        feature_transformation="similar-items",
-        description=(
-            "For one item, the items that go together with it in histories, and, for new or rare "
-            "items, what their metadata let expect of that."
-        ),
-        dataset_types=("Interactions", "Items"),
-    ),
-    RecipeEntry(
-        name="aws-semantic-similarity",
-        implementation="personalens.recipes.semantic_similarity:SemanticSimilarity",
-        algorithm="aws-semantic-similarity",
-        feature_transformation="semantic-similarity",
-        description=(
-            "For one item, the items whose names and descriptions are about the same, by TF-IDF "
-            "and its largest directions; needs no interactions of an item."
-        ),
-        dataset_types=("Interactions", "Items"),
-    ),
-    RecipeEntry(
-        name="aws-next-best-action",
-        implementation="personalens.recipes.next_best_action:NextBestAction",
-        algorithm="aws-next-best-action",
-        feature_transformation="next-best-action",
-        description=(
-            "For a user, the actions that they will most likely take, such as joining a programme, "
-            "with the probability of each."
-        ),
-        dataset_types=("Action_Interactions", "Actions", "Interactions"),
-    ),
-    RecipeEntry(
-        name="aws-item-affinity",
-        implementation="personalens.recipes.item_affinity:ItemAffinity",
-        algorithm="aws-item-affinity",
-        feature_transformation="item-affinity",
-        description=(
-            "For one item, the users who will most likely come to it: vectors of users and items "
-            "by matrix factorisation, and how often users come back to what they had."
-        ),
-    ),
-    RecipeEntry(
-        name="aws-item-attribute-affinity",
-        implementation="personalens.recipes.item_attribute_affinity:ItemAttributeAffinity",
-        algorithm="aws-item-attribute-affinity",
-        feature_transformation="item-attribute-affinity",
-        description=(
-            "For attributes of items, such as a genre, the users who will most likely come to "
-            "items that have them."
-        ),
-        dataset_types=("Interactions", "Items"),
-    ),
-    RecipeEntry(
-        name="aws-hrnn-metadata",
-        implementation="personalens.recipes.hrnn_metadata:HRNNMetadata",
-        algorithm="aws-hrnn-metadata",
-        feature_transformation="featurize_metadata",
-        description=(
-            "HRNN that also reads the metadata of items and users and the context of events and "
-            "requests, such as a device."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-hrnn-coldstart",
-        implementation="personalens.recipes.hrnn_coldstart:HRNNColdstart",
-        algorithm="aws-hrnn-coldstart",
-        feature_transformation="featurize_coldstart",
-        description=(
-            "HRNN with metadata that recommends the new items of a catalogue, those with few or no "
-            "interactions, by what their metadata say."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-user-personalization",
-        implementation="personalens.recipes.user_personalization:UserPersonalization",
-        algorithm="aws-user-personalization",
-        feature_transformation="JSON-percentile-filtering",
-        description=(
-            "Recommends from the whole catalogue by history, metadata and context, new items "
-            "included, and explores items of which little is known."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-personalized-ranking",
-        implementation="personalens.recipes.personalized_ranking:PersonalizedRanking",
-        algorithm="aws-personalized-ranking",
-        feature_transformation="JSON-percentile-filtering",
-        description=(
-            "Puts a given list of items into the order in which a user wants them, by history, "
-            "metadata and context."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-user-personalization-v2",
-        implementation="personalens.recipes.user_personalization_v2:UserPersonalizationV2",
-        algorithm="aws-user-personalization-v2",
-        feature_transformation="aws-user-personalization-v2",
-        description=(
-            "A transformer that reads each user's events, metadata and context, and recommends "
-            "from the whole catalogue, new items included."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    RecipeEntry(
-        name="aws-personalized-ranking-v2",
-        implementation="personalens.recipes.personalized_ranking:PersonalizedRankingV2",
-        algorithm="aws-personalized-ranking-v2",
-        feature_transformation="aws-personalized-ranking-v2",
-        description=(
-            "A transformer that puts a given list of items into the order in which a user wants "
-            "them, by events, metadata and context."
-        ),
-        dataset_types=("Interactions", "Items", "Users"),
-    ),
-    _of_domain(
-        "aws-vod-because-you-watched-x",
-        "BecauseYouWatchedX",
-        "VIDEO_ON_DEMAND",
-        "What those watched who watched the given film, less what the viewer has watched.",
-        "Items",
-    ),
-    _of_domain(
-        "aws-vod-more-like-x",
-        "MoreLikeX",
-        "VIDEO_ON_DEMAND",
-        "Films like the given one, by histories and metadata, less what the viewer has watched.",
-        "Items",
-    ),
-    _of_domain(
-        "aws-vod-most-popular",
-        "MostPopular",
-        "VIDEO_ON_DEMAND",
-        "The films that most viewers watched.",
-    ),
-    _of_domain(
-        "aws-vod-trending-now",
-        "VideoTrendingNow",
-        "VIDEO_ON_DEMAND",
-        "The films that gain events fastest.",
-    ),
-    _of_domain(
-        "aws-vod-top-picks",
-        "TopPicks",
-        "VIDEO_ON_DEMAND",
-        "Films for this viewer, new ones included, without what they have watched.",
-        "Items",
-        "Users",
-    ),
-    _of_domain(
-        "aws-ecomm-popular-items-by-views",
-        "PopularByViews",
-        "ECOMMERCE",
-        "The items that most customers looked at.",
-    ),
-    _of_domain(
-        "aws-ecomm-popular-items-by-purchases",
-        "PopularByPurchases",
-        "ECOMMERCE",
-        "The items that most customers bought.",
-    ),
-    _of_domain(
-        "aws-ecomm-frequently-bought-together",
-        "FrequentlyBoughtTogether",
-        "ECOMMERCE",
-        "What those bought who bought the given item.",
-        "Items",
-    ),
-    _of_domain(
-        "aws-ecomm-customers-who-viewed-x-also-viewed",
-        "CustomersWhoViewed",
-        "ECOMMERCE",
-        "What those looked at who looked at the given item, less what the customer has bought.",
-        "Items",
-    ),
-    _of_domain(
-        "aws-ecomm-recommended-for-you",
-        "RecommendedForYou",
-        "ECOMMERCE",
-        "Items for this customer, new ones included, without what they have bought.",
-        "Items",
-        "Users",
-    ),
-)
+_IMPLEMENTATIONS = {
+    "aws-deepfm": "field_recipes:DeepFMRecipe",
+    "aws-ffnn": "field_recipes:FFNN",
+    "aws-hrnn": "hrnn:HRNN",
+    "aws-popularity-count": "popularity_count:PopularityCount",
+    "aws-sims": "sims:SIMS",
+    "aws-trending-now": "trending_now:TrendingNow",
+    "aws-similar-items": "similar_items:SimilarItems",
+    "aws-semantic-similarity": "semantic_similarity:SemanticSimilarity",
+    "aws-next-best-action": "next_best_action:NextBestAction",
+    "aws-item-affinity": "item_affinity:ItemAffinity",
+    "aws-item-attribute-affinity": "item_attribute_affinity:ItemAttributeAffinity",
+    "aws-hrnn-metadata": "hrnn:HRNNMetadata",
+    "aws-hrnn-coldstart": "hrnn_coldstart:HRNNColdstart",
+    "aws-user-personalization": "user_personalization:UserPersonalization",
+    "aws-personalized-ranking": "personalized_ranking:PersonalizedRanking",
+    "aws-user-personalization-v2": "user_personalization_v2:UserPersonalizationV2",
+    "aws-personalized-ranking-v2": "personalized_ranking:PersonalizedRankingV2",
+    "aws-vod-because-you-watched-x": "domain:BecauseYouWatchedX",
+    "aws-vod-more-like-x": "domain:MoreLikeX",
+    "aws-vod-most-popular": "domain:MostPopular",
+    "aws-vod-trending-now": "domain:VideoTrendingNow",
+    "aws-vod-top-picks": "domain:TopPicks",
+    "aws-ecomm-popular-items-by-views": "domain:PopularByViews",
+    "aws-ecomm-popular-items-by-purchases": "domain:PopularByPurchases",
+    "aws-ecomm-frequently-bought-together": "domain:FrequentlyBoughtTogether",
+    "aws-ecomm-customers-who-viewed-x-also-viewed": "domain:CustomersWhoViewed",
+    "aws-ecomm-recommended-for-you": "domain:RecommendedForYou",
+}
+
+_TRANSFORMATIONS = {
+    "aws-deepfm": "JSON-percentile-filtering",
+    "aws-ffnn": "JSON-percentile-filtering",
+    "aws-hrnn": "JSON-percentile-filtering",
+    "aws-user-personalization": "JSON-percentile-filtering",
+    "aws-personalized-ranking": "JSON-percentile-filtering",
+    "aws-hrnn-metadata": "featurize_metadata",
+    "aws-hrnn-coldstart": "featurize_coldstart",
+    "aws-popularity-count": "sims",
+    "aws-user-personalization-v2": "aws-user-personalization-v2",
+    "aws-personalized-ranking-v2": "aws-personalized-ranking-v2",
+}
+"""Feature transformations whose name is not that of the recipe without ``aws-``."""
+
+_ALGORITHMS = {"aws-trending-now": "aws-trending-now-custom"}
+"""Algorithms that are not called as the recipe is."""
 
 PREVIEW_NAMES = {
     "awspersonalizedeepfmmodel": "aws-deepfm",
@@ -348,3 +126,56 @@ PREVIEW_NAMES = {
 }
 """What the preview of 2018 called its recipes, and what they are called since; old notebooks use
 these names in their ARNs."""
+
+AUTOML_RECIPES = ("aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-coldstart")
+"""What AutoML compares where a solution does not list recipes."""
+
+ENTRY_POINTS = "personalens.recipes"
+"""The group of entry points by which an installed package offers its recipes, each under its
+name: ``[project.entry-points."personalens.recipes"]``, ``my-recipe = "my_package.file:MyRecipe"``.
+"""
+
+
+def _entry(name: str, implementation: str) -> RecipeEntry:
+    plain = name.removeprefix("aws-")
+    domains = {"vod": "VIDEO_ON_DEMAND", "ecomm": "ECOMMERCE"}
+    return RecipeEntry(
+        name=name,
+        implementation=f"personalens.recipes.{implementation}",
+        algorithm=_ALGORITHMS.get(name, name),
+        feature_transformation=_TRANSFORMATIONS.get(name, plain),
+        domain=domains.get(plain.partition("-")[0]),  # type: ignore[arg-type]
+    )
+
+
+RECIPES = {name: _entry(name, where) for name, where in _IMPLEMENTATIONS.items()}
+
+
+@cache
+def installed() -> dict[str, RecipeEntry]:
+    """Return the recipes of installed packages; looking for them imports none."""
+    return {
+        point.name: RecipeEntry(point.name, point.value, point.name, point.name)
+        for point in metadata.entry_points(group=ENTRY_POINTS)
+        if point.name not in RECIPES
+    }
+
+
+def get(name: str) -> RecipeEntry:
+    """Return the entry of one of our or an installed package's recipes by its name, or by the name
+    it had in the preview of 2018; KeyError with the names there are."""
+    name = PREVIEW_NAMES.get(name, name)
+    entries = RECIPES if name in RECIPES else {**installed(), **RECIPES}
+    if name not in entries:
+        raise KeyError(f"there is no recipe {name!r}; choose {', '.join(entries)}")
+    return entries[name]
+
+
+def names_with(attribute: str) -> list[str]:
+    """Return which of our recipes for custom solutions have an attribute set, for messages; it
+    imports them all."""
+    return [
+        name
+        for name, entry in RECIPES.items()
+        if entry.domain is None and getattr(entry.recipe, attribute)
+    ]

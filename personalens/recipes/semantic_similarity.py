@@ -6,18 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
 from personalens.evaluation.offline_report import LIST_LENGTH
-from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig
 from personalens.recipes.exploration import ItemExposure
-from personalens.recipes.item_neighbours import best_scored
+from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 from personalens.recipes.training_tables import CannotLearn
-from personalens.training.text_vectors import semantic_vectors, tf_idf, unit_vectors
+from personalens.training.factorization import semantic_vectors, tf_idf, unit_vectors
 
 DIMENSIONS = 256
 LEAST_COSINE = 0.01
@@ -37,11 +34,6 @@ class SemanticSimilarity(RelatedItemsRecipe):
     share no word but words that go together elsewhere; an item's neighbours are those of the
     largest cosine. No interactions are needed: an item that nobody has had has neighbours and is
     one.
-
-    Attributes
-    ----------
-    freshness_, popularity_rank_
-        (items,) float32 in 0..1: the share of the items that are older, or less popular.
 
     Notes
     -----
@@ -64,17 +56,19 @@ class SemanticSimilarity(RelatedItemsRecipe):
     """
 
     name = "aws-semantic-similarity"
+    description = (
+        "For one item, the items whose names and descriptions are about the same, by TF-IDF "
+        "and its largest directions; needs no interactions of an item."
+    )
+    dataset_types = ("Interactions", "Items")
+    takes_influence = True
+    tells_metadata = True
+    updated_every = 1800.0
+    updated_on_request = True
     Config = SemanticSimilarityConfig
     has_cold_items = True
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         table = tf_idf(item_texts(items, needed_by=self.name))
         near = unit_vectors(semantic_vectors(table, DIMENSIONS, seed=self.seed))
 
@@ -84,6 +78,7 @@ class SemanticSimilarity(RelatedItemsRecipe):
 
         self.neighbours_ = best_scored(cosines, len(near), k=NEIGHBOURS, progress=progress)
         self.popularity_ = popularity_scores(interactions)
+        # (items,) in 0..1: the share of the items that are less popular, or older.
         self.popularity_rank_ = _share_below(self.popularity_)
         self.freshness_ = _share_below(-ItemExposure.count(interactions, items).ages)
 
@@ -94,11 +89,6 @@ class SemanticSimilarity(RelatedItemsRecipe):
         Each neighbour's similarity gains ``influence["FRESHNESS"]`` times its place in the order of
         age (0 oldest, 1 newest), and likewise for POPULARITY. Weights are 0 to 1. Only the order
         among the neighbours changes: what is not related stays behind them.
-
-        Raises
-        ------
-        ValueError
-            If an influence is unknown or outside 0..1.
         """
         for name, weight in influence.items():
             if name not in INFLUENCES or not 0.0 <= weight <= 1.0:
@@ -144,13 +134,7 @@ class SemanticSimilarity(RelatedItemsRecipe):
 
 
 def item_texts(items: Metadata | None, *, needed_by: str) -> list[str]:
-    """Return each item's text fields as one text.
-
-    Raises
-    ------
-    ValueError
-        If there is no text field.
-    """
+    """Return each item's text fields as one text; CannotLearn if there is none."""
     texts = [] if items is None else [f for f in items.fields.values() if f.kind == "text"]
     if not texts:
         raise CannotLearn(

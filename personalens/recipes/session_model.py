@@ -1,6 +1,7 @@
-"""A network over sessions and the reader of its events: begun, trained, asked, kept.
+"""A network over sessions and the reader of its events: built, trained, asked, kept.
 
-:class:`~personalens.recipes.hrnn.HRNN` says what is trained on what, and when to stop; this is how.
+:class:`~personalens.recipes.session_recipe.SessionRecipe` says what is trained on what, and when to
+stop; this is how.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from torch import nn
 
-from personalens.datasets.histories import History, histories_of
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.array_tree import flatten
+from personalens.datasets.interactions import History, Interactions, histories_of
 from personalens.datasets.metadata import Metadata
-from personalens.networks.dropout import Dropout
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.item_vectors import FieldValues, ItemVectors
-from personalens.networks.recurrent_encoder import RecurrentEncoder
-from personalens.networks.session_network import Encoder, Events, SessionNetwork, seen_before
-from personalens.recipes.event_reader import EventReader
-from personalens.recipes.item_fields import ItemFields, ValueTable
+from personalens.networks.session_network import (
+    Dropout,
+    Events,
+    FieldValues,
+    ItemVectors,
+    QueryVectors,
+    RecurrentEncoder,
+    SessionNetwork,
+    seen_before,
+)
+from personalens.recipes.event_reader import EventReader, ItemFields, ValueTable
 from personalens.training.batches import (
     Sequences,
     bucketed_batches,
@@ -32,8 +38,7 @@ from personalens.training.batches import (
 from personalens.training.losses import FullSoftmax, OutputLoss, SampledSoftmax
 from personalens.training.options import TrainingOptions
 from personalens.training.start_values import StartValues, explained_by_values
-from personalens.training.trainer import Trainer
-from personalens.training.validation import NextItemValidation
+from personalens.training.trainer import NextItemValidation, Trainer
 
 ITEM_VECTOR_SIZE = 128
 ITEM_VECTOR_SPREAD = 0.35
@@ -50,11 +55,11 @@ FEW_EVENTS = 10.0
 """An item with so many events counts half where metadata are to explain the start vectors."""
 
 
-class SessionShape:
-    """What a session model looks like: a recipe of the family inherits it and says what reads the
-    histories. Its sizes are part of the shape."""
+class NetworkBuilder:
+    """Builds the network of a session model, begins it, and says what trains it. The config of a
+    recipe returns one, with the sizes."""
 
-    def encoder(self, width: int, rng: np.random.Generator) -> Encoder:
+    def encoder(self, width: int, rng: np.random.Generator) -> nn.Module:
         """Return the part of the network that reads a history, for item vectors of this width."""
         raise NotImplementedError
 
@@ -85,7 +90,7 @@ class SessionShape:
 
 
 @dataclass(frozen=True)
-class RecurrentShape(SessionShape):
+class RecurrentBuilder(NetworkBuilder):
     """A recurrent reader: width of its state, steps through which gradients flow back, decays of
     the running means (none: all events weigh the same)."""
 
@@ -109,16 +114,6 @@ class RecurrentShape(SessionShape):
         network.encoder.direction.fill_(values.direction)
 
 
-@dataclass(frozen=True)
-class SideInformation:
-    """What a model reads beside items and times: metadata of items and of users, one row for each
-    code, and whether it reads the context columns of events."""
-
-    items: Metadata | None = None
-    users: Metadata | None = None
-    context: bool = False
-
-
 class Reading(NamedTuple):
     """What is kept of reading a history: the encoder's state after it, the first of its events that
     was read, and how many it had."""
@@ -130,10 +125,10 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SessionModel:
-    """The shape of a network, a reader that turns events into numbers, the network that reads them,
-    and the fields of the items' metadata, if it has any."""
+    """What builds the network, the reader that turns events into numbers, the network that reads
+    them, and the fields of the items' metadata, if it has any."""
 
-    shape: SessionShape
+    builder: NetworkBuilder
     reader: EventReader
     network: SessionNetwork
     fields: ItemFields | None = None
@@ -142,16 +137,19 @@ class SessionModel:
     def begin(
         cls,
         events: Interactions,
-        shape: SessionShape,
+        builder: NetworkBuilder,
         rng: np.random.Generator,
-        side: SideInformation | None = None,
+        *,
+        items: Metadata | None = None,
+        users: Metadata | None = None,
+        reads_context: bool = False,
     ) -> Self:
-        """Return an untrained model of these events, with what counting says as start values."""
-        side = SideInformation() if side is None else side
-        reader = EventReader.fit(events, reads_context=side.context, users=side.users)
-        fields = None if side.items is None else ItemFields.fit(side.items)
-        table = None if side.items is None else fields.encode(side.items)
-        network = _network(reader, shape, rng, table, 0 if fields is None else fields.size)
+        """Return an untrained model of these events, with what counting says as start values. The
+        metadata have one row for each code."""
+        reader = EventReader.fit(events, reads_context=reads_context, users=users)
+        fields = None if items is None else ItemFields.fit(items)
+        table = None if items is None else fields.encode(items)
+        network = _network(reader, builder, rng, table, 0 if fields is None else fields.size)
         values = StartValues.count(
             events.item_codes,
             events.offsets,
@@ -161,10 +159,10 @@ class SessionModel:
             weights=events.event_weights,
         )
         with torch.no_grad():
-            shape.begin(network, values)
+            builder.begin(network, values)
             if table is not None:
                 _give_to_fields(network.items, table, values.counts)
-        return cls(shape, reader, network, fields)
+        return cls(builder, reader, network, fields)
 
     def trainer(
         self,
@@ -179,7 +177,7 @@ class SessionModel:
         sequences = sequences.weighted(events.event_weights)
         windows = cut_windows(sequences.offsets, WINDOW, context=CONTEXT)
         counts = np.bincount(events.item_codes, minlength=len(events.items))
-        loss = self.shape.loss(counts, rng, has_cold_items=self.fields is not None)
+        loss = self.builder.loss(counts, rng, has_cold_items=self.fields is not None)
         return Trainer(self.network, sequences, windows, loss, options, rng)
 
     def validation(
@@ -267,14 +265,10 @@ class SessionModel:
     def with_items(self, known: np.ndarray, items: Metadata | None) -> Self:
         """Return the same model for another catalogue.
 
-        Parameters
-        ----------
-        known
-            (items,) the code that each item has in this model, -1 where it is new.
-        items
-            Metadata of all; None: items that this model knows keep theirs, of the new ones nothing
-            is known. Not for a model without fields, whose new items have no vector, and the bias
-            of the rarest item.
+        ``known`` (items,) are the codes that the items have in this model, -1 where they are new.
+        Without metadata of ``items`` those that this model knows keep theirs, and of the new ones
+        nothing is known. A model without fields cannot take any: its new items have no vector, and
+        the bias of the rarest item.
         """
         weights = {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}
         rows = torch.from_numpy(known.astype(np.int64))
@@ -293,44 +287,40 @@ class SessionModel:
             codes, shares = (np.concatenate([part, 0 * part[:1]]) for part in table)
             weights["items.codes"] = torch.from_numpy(codes)
             weights["items.weights"] = torch.from_numpy(shares)
-        arrays = {f"network.{name}": tensor.numpy() for name, tensor in weights.items()}
-        return type(self).from_arrays(len(known), self.shape, self._described() | arrays)
+        arrays = {name: tensor.numpy() for name, tensor in weights.items()}
+        described = self._described() | {"network": arrays}
+        return type(self).from_arrays(len(known), self.builder, described)
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return reader, fields and weights as arrays, for a model's file."""
-        weights = self.network.state_dict()
-        arrays = {f"network.{name}": tensor.cpu().numpy() for name, tensor in weights.items()}
-        return arrays | self._described()
+    def to_arrays(self) -> dict[str, Any]:
+        """Return reader, fields and weights as a tree of arrays, for a model's file."""
+        weights = {name: w.cpu().numpy() for name, w in self.network.state_dict().items()}
+        return {"network": weights} | self._described()
 
-    def _described(self) -> dict[str, np.ndarray]:
-        fields = {} if self.fields is None else self.fields.to_arrays()
-        return {
-            **{f"reader.{name}": array for name, array in self.reader.to_arrays().items()},
-            **{f"fields.{name}": array for name, array in fields.items()},
-        }
+    def _described(self) -> dict[str, Any]:
+        fields = {} if self.fields is None else {"fields": self.fields.to_arrays()}
+        return {"reader": self.reader.to_arrays()} | fields
 
     @classmethod
-    def from_arrays(cls, items: int, shape: SessionShape, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, items: int, builder: NetworkBuilder, tree: Mapping[str, Any]) -> Self:
         """Take back what :meth:`to_arrays` gave."""
-        reader = EventReader.from_arrays(items, _part(arrays, "reader."))
-        weights, of_fields = _part(arrays, "network."), _part(arrays, "fields.")
-        fields, table = None, None
-        if of_fields:
-            fields = ItemFields.from_arrays(of_fields)
-            # The start of a history comes last; the network adds it anew.
-            codes, shares = weights["items.codes"][:-1], weights["items.weights"][:-1]
-            table = ValueTable(codes, shares)
+        reader = EventReader.from_arrays(items, tree["reader"])
+        weights = flatten(tree["network"])  # the names of a network's parts have dots
+        fields = table = None
+        if "fields" in tree:
+            fields = ItemFields.from_arrays(tree["fields"])
+            # The start of a history comes last; the network adds it itself.
+            table = ValueTable(weights["items.codes"][:-1], weights["items.weights"][:-1])
         size = 0 if fields is None else fields.size
-        network = _network(reader, shape, np.random.default_rng(0), table, size)
+        network = _network(reader, builder, np.random.default_rng(0), table, size)
         network.load_state_dict(
             {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         )
-        return cls(shape, reader, network.eval(), fields)
+        return cls(builder, reader, network.eval(), fields)
 
 
 def _network(
     reader: EventReader,
-    shape: SessionShape,
+    builder: NetworkBuilder,
     rng: np.random.Generator,
     table: ValueTable | None,
     values: int,
@@ -354,7 +344,7 @@ def _network(
             dropout=DROPOUT,
             rng=rng,
         )
-    return shape.network(items, sum(reader.sizes.values()), query, rng)
+    return builder.network(items, sum(reader.sizes.values()), query, rng)
 
 
 def _give_to_fields(items: ItemVectors, table: ValueTable, counts: np.ndarray) -> None:
@@ -381,8 +371,3 @@ def softmax_loss(counts: np.ndarray, *, has_cold_items: bool) -> OutputLoss:
         return FullSoftmax()
     certain = warm if warm <= FULL_SOFTMAX_ITEMS else CERTAIN_CANDIDATES
     return SampledSoftmax(counts, certain=certain)
-
-
-def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    chosen = {name: array for name, array in arrays.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): array for name, array in chosen.items()}

@@ -9,13 +9,15 @@ from pydantic import model_validator
 from scipy import sparse
 
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
-from personalens.progress import Progress
 from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.item_neighbours import related_items, user_item_matrix
-from personalens.recipes.percentile_filtering import within_percentiles
+from personalens.recipes.hyperparameters import check_order, percentile, within_percentiles
+from personalens.recipes.item_neighbours import (
+    NEIGHBOURS,
+    RelatedItemsRecipe,
+    related_items,
+    user_item_matrix,
+)
 from personalens.recipes.popularity_count import popularity_scores
-from personalens.recipes.related_items import NEIGHBOURS, RelatedItemsRecipe
 
 
 class SIMSConfig(RecipeConfig):
@@ -32,46 +34,23 @@ class SIMSConfig(RecipeConfig):
     min_cointeraction_count: int = hyperparameter(
         3, "Users that two items must share to be related.", tunable=True, ge=0, le=10
     )
-    min_user_history_length_percentile: float = hyperparameter(
-        0.005,
-        "Users with histories shorter than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
+    min_user_history_length_percentile: float = percentile(
+        0.005, "Users with histories shorter than this percentile do not train."
     )
-    max_user_history_length_percentile: float = hyperparameter(
-        0.995,
-        "Users with histories longer than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
+    max_user_history_length_percentile: float = percentile(
+        0.995, "Users with histories longer than this percentile do not train."
     )
-    min_item_interaction_count_percentile: float = hyperparameter(
-        0.01,
-        "Items with fewer interactions than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
+    min_item_interaction_count_percentile: float = percentile(
+        0.01, "Items with fewer interactions than this percentile do not train."
     )
-    max_item_interaction_count_percentile: float = hyperparameter(
-        0.9,
-        "Items with more interactions than this percentile do not train.",
-        group="featureTransformation",
-        ge=0.0,
-        le=1.0,
+    max_item_interaction_count_percentile: float = percentile(
+        0.9, "Items with more interactions than this percentile do not train."
     )
 
     @model_validator(mode="after")
     def _percentiles_in_order(self) -> Self:
-        for kind in ("user_history_length", "item_interaction_count"):
-            low, high = (
-                getattr(self, f"min_{kind}_percentile"),
-                getattr(self, f"max_{kind}_percentile"),
-            )
-            if low > high:
-                raise ValueError(
-                    f"min_{kind}_percentile {low} is above max_{kind}_percentile {high}"
-                )
+        check_order(self, "user_history_length")
+        check_order(self, "item_interaction_count")
         return self
 
 
@@ -118,20 +97,17 @@ class SIMS(RelatedItemsRecipe):
     """
 
     name = "aws-sims"
+    description = (
+        "For one item, the items that the same users have interacted with, weighed against "
+        "how popular those are anyway (item-to-item collaborative filtering)."
+    )
+    dataset_types = ("Interactions",)
     Config = SIMSConfig
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         self.popularity_ = popularity_scores(interactions)
-        matrix = self._training_matrix(interactions)
         self.neighbours_ = related_items(
-            matrix,
+            self._training_matrix(interactions),
             discount=self.config.popularity_discount_factor,
             min_shared_users=self.config.min_cointeraction_count,
             k=NEIGHBOURS,

@@ -1,15 +1,21 @@
-"""What a fit is given, brought into the form in which recipes learn from it."""
+"""What a fit is given, brought into the form in which recipes learn from it; and what a model
+keeps of it: the histories from which it starts when a known user asks."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.id_maps import IdMap
+from personalens.datasets.id_maps import IdMap, id_list
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.metadata import Metadata
+
+FORGOTTEN = "\x00forgotten "
+"""How the names of forgotten users begin."""
 
 
 class CannotLearn(ValueError):
@@ -33,28 +39,10 @@ def training_tables(
     has_cold_items: bool,
     needs_events: bool = True,
 ) -> TrainingTables:
-    """Return tables that fit together.
+    """Return tables that fit together; those that are plain tables become what recipes read.
 
-    Parameters
-    ----------
-    interactions
-        Events; a table with USER_ID, ITEM_ID, TIMESTAMP is accepted too.
-    items, users
-        Metadata, or tables with ITEM_ID or USER_ID and further columns.
-    has_cold_items
-        Whether items that only ``items`` knows belong to the vocabulary.
-    needs_events
-        Whether a table of interactions without any is refused.
-
-    Returns
-    -------
-    TrainingTables
-        ``items`` has one row for each item of the vocabulary.
-
-    Raises
-    ------
-    CannotLearn
-        If there are no interactions, but must be.
+    ``items`` has one row for each item of the vocabulary, to which items without an event belong
+    only if the recipe ``has_cold_items``. CannotLearn if there are no interactions, but must be.
     """
     if not isinstance(interactions, Interactions):
         interactions = Interactions.from_frame(interactions)
@@ -77,3 +65,24 @@ def training_tables(
 def _uses_all_ids(interactions: Interactions) -> bool:
     items = np.bincount(interactions.item_codes, minlength=len(interactions.items))
     return bool(items.all() and np.diff(interactions.offsets).all())
+
+
+def newest_events(interactions: Interactions, limit: int) -> Interactions:
+    """Return the newest ``limit`` events of each user; itself when nobody has more."""
+    counts = np.diff(interactions.offsets)
+    if not len(counts) or counts.max() <= limit:
+        return interactions
+    place = interactions.offsets[1:][interactions.user_codes] - np.arange(len(interactions))
+    return interactions.select(place <= limit)
+
+
+def without_users(interactions: Interactions, user_ids: Collection[str]) -> Interactions:
+    """Return the events without those of these users, whose places in the vocabulary have names
+    that say nothing: a model's own arrays, which have a row for each user, keep their order."""
+    codes = interactions.users.encode(id_list(user_ids, "user_ids"))
+    codes = codes[codes >= 0]
+    names = interactions.users.ids.copy()
+    names[codes] = [f"{FORGOTTEN}{code}" for code in codes.tolist()]
+    is_theirs = np.zeros(len(names), bool)
+    is_theirs[codes] = True
+    return replace(interactions.select(~is_theirs[interactions.user_codes]), users=IdMap(names))

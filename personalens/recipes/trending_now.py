@@ -9,11 +9,9 @@ from typing import Literal
 import numpy as np
 
 from personalens.datasets.interactions import Interactions
-from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.evaluation.top_k import top_k
-from personalens.evaluation.trend_metrics import LIST_LENGTH, trend_prediction_accuracy
-from personalens.progress import Progress, ProgressEvent
+from personalens.evaluation.ranking_metrics import LIST_LENGTH, top_k, trend_prediction_accuracy
+from personalens.progress import ProgressEvent
 from personalens.recipes.base import History, Recipe, RecipeConfig, hyperparameter
 from personalens.recipes.popularity_count import popularity_scores
 
@@ -42,13 +40,6 @@ class TrendingNow(Recipe):
     event. Items that rose come first, by their rise; then all others, by popularity, which also
     decides between items of equal rise. So without a second interval the list is the popular items.
 
-    Attributes
-    ----------
-    rise_
-        (items,) int64: interactions in the newest interval less those in the one before.
-    popularity_
-        (items,) as in :class:`~personalens.recipes.popularity_count.PopularityCount`.
-
     Notes
     -----
     The service counts by the clock: two hours after the last event it has nothing left but popular
@@ -74,21 +65,20 @@ class TrendingNow(Recipe):
     """
 
     name = "aws-trending-now"
+    description = (
+        "The items that gain interactions fastest from one interval to the next, the same list "
+        "for everyone; where nothing rises, the popular items."
+    )
+    dataset_types = ("Interactions",)
     recipe_type = "POPULAR_ITEMS"
     Config = TrendingNowConfig
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _fit(self, interactions, items, users, progress, refit):
         events = len(interactions)
         progress(ProgressEvent("counting events", 0.0, total_rows=events))
+        # (items,): interactions in the newest interval less those in the one before.
         self.rise_ = rises(
-            interactions.item_codes, self._age(interactions), len(interactions.items)
+            interactions.item_codes, self._age(interactions.timestamps), len(interactions.items)
         )
         self.popularity_ = popularity_scores(interactions)
         progress(ProgressEvent("counting events", 1.0, rows=events, total_rows=events))
@@ -104,8 +94,7 @@ class TrendingNow(Recipe):
         past = self.interactions_
         times = np.concatenate([past.timestamps, timestamps])
         codes = np.concatenate([past.item_codes, item_codes])
-        age = (newest_time(times) - times) // self.interval
-        return trend_scores(rises(codes, age, len(self.items_)), self.popularity_)
+        return trend_scores(rises(codes, self._age(times), len(self.items_)), self.popularity_)
 
     def measure(
         self, holdout: ServiceHoldout, *, catalogue_size: int | None = None
@@ -115,13 +104,12 @@ class TrendingNow(Recipe):
         return figures | {"trend_prediction_accuracy": self.foresight(holdout.train)}
 
     def foresight(self, interactions: Interactions) -> float:
-        """Return how well trends were foreseen in the past, 0 to 1.
+        """Return how well trends could be predicted in the past, 0 to 1.
 
-        Each of the newest intervals is foretold from what was before it; the mean of
-        :func:`~personalens.evaluation.trend_metrics.trend_prediction_accuracy` over those in which
-        anything rose.
+        Each of the newest intervals is predicted from what was before it. The figure is the mean
+        of ``trend_prediction_accuracy`` over those in which anything rose.
         """
-        age = self._age(interactions)
+        age = self._age(interactions.timestamps)
         accuracies = []
         for interval in range(min(MEASURED_INTERVALS, int(age.max(initial=0)))):
             codes, items = interactions.item_codes, len(interactions.items)
@@ -133,10 +121,8 @@ class TrendingNow(Recipe):
                 accuracies.append(trend_prediction_accuracy(listed, rise))
         return float(np.mean(accuracies)) if accuracies else 0.0
 
-    def _age(self, interactions: Interactions) -> np.ndarray:
-        """Return for each event in which interval it lies, (n,): 0 is the newest, and what is still
-        to come is below."""
-        times = interactions.timestamps
+    def _age(self, times: np.ndarray) -> np.ndarray:
+        """Return in which interval (n,) seconds lie: 0 is the newest, and the future is below."""
         return (newest_time(times) - times) // self.interval
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.datasets.metadata import Metadata
 from personalens.evaluation.holdouts import NextItemCases
-from personalens.progress import Progress
-from personalens.recipes.cold_items import ColdItemRecipe
-from personalens.recipes.hrnn import HRNNConfig
-from personalens.recipes.hyperparameters import hyperparameter
+from personalens.recipes.hrnn import WideHRNNConfig
 from personalens.recipes.item_pairs import (
     SHARES,
     ItemPairs,
@@ -26,28 +22,31 @@ from personalens.recipes.item_pairs import (
     pairs_had_together,
     pairs_in_order,
 )
+from personalens.recipes.session_recipe import Lesson, SessionRecipe
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
+    from personalens.recipes.network_builders import TwinBuilder
     from personalens.recipes.session_model import SessionModel
-    from personalens.recipes.twin_shape import TwinShape
 
 _TUNING_BATCH = 128
 SHARES_BESIDE = (0.0, 0.25, 0.5)
 """What the share of the network without metadata is chosen from."""
 
 
-class UserPersonalizationConfig(HRNNConfig):
+class UserPersonalizationConfig(WideHRNNConfig):
     """Hyperparameters of aws-user-personalization: those of HRNN, with a wider state."""
 
-    hidden_dimension: int = hyperparameter(
-        149, "Width of the recurrent state.", tunable=True, ge=32, le=256
-    )
+    def builder(self) -> TwinBuilder:
+        """Return what builds the two networks."""
+        from personalens.recipes.network_builders import TwinBuilder
+
+        return TwinBuilder(**vars(super().builder()))
 
 
-class UserPersonalization(ColdItemRecipe):
+class UserPersonalization(SessionRecipe):
     """Recommend from all items, the new ones included, and explore those of which little is known.
 
-    :class:`~personalens.recipes.hrnn_metadata.HRNNMetadata` over the whole items table; an item
+    :class:`~personalens.recipes.hrnn.HRNNMetadata` over the whole items table; an item
     that nobody has had is what its metadata say. A campaign adds the bonus of
     :func:`~personalens.recipes.exploration.exploration_bonus` to the scores of young items, by its
     explorationWeight and explorationItemAgeCutOff. ``update`` adds items without a new training.
@@ -60,9 +59,9 @@ class UserPersonalization(ColdItemRecipe):
     * two linear models of pairs of items: which are had by the same users, and which follow which
       (:mod:`personalens.recipes.item_pairs`).
 
-    How much each counts, the events tell that are held out to find the number of epochs.
+    How much each counts is chosen by the events that are held out to find the number of epochs.
 
-    Parameters and attributes: as :class:`~personalens.recipes.cold_items.ColdItemRecipe`, and
+    Parameters and attributes: as :class:`~personalens.recipes.session_recipe.SessionRecipe`, and
 
     wide_
         The models of pairs and their shares, 0 to 0.2 of the network's spread.
@@ -70,8 +69,8 @@ class UserPersonalization(ColdItemRecipe):
     Notes
     -----
     * ``hidden_dimension`` is that of the network with metadata; the other's is 43, or as much.
-    * Of the shares those nearest to the usual ones stand that are not clearly worse than the best:
-      the best of 48 on some 2,000 events is often the one with most luck.
+    * Of the shares that are not clearly worse than the best, those nearest to the usual ones are
+      taken: the best of 48 on some 2,000 events is often the one with most luck.
 
     Amazon Personalize: recipe aws-user-personalization.
 
@@ -101,38 +100,39 @@ class UserPersonalization(ColdItemRecipe):
     """
 
     name = "aws-user-personalization"
+    description = (
+        "Recommends from the whole catalogue by history, metadata and context, new items "
+        "included, and explores items of which little is known."
+    )
+    recipe_type = "USER_PERSONALIZATION"
+    takes_objective = True
+    takes_exploration = True
+    takes_updates = True
+    updated_every = 7200.0
     Config = UserPersonalizationConfig
+    reads_metadata = keeps_context = keeps_users = True
+    has_cold_items = explores = adds_items = True
 
-    def _fit(
-        self,
-        interactions: Interactions,
-        items: Metadata | None,
-        users: Metadata | None,
-        progress: Progress,
-        refit: bool,
-    ) -> None:
+    def _prepare(
+        self, interactions: Interactions, items: Metadata | None, users: Metadata | None
+    ) -> Lesson:
         if self._known_epochs is None:
-            self._share_beside, self._shares = CHOICES[0]  # if no events can be held out
-        super()._fit(interactions, items, users, progress, refit)
-        self.wide_ = WidePart(self.wide_.pairs, self._shares)
-        self.model_.network.share.fill_(self._share_beside)
-
-    def _shape(self) -> TwinShape:
-        from personalens.recipes.twin_shape import TwinShape
-
-        return TwinShape(**vars(super()._shape()))
+            self._choice = CHOICES[0]  # if no events can be held out
+        return super()._prepare(interactions, items, users)
 
     def _take_stock(self, interactions: Interactions, items: Metadata | None) -> None:
         super()._take_stock(interactions, items)
-        self.wide_ = WidePart(_pairs(self._training_events(interactions)), self._shares)
+        pairs = _pairs(self.config.training_events(interactions))
+        self.wide_ = WidePart(pairs, self._choice[1])
 
-    def _tune(self, model: SessionModel, events: Interactions, held_out: np.ndarray) -> None:
+    def _tune(self, model: SessionModel, lesson: Lesson, held_out: np.ndarray) -> None:
+        events = lesson.events
         pairs = _pairs(events.select(~held_out))
         cases = NextItemCases(events, np.flatnonzero(held_out))
         found = []
         for first in range(0, len(cases), _TUNING_BATCH):
             batch = np.arange(first, min(first + _TUNING_BATCH, len(cases)))
-            histories = cases.histories(batch, events.items, users=self._side.users)
+            histories = cases.histories(batch, events.items, users=lesson.users)
             of_batch = []
             for share in SHARES_BESIDE:
                 model.network.share.fill_(share)
@@ -141,36 +141,27 @@ class UserPersonalization(ColdItemRecipe):
             found.append(np.concatenate(of_batch))
         gained = dict(zip(_GRID, np.concatenate(found, axis=1), strict=True))
         best = nearly_best(np.array([gained[choice] for choice in CHOICES]))
-        self._share_beside, self._shares = CHOICES[best]
+        self._choice = CHOICES[best]
 
     def _take_findings(self, searched: Self) -> None:
         super()._take_findings(searched)
-        self._shares = searched.wide_.shares
-        self._share_beside = float(searched.model_.network.share)
+        self._choice = (float(searched.model_.network.share), searched.wide_.shares)
+
+    def _complete(self, model: SessionModel) -> None:
+        super()._complete(model)
+        beside, shares = self._choice
+        model.network.share.fill_(beside)
+        self.wide_ = WidePart(self.wide_.pairs, shares)
 
     def _score(self, histories: Sequence[History]) -> np.ndarray:
         return self.wide_.add_to(super()._score(histories), histories)
 
-    def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = super()._tensors() | {"shares": np.array(self.wide_.shares)}
-        for number, pairs in enumerate(self.wide_.pairs):
-            arrays = pairs.to_arrays()
-            tensors |= {f"pairs.{number}.{name}": array for name, array in arrays.items()}
-        return tensors
+    def _tensors(self) -> dict[str, Any]:
+        return super()._tensors() | self.wide_.to_arrays()
 
-    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+    def _restore(self, tensors: dict[str, Any]) -> None:
         super()._restore(tensors)
-        pairs = tuple(
-            ItemPairs.from_arrays(
-                {
-                    name.removeprefix(f"pairs.{number}."): array
-                    for name, array in tensors.items()
-                    if name.startswith(f"pairs.{number}.")
-                }
-            )
-            for number in range(len(CHOICES[0][1]))
-        )
-        self.wide_ = WidePart(pairs, tuple(tensors["shares"].tolist()))
+        self.wide_ = WidePart.from_arrays(tensors)
 
 
 def _pairs(events: Interactions) -> tuple[ItemPairs, ItemPairs]:

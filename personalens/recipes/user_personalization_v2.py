@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from personalens.datasets.interactions import Interactions
 from personalens.recipes.hyperparameters import RecipeConfig, hyperparameter
-from personalens.recipes.new_items import TakesNewItems
 from personalens.recipes.session_recipe import SessionRecipe
 
 if TYPE_CHECKING:  # torch is loaded when training or serving starts, not when recipes are listed
-    from personalens.recipes.transformer_shape import TransformerShape
+    from personalens.recipes.network_builders import TransformerBuilder
 
 
 class UserPersonalizationV2Config(RecipeConfig):
@@ -21,12 +21,30 @@ class UserPersonalizationV2Config(RecipeConfig):
         "false, all past events weigh the same.",
     )
 
+    @property
+    def weighs_recent(self) -> bool:
+        """Whether new users see a lift of what is popular lately."""
+        return self.apply_recency_bias
 
-class TransformerRecipe(SessionRecipe):
-    """Read a user's events, with all their metadata, by attention, and predict the next item.
+    def training_events(self, interactions: Interactions) -> Interactions:
+        """Return all events."""
+        return interactions
+
+    def builder(self) -> TransformerBuilder:
+        """Return what builds the network."""
+        from personalens.recipes.network_builders import TransformerBuilder
+
+        return TransformerBuilder(self.apply_recency_bias)
+
+
+class UserPersonalizationV2(SessionRecipe):
+    """Recommend from all items, those included that only the items table knows.
+
+    An item that nobody has had is what its metadata say. A user's events, with all their metadata,
+    are read by attention, and the next item is predicted.
 
     Events, items and requests become vectors as in
-    :class:`~personalens.recipes.hrnn_metadata.HRNNMetadata`, and training, start values and
+    :class:`~personalens.recipes.hrnn.HRNNMetadata`, and training, start values and
     stopping are the same. What reads a history is a transformer: each event looks at those before
     it and takes in what they hold, weighed by what they are and by how long ago they were
     (:class:`~personalens.networks.causal_transformer.TransformerEncoder`).
@@ -35,6 +53,8 @@ class TransformerRecipe(SessionRecipe):
 
     Notes
     -----
+    * The service explores a tiny share of items from the last thirty days by itself; this recipe
+      does not explore. It scores every item, where the service scores a subset.
     * ``apply_recency_bias``: attention that depends on distance, running means with short memories,
       and for new users a lift of what is more popular lately than it used to be. Without it a
       request is answered by the newest event and the set of those before it, in any order; only
@@ -46,32 +66,6 @@ class TransformerRecipe(SessionRecipe):
     * It is no better than aws-hrnn on thin data: next item, NDCG@10 is 0.153 on validation events
       of ml-100k (three a user, one seed; aws-hrnn 0.154) and 0.084 on ml-latest-small (two seeds;
       aws-hrnn 0.086).
-    """
-
-    Config = UserPersonalizationV2Config
-    reads_metadata = True
-    keeps_context = True
-    keeps_users = True
-
-    def _shape(self) -> TransformerShape:
-        from personalens.recipes.transformer_shape import TransformerShape
-
-        return TransformerShape(self.config.apply_recency_bias)
-
-    def _weighs_recent(self) -> bool:
-        return self.config.apply_recency_bias
-
-
-class UserPersonalizationV2(TakesNewItems, TransformerRecipe):
-    """Recommend from all items, those included that only the items table knows.
-
-    An item that nobody has had is what its metadata say. Parameters and attributes: as
-    :class:`TransformerRecipe`.
-
-    Notes
-    -----
-    The service explores a tiny share of items from the last thirty days by itself; this recipe does
-    not explore. It scores every item, where the service scores a subset.
 
     Amazon Personalize: recipe aws-user-personalization-v2.
 
@@ -89,4 +83,14 @@ class UserPersonalizationV2(TakesNewItems, TransformerRecipe):
     """
 
     name = "aws-user-personalization-v2"
+    description = (
+        "A transformer that reads each user's events, metadata and context, and recommends "
+        "from the whole catalogue, new items included."
+    )
+    weighs_events = True
+    tells_metadata = True
+    updated_every = 7200.0
     recipe_type = "USER_PERSONALIZATION"
+    Config = UserPersonalizationV2Config
+    reads_metadata = keeps_context = keeps_users = True
+    has_cold_items = adds_items = True

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+import numpy as np
 import orjson
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 1 << 20
 CHECK_FILE = "_CHECK"
+NUMBER_WIDTH = len("0.1234567,")
 
 
 class LineFault(Exception):
@@ -59,14 +61,10 @@ def answer_files(
     block_size: int,
     job: Job | None = None,
 ) -> None:
-    """Answer all lines of a job's input into its output folder. ``job``: under whose lease; without
-    one, nothing is noted of the files.
+    """Answer all lines of a job's input into its output folder. ``job`` has the lease; without one,
+    nothing is noted of the files.
 
-    Raises
-    ------
-    JobFailed
-        If the input cannot be read or the output not be written. What is wrong with a line does not
-        fail the job.
+    What is wrong with a line does not fail the job, but an input that cannot be read does.
     """
     target = asked.body["jobOutput"]["s3DataDestination"]["path"]
     folders = asked.body.get(KEPT_FOLDERS)
@@ -88,13 +86,7 @@ def answer_files(
 
 
 def check_length(context: ServiceContext, job: Resource, most: int) -> None:
-    """Refuse an input of more lines than a job takes.
-
-    Raises
-    ------
-    JobFailed
-        If there are more, or the input cannot be read.
-    """
+    """Refuse an input of more lines than a job takes, by JobFailed."""
     lines = 0
     try:
         for file in _input_files(context, job):
@@ -219,6 +211,32 @@ def filter_values(asked: dict[str, Any]) -> dict[str, str]:
 def json_bytes(text: str) -> bytes:
     """Return a string as JSON. Half of a surrogate pair, which is no character, stays escaped."""
     return json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def json_names(ids: np.ndarray) -> np.ndarray:
+    """Return (n,) identifiers as the bytes of JSON strings: each is turned into JSON once."""
+    return np.array([json_bytes(identifier) for identifier in ids], object)
+
+
+def json_numbers(shares: np.ndarray, lengths: Sequence[int]) -> list[bytes]:
+    """Return the first numbers of each row of (B, k), of 0 to 1, with seven decimals.
+
+    Examples
+    --------
+    >>> json_numbers(np.array([[0.5, 1.0], [1 / 3, 0.0]]), [2, 1])
+    [b'0.5000000,1.0000000', b'0.3333333']
+    """
+    left = np.rint(shares * 10_000_000).astype(np.int32)
+    digits = np.full((*shares.shape, NUMBER_WIDTH), ord(","), np.uint8)
+    for place in (8, 7, 6, 5, 4, 3, 2, 0):
+        before, left = left, left // 10
+        digits[..., place] = before - 10 * left + ord("0")
+    digits[..., 1] = ord(".")
+    text, width = digits.tobytes(), digits[0].size
+    return [
+        text[row * width : row * width + max(0, length * NUMBER_WIDTH - 1)]
+        for row, length in enumerate(lengths)
+    ]
 
 
 def _refuse_constant(name: str) -> None:

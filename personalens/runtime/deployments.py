@@ -1,9 +1,8 @@
-"""Which model answers for a campaign or a recommender, right now."""
+"""Which model answers for a campaign, a recommender or a batch job, right now."""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,35 +10,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.arns import dataset_arn
 from personalens.durable_files import DamagedFiles
-from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
-from personalens.runtime.model_cache import ModelCache
+from personalens.recipes.saved_models import IDS_FILE, OtherFormat
+from personalens.runtime.recent_values import RecentValues
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.model_folders import MODEL, load_model, recommender_folder, serving_folder
-from personalens.storage.resource_states import solution_of
+from personalens.storage.resource_store import solution_of
 
 if TYPE_CHECKING:
     from personalens.storage.service_context import ServiceContext
 
 CAMPAIGN, RECOMMENDER = "campaign", "recommender"
+KEPT_MODELS = 8
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A campaign or a recommender as it serves at this moment.
+    """A campaign or a recommender as it serves at this moment, or a batch job.
 
-    Attributes
-    ----------
-    campaign_arn, solution_version_arn, dataset_group_arn
-        Who is asked, which model answers (the version's ARN, with what an automatic update added to
-        it; of a recommender, its ARN and the name of its model), and to which group both belong.
-    model
-        The trained recipe.
-    config
-        ``campaignConfig`` or ``recommenderConfig``.
-    trained
-        Members that tell what the model was trained on: ``eventType``, ``solutionConfig``, and up
-        to which event of the log.
+    ``solution_version_arn`` names the model: the version's ARN with what an automatic update added
+    to it, or a recommender's ARN with the name of its model. ``config`` is ``campaignConfig``,
+    ``recommenderConfig`` or ``batchInferenceJobConfig``. ``trained`` has the members that tell what
+    the model was trained on: ``eventType``, ``solutionConfig``, and the last event of the log.
     """
 
     campaign_arn: str
@@ -57,68 +49,74 @@ class Deployment:
         return _dataset_of_group(self.dataset_group_arn, kind)
 
 
+class Question(NamedTuple):
+    """What a request or a line of a batch asks."""
+
+    user_id: str | None = None
+    item_id: str | None = None
+    item_list: Sequence[str] = ()
+    """What is to be ranked."""
+    context: Mapping[str, str] | None = None
+    filter_arn: str | None = None
+    filter_values: Mapping[str, str] | None = None
+
+
 class _Serving(NamedTuple):
-    """What the catalogue says of a campaign or a recommender: the members of its
-    :class:`Deployment`, and where the model is."""
+    """What the catalogue says of a campaign or a recommender: its :class:`Deployment`, but for the
+    model, and where that is."""
 
-    solution_version_arn: str
-    dataset_group_arn: str
-    config: Mapping[str, Any]
-    trained: Mapping[str, Any]
+    deploy: Callable[[Recipe], Deployment]
     folder: Path
-
-
-def _no_model() -> None:
-    return None
+    revision: Hashable
 
 
 class Deployments:
     """The campaigns and recommenders of one region and account, with their models in memory.
 
-    Parameters
-    ----------
-    context
-        Whose campaigns.
-    models
-        The cache of loaded models; default: a new one.
-
     Notes
     -----
     What the catalogue says of a campaign is kept until anybody writes to it, so an UpdateCampaign
-    of another process counts from the next request on. The model is kept beyond that: it never
-    changes.
+    of another process counts from the next request on. The model is kept beyond that: its folder
+    changes only when it has to forget users, and then it is read again.
     """
 
-    def __init__(self, context: ServiceContext, models: ModelCache | None = None):
+    def __init__(self, context: ServiceContext):
         self._context = context
-        self._models = ModelCache() if models is None else models
+        self._models: RecentValues[Recipe] = RecentValues(KEPT_MODELS)
 
     def require(self, arn: str, kind: str = CAMPAIGN) -> Deployment:
         """Return the deployment behind a campaign or a recommender that is ACTIVE.
 
-        Raises
-        ------
-        ResourceNotFoundException
-            If there is none, it is not ACTIVE, or its model is gone from the disk or damaged.
+        It is not found, either, if its model is gone from the disk or damaged.
         """
-        kept, key = self._context.store.catalogue.unchanged(), (self, arn, kind)
-        serving, known = kept.get(key) or (self._serving(arn, kind), _no_model)
-        version_arn, group_arn, config, trained, folder = serving
-        model = known()
-        if model is not None and self._models.touch(folder):
-            return Deployment(arn, version_arn, group_arn, model, config, trained)
-        try:
-            model = self._models.get(folder, self._load)
-        except (FileNotFoundError, ImportError, OtherFormat, DamagedFiles) as error:
-            if self._serving(arn, kind).folder != folder:
-                return self.require(arn, kind)  # it was trained anew in this moment
-            raise ResourceNotFoundException(
-                f"{kind.capitalize()} {arn} cannot serve: {error}"
-            ) from error
-        kept[key] = serving, weakref.ref(model)
-        return Deployment(arn, version_arn, group_arn, model, config, trained)
+        found = self._serving(arn, kind)
+        model = self._models.get(found.folder, found.revision)
+        if model is None:
+            try:
+                model = self._models.get_or_make(
+                    found.folder, lambda: self._load(found.folder), found.revision
+                )
+            except (FileNotFoundError, ImportError, OtherFormat, DamagedFiles) as error:
+                if self._read(arn, kind).folder != found.folder:
+                    return self.require(arn, kind)  # another model took its place in this moment
+                raise ResourceNotFoundException(
+                    f"{kind.capitalize()} {arn} cannot serve: {error}"
+                ) from error
+        return found.deploy(model)
+
+    def in_memory(self, arn: str, kind: str) -> Deployment | None:
+        """Return what :meth:`require` does, or None if the model has to be read first."""
+        found = self._serving(arn, kind)
+        model = self._models.get(found.folder, found.revision)
+        return None if model is None else found.deploy(model)
 
     def _serving(self, arn: str, kind: str) -> _Serving:
+        kept, key = self._context.store.catalogue.unchanged(), (self, arn, kind)
+        if key not in kept:
+            kept[key] = self._read(arn, kind)
+        return kept[key]
+
+    def _read(self, arn: str, kind: str) -> _Serving:
         found = self._context.store.require(arn, kind)
         if found.status != "ACTIVE":
             reason = f" {found.failure_reason}" if found.failure_reason else ""
@@ -127,26 +125,32 @@ class Deployments:
                 f"{reason}"
             )
         body, home = found.body, self._context.home
-        if kind == CAMPAIGN:
+        if kind == RECOMMENDER:
+            folder, trained = recommender_folder(home, arn, body[MODEL]), body
+            name, group = f"{arn}/{body[MODEL]}", body["datasetGroupArn"]
+            config = body["recommenderConfig"]
+        else:
             version = self._context.store.require(body["solutionVersionArn"])
-            folder = serving_folder(home, version)
-            return _Serving(
-                f"{solution_of(version.arn)}/{folder.name}",
-                body["_datasetGroupArn"],
-                body.get("campaignConfig", {}),
-                version.body,
-                folder,
-            )
-        return _Serving(
-            f"{arn}/{body[MODEL]}",
-            body["datasetGroupArn"],
-            body["recommenderConfig"],
-            body,
-            recommender_folder(home, arn, body[MODEL]),
-        )
+            folder, trained = serving_folder(home, version), version.body
+            name, group = f"{solution_of(version.arn)}/{folder.name}", body["_datasetGroupArn"]
+            config = body.get("campaignConfig", {})
+
+        def deploy(model: Recipe) -> Deployment:
+            return Deployment(arn, name, group, model, config, trained)
+
+        return _Serving(deploy, folder, _revision(folder))
 
     def _load(self, folder: Path) -> Recipe:
         return load_model(folder, self._context.recipes())
+
+
+def _revision(folder: Path) -> Hashable:
+    """Return what differs after the file that is written last was replaced."""
+    try:
+        status = (folder / IDS_FILE).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 _dataset_of_group = lru_cache(maxsize=1024)(dataset_arn)  # asked for in every request

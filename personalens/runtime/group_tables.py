@@ -3,12 +3,14 @@
 A model knows what was there when it was trained; a filter and ``metadataColumns`` go by the present
 datasets, imported and put. A table is read once and kept until one of both changes it; a user's
 events are looked up at each request.
+
+Amazon Personalize: ``metadataColumns`` of GetRecommendations and GetPersonalizedRanking. A column
+may be asked for in whatever case; its key in the answer is in lower case, as the service's is.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +21,9 @@ from personalens.arns import dataset_arn
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import Metadata
-from personalens.runtime.waiting import about_to_wait
+from personalens.runtime.deployments import Deployment
+from personalens.runtime.recent_values import RecentValues
+from personalens.service_errors import InvalidInputException
 from personalens.storage.dataset_rows import DatasetRows
 
 if TYPE_CHECKING:
@@ -28,26 +32,18 @@ if TYPE_CHECKING:
 
 MOST_LIVE = 1_000
 """Live events of a user that are looked at; a filter goes by the newest 100 of each type."""
+KEPT_TABLES = 64
+MAX_COLUMNS, MAX_ITEMS = 10, 50
 ID_COLUMNS = {"ITEMS": "ITEM_ID", "USERS": "USER_ID", "ACTIONS": "ACTION_ID"}
 
 
 @dataclass(frozen=True, eq=False)
 class GroupTable:
-    """One metadata dataset.
+    """One metadata dataset: its fields, for filters, and its records as they came, for answers.
 
-    Attributes
-    ----------
-    revision
-        Another one stands for other content.
-    ids
-        Whom the rows belong to.
-    metadata
-        The fields, for filters.
-    rows
-        The records as they came, for answers.
+    ``ids`` are those of its rows, in order.
     """
 
-    revision: Hashable
     ids: IdMap
     metadata: Metadata
     rows: pa.Table
@@ -62,154 +58,158 @@ class GroupTable:
         return {name: _text(value) for name, value in values.items() if value is not None}
 
 
+class _Dataset(NamedTuple):
+    """A dataset, and the folder and the number of what is imported, which an import changes."""
+
+    resource: Resource
+    imported: tuple[str, int]
+
+
 class UserEvents(NamedTuple):
     """A user's events, oldest first: item ids, (n,) object, and event types, (n,) object or None
-    where the dataset has none."""
+    where the dataset has none; ``times`` only of those imported."""
 
     item_ids: np.ndarray
     types: np.ndarray | None
+    times: np.ndarray = np.zeros(0, np.int64)
+
+
+def _events_of(events: Interactions | None, user_id: str | None) -> UserEvents:
+    if events is None:
+        return UserEvents(np.zeros(0, object), np.zeros(0, object))
+    code = -1 if user_id is None else events.users.code(user_id)
+    rows = slice(0, 0) if code < 0 else events.rows_of(code)
+    types = None if events.event_types is None else events.event_types[rows]
+    return UserEvents(events.items.decode(events.item_codes[rows]), types, events.timestamps[rows])
 
 
 class GroupTables:
-    """The tables of the dataset groups of one region and account. Safe to share between threads.
-
-    Parameters
-    ----------
-    context
-        Whose datasets.
-    """
+    """The tables of the dataset groups of one region and account. Safe to share between threads."""
 
     def __init__(self, context: ServiceContext):
         self._context = context
-        self._kept: dict[str, tuple[Hashable, Any]] = {}
-        self._lock = threading.Lock()
+        self._kept: RecentValues[Any] = RecentValues(KEPT_TABLES)
 
     def metadata(self, group_arn: str, dataset_type: str) -> GroupTable | None:
         """Return "ITEMS", "USERS" or "ACTIONS" of a group; None if there is nothing in it."""
 
-        def read(rows: DatasetRows, revision: Hashable) -> GroupTable | None:
+        def read(rows: DatasetRows) -> GroupTable | None:
             if rows.is_empty:
                 return None
             table, name = rows.read(), ID_COLUMNS[dataset_type]
             metadata = Metadata.from_frame(table.to_pandas(), name)
-            return GroupTable(revision, metadata.ids, metadata, table)
+            return GroupTable(metadata.ids, metadata, table)
 
         return self._kept_read(group_arn, dataset_type, read)
+
+    def describe(
+        self,
+        answer: list[dict[str, Any]],
+        asked: Mapping[str, Sequence[str]],
+        deployment: Deployment,
+        count: int,
+    ) -> None:
+        """Add ``metadata`` to the items of an answer, in place: column in lower case -> value, as
+        strings. ``asked`` is ``metadataColumns``; ``count`` items are asked for."""
+        columns = _asked_columns(asked, deployment, count)
+        items = self.metadata(deployment.dataset_group_arn, "ITEMS")
+        known = {} if items is None else {name.upper(): name for name in items.rows.column_names}
+        if unknown := [name for name in columns if name.upper() not in known]:
+            raise InvalidInputException(
+                f"metadataColumns names {unknown[0]}, which the Items dataset does not have. It "
+                f"has: {', '.join(known.values()) or 'nothing, for nothing has been imported'}."
+            )
+        for item in answer:
+            texts = items.texts(item["itemId"], [known[name.upper()] for name in columns])
+            item["metadata"] = {name.lower(): text for name, text in texts.items()}
+
+    def is_read(self, group_arn: str, dataset_type: str) -> bool:
+        """Whether a dataset is in memory as it is now, or there is none."""
+        revision = self.revision(group_arn, dataset_type)
+        return revision is None or self._kept.has((group_arn, dataset_type), revision)
 
     def user_events(self, group_arn: str, user_id: str | None) -> UserEvents:
         """Return a user's events, imported and live, oldest first; live ones of a session, too."""
         imported = None if user_id is None else self.interactions(group_arn)
-        code = -1 if imported is None else imported.users.code(user_id)
-        rows = slice(0, 0) if code < 0 else imported.rows_of(code)
-        live = self._live(group_arn, user_id)
-        if imported is not None and not live["ITEM_ID"]:
-            types = imported.event_types
-            return UserEvents(
-                imported.items.decode(imported.item_codes[rows]),
-                None if types is None else types[rows],
-            )
-        items, times, types = live["ITEM_ID"], live["TIMESTAMP"], live["EVENT_TYPE"]
-        if imported is None:
-            return UserEvents(np.array(items, object), np.array(types, object))
-        found = np.concatenate(
-            [imported.items.decode(imported.item_codes[rows]), np.array(items, object)]
-        )
-        order = np.argsort([*imported.timestamps[rows].tolist(), *times], kind="stable")
-        if imported.event_types is None:
-            return UserEvents(found[order], None)
-        types = np.concatenate([imported.event_types[rows], np.array(types, object)])
-        return UserEvents(found[order], types[order])
+        past, live = _events_of(imported, user_id), self._live(group_arn, user_id)
+        if not live["ITEM_ID"]:
+            return past
+        order = np.argsort([*past.times.tolist(), *live["TIMESTAMP"]], kind="stable")
+        items = np.concatenate([past.item_ids, np.array(live["ITEM_ID"], object)])[order]
+        types = past.types
+        if types is not None:
+            types = np.concatenate([types, np.array(live["EVENT_TYPE"], object)])[order]
+        return UserEvents(items, types)
 
     def revision(self, group_arn: str, dataset_type: str) -> Hashable:
-        """Return what is another one once a dataset has other rows; None if there is none."""
+        """Return what is another one once a dataset has other rows; None if there is none. Of
+        Interactions only imports count: live events are looked up in the log."""
         dataset = self._dataset(group_arn, dataset_type)
-        return None if dataset is None else self._revision(dataset)
+        if dataset is None or dataset_type == "INTERACTIONS":
+            return dataset and dataset.imported
+        return *dataset.imported, self._context.events.revision(dataset.resource.arn)
 
     def user_revision(self, group_arn: str, user_id: str | None) -> Hashable:
         """Return what is another one once :meth:`user_events` returns something else."""
         dataset = self._dataset(group_arn, "INTERACTIONS")
         if dataset is None or user_id is None:
             return None
-        imported = self._revision(dataset)[:2]
-        return imported, self._context.events.live_mark(dataset.arn, user_id, 0)
+        return dataset.imported, self._context.events.live_mark(dataset.resource.arn, user_id, 0)
 
     def user_action_events(self, group_arn: str, user_id: str) -> UserEvents:
         """Return a user's events with actions, imported and put, oldest first."""
 
-        def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
+        def read(rows: DatasetRows) -> Interactions | None:
             if rows.is_empty:
                 return None
             frame = rows.read().to_pandas().rename(columns={"ACTION_ID": "ITEM_ID"})
             return Interactions.from_frame(frame)
 
-        found = self._kept_read(group_arn, "ACTION_INTERACTIONS", read)
-        code = -1 if found is None else found.users.code(user_id)
-        if code < 0:
-            return UserEvents(np.zeros(0, object), np.zeros(0, object))
-        rows = found.rows_of(code)
-        return UserEvents(found.items.decode(found.item_codes[rows]), found.event_types[rows])
+        return _events_of(self._kept_read(group_arn, "ACTION_INTERACTIONS", read), user_id)
 
     def _live(self, group_arn: str, user_id: str | None) -> dict[str, list[Any]]:
-        """Return what the event log has of somebody, oldest first, by column."""
+        """Return what the event log has of a user or a session, oldest first, by column."""
         log, dataset = self._context.events, self._dataset(group_arn, "INTERACTIONS")
         count = 0
         if dataset is not None and user_id is not None:
-            count = log.live_mark(dataset.arn, user_id, 0).count
+            count = log.live_mark(dataset.resource.arn, user_id, 0).count
         if not count:
             return {"ITEM_ID": [], "TIMESTAMP": [], "EVENT_TYPE": []}
         skip = max(0, count - MOST_LIVE)
-        events = log.live_events(dataset.arn, user_id, 0, skip=skip)
+        events = log.live_events(dataset.resource.arn, user_id, 0, skip=skip)
         return events.filter(events["ITEM_ID"].is_valid()).sort_by("TIMESTAMP").to_pydict()
 
     def interactions(self, group_arn: str) -> Interactions | None:
         """Return all imported events of a group; None if there are none."""
 
-        def read(rows: DatasetRows, revision: Hashable) -> Interactions | None:
+        def read(rows: DatasetRows) -> Interactions | None:
             return None if rows.files.is_empty else rows.files.read_interactions()
 
-        return self._kept_read(group_arn, "INTERACTIONS", read, put_counts=False)
+        return self._kept_read(group_arn, "INTERACTIONS", read)
 
-    def _dataset(self, group_arn: str, dataset_type: str) -> Resource | None:
-        arn = dataset_arn(group_arn, dataset_type)
-        kept, key = self._context.store.catalogue.unchanged(), (self, "dataset", arn)
+    def _dataset(self, group_arn: str, dataset_type: str) -> _Dataset | None:
+        kept, key = self._context.store.catalogue.unchanged(), (self, group_arn, dataset_type)
         if key not in kept:
-            found = self._context.store.get(arn)
-            kept[key] = None if found is None or found.is_being_deleted else found
+            kept[key] = None
+            found = self._context.store.get(dataset_arn(group_arn, dataset_type))
+            if found is not None and not found.is_being_deleted:
+                files = DatasetRows(self._context, found).files
+                kept[key] = _Dataset(found, (str(files.folder), files.manifest.generation))
         return kept[key]
 
-    def _revision(self, dataset: Resource) -> tuple[Hashable, ...]:
-        """Return what is imported, which the end of an import changes, and what was put."""
-        kept, key = self._context.store.catalogue.unchanged(), (self, "revision", dataset.arn)
-        if key not in kept:
-            files = DatasetRows(self._context, dataset).files
-            kept[key] = str(files.folder), files.manifest.generation
-        return *kept[key], self._context.events.revision(dataset.arn)
-
     def _kept_read(
-        self,
-        group_arn: str,
-        dataset_type: str,
-        read: Callable[[DatasetRows, Hashable], Any],
-        *,
-        put_counts: bool = True,
+        self, group_arn: str, dataset_type: str, read: Callable[[DatasetRows], Any]
     ) -> Any:
-        """Return what ``read`` makes of a dataset, made once for each of its revisions; those of
-        its imports alone where it does not read what was put."""
-        dataset = self._dataset(group_arn, dataset_type)
-        if dataset is None:
+        """Return what ``read`` makes of a dataset, made once for each of its revisions."""
+        revision = self.revision(group_arn, dataset_type)  # first: the rows may be newer, not older
+
+        def make() -> Any:
+            dataset = self._dataset(group_arn, dataset_type)
+            return None if dataset is None else read(DatasetRows(self._context, dataset.resource))
+
+        if revision is None:
             return None
-        revision = self._revision(dataset)
-        revision = revision if put_counts else revision[:2]
-        kept = self._kept.get(dataset.arn)
-        if kept is not None and kept[0] == revision:
-            return kept[1]
-        about_to_wait()
-        with self._lock:
-            kept = self._kept.get(dataset.arn)
-            if kept is None or kept[0] != revision:
-                rows = DatasetRows(self._context, dataset)
-                kept = self._kept[dataset.arn] = (revision, read(rows, revision))
-            return kept[1]
+        return self._kept.get_or_make((group_arn, dataset_type), make, revision)
 
 
 class GroupSnapshot(GroupTables):
@@ -217,14 +217,42 @@ class GroupSnapshot(GroupTables):
 
     def __init__(self, context: ServiceContext):
         super().__init__(context)
-        self._seen: dict[tuple[str, str], Any] = {}
+        self._revisions: dict[tuple[str, str], Hashable] = {}
 
-    def _kept_read(self, group_arn: str, dataset_type: str, *how: Any, **options: Any) -> Any:
+    def revision(self, group_arn: str, dataset_type: str) -> Hashable:
+        """Return that of the beginning."""
         key = (group_arn, dataset_type)
-        if key not in self._seen:
-            self._seen[key] = super()._kept_read(group_arn, dataset_type, *how, **options)
-        return self._seen[key]
+        if key not in self._revisions:
+            self._revisions.setdefault(key, super().revision(group_arn, dataset_type))
+        return self._revisions[key]
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _asked_columns(
+    asked: Mapping[str, Sequence[str]], deployment: Deployment, count: int
+) -> Sequence[str]:
+    """Return the columns that ``metadataColumns`` names, if this deployment answers with metadata
+    of so many columns and items."""
+    [(dataset_type, columns)] = asked.items()
+    if dataset_type.upper() != "ITEMS":
+        raise InvalidInputException(
+            f"metadataColumns names the dataset type {dataset_type!r}; only ITEMS is possible."
+        )
+    if len(columns) > MAX_COLUMNS:
+        raise InvalidInputException(
+            f"metadataColumns names {len(columns)} columns; {MAX_COLUMNS} at most."
+        )
+    if count > MAX_ITEMS:
+        raise InvalidInputException(
+            f"{count} items are asked for with metadata; {MAX_ITEMS} at most."
+        )
+    enabled = deployment.config.get("enableMetadataWithRecommendations", False)
+    if not enabled and not deployment.model.tells_metadata:
+        raise InvalidInputException(
+            f"{deployment.campaign_arn} does not answer with metadata. Set "
+            "enableMetadataWithRecommendations in its configuration by an update."
+        )
+    return columns

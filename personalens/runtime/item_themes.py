@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from personalens.datasets.metadata import Field, Metadata, categorical_values
-from personalens.training.text_vectors import unit_rows, words_of
+from personalens.training.factorization import unit_rows, words_of
 
 MOST_TERMS = 3
 LEAST_SHARE, LEAST_ITEMS = 0.2, 2
@@ -42,17 +42,12 @@ class ThemeWriter:
     one to three terms that say most are the theme.
 
     A theme is as relevant for an item as their vectors are near: the cosine, where rare terms weigh
-    more, as in :func:`~personalens.training.text_vectors.tf_idf`. The service's scores are said to
+    more, as in :func:`~personalens.training.factorization.tf_idf`. The service's scores are said to
     lie in -0.1 to 0.6, ours lie in 0 to 1; how the service reckons them is not published.
 
-    Parameters
-    ----------
-    items
-        The catalogue: its categorical and text fields are read.
-    name_field
-        The field that names an item. Its words are no terms: what items of one list are called
-        tells seldom what they are. To have them as terms, give the names in another text field,
-        too.
+    The categorical and text fields of ``items``, the catalogue, are read, but for ``name_field``,
+    which names an item: what items of one list are called tells seldom what they are. To have its
+    words as terms, give the names in another text field, too.
 
     Examples
     --------

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.recipes.trending_now import TrendingNow, newest_time
 from personalens.runtime.deployments import Deployment
-from personalens.runtime.score_vector import ScoreVector
-from personalens.runtime.waiting import about_to_wait
+from personalens.runtime.recent_values import RecentValues
+from personalens.runtime.users import Scores
 from personalens.settings.event_selection import takes
 from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
 
 if TYPE_CHECKING:
     from personalens.storage.event_log import EventLog
+
+KEPT_TRENDS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,67 +37,52 @@ class _Trend:
     read_until: int
     item_codes: np.ndarray
     timestamps: np.ndarray
-    scores: ScoreVector
+    scores: Scores
 
 
 class Trends:
-    """The scores of trending models as of now. Safe to share between threads.
-
-    Parameters
-    ----------
-    events
-        Where streamed events are.
-    """
+    """The scores of trending models as of now. Safe to share between threads."""
 
     def __init__(self, events: EventLog):
         self._events = events
-        self._known: dict[str, _Trend] = {}
+        self._kept: RecentValues[_Trend] = RecentValues(KEPT_TRENDS)
         self._lock = threading.Lock()
 
-    def of(self, deployment: Deployment) -> ScoreVector:
+    def of(self, deployment: Deployment) -> Scores:
         """Return the scores of a deployed :class:`~personalens.recipes.trending_now.TrendingNow`,
         with all events of known users that were put into its dataset group since it was trained, as
         the next training would see them. Only what is new is read."""
         revision = self._events.revision(deployment.stream)
-        known = self._known.get(deployment.solution_version_arn)
-        if known is None or known.model() is not deployment.model or known.revision != revision:
-            about_to_wait()
+        found = self._known(deployment)
+        if found is None or found.revision != revision:
             with self._lock:
-                known = self._known.get(deployment.solution_version_arn)
-                if known is None or known.model() is not deployment.model:
-                    known = _nothing_yet(deployment)
-                known = self._take_in(deployment, known, revision)
-                self._known[deployment.solution_version_arn] = known
-        return known.scores
+                found = self._take_in(deployment, self._known(deployment), revision)
+                self._kept.keep(deployment.solution_version_arn, found)
+        return found.scores
 
-    def _take_in(self, deployment: Deployment, known: _Trend, revision: int) -> _Trend:
+    def is_current(self, deployment: Deployment) -> bool:
+        """Whether there is nothing new to be read."""
+        found = self._known(deployment)
+        return found is not None and found.revision == self._events.revision(deployment.stream)
+
+    def _known(self, deployment: Deployment) -> _Trend | None:
+        found = self._kept.get(deployment.solution_version_arn)
+        return found if found is not None and found.model() is deployment.model else None
+
+    def _take_in(self, deployment: Deployment, before: _Trend | None, revision: int) -> _Trend:
         model, until = deployment.model, self._events.newest()
-        found = [(known.item_codes, known.timestamps)]
-        for batch in self._events.batches(deployment.stream, after=known.read_until, until=until):
+        if before is None:
+            after = deployment.trained.get(EVENTS_UNTIL, 0)
+            found = [(np.zeros(0, np.int32), np.zeros(0, np.int64))]
+        else:
+            after, found = before.read_until, [(before.item_codes, before.timestamps)]
+        for batch in self._events.batches(deployment.stream, after=after, until=until):
             found.append(_events_of(deployment, batch))
         codes, times = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        scores = ScoreVector(model.with_events(codes, times))
+        scores = Scores(model.with_events(codes, times)[np.newaxis])
         counts = times > newest_time(times) - 2 * model.interval  # the others never will again
-        codes, times = codes[counts], times[counts]
-        return replace(
-            known,
-            revision=revision,
-            read_until=until,
-            item_codes=codes,
-            timestamps=times,
-            scores=scores,
-        )
-
-
-def _nothing_yet(deployment: Deployment) -> _Trend:
-    return _Trend(
-        weakref.ref(deployment.model),
-        0,
-        deployment.trained.get(EVENTS_UNTIL, 0),
-        np.zeros(0, np.int32),
-        np.zeros(0, np.int64),
-        ScoreVector(np.zeros(0)),
-    )
+        kept = codes[counts], times[counts]
+        return _Trend(weakref.ref(model), revision, until, *kept, scores)
 
 
 def _events_of(deployment: Deployment, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:

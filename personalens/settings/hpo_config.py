@@ -1,6 +1,7 @@
-"""What hyperparameter optimisation may try: ``hpoConfig`` of CreateSolution, checked and read.
+"""What a search may try: ``hpoConfig`` and ``autoMLConfig`` of CreateSolution, checked and read.
 
-Amazon Personalize: ``performHPO`` and ``solutionConfig.hpoConfig``.
+What does not fit is refused with an InvalidInputException that names the member, its value and what
+is allowed. Amazon Personalize: ``performHPO`` and ``performAutoML``.
 """
 
 from __future__ import annotations
@@ -11,16 +12,14 @@ from typing import Any
 
 from personalens.arns import parse, recipe_arn
 from personalens.evaluation.offline_report import LIST_LENGTH, NDCG_DEPTHS, PRECISION_DEPTHS
-from personalens.recipes import catalog
-from personalens.recipes.catalog import ALGORITHM, Hyperparameter
-from personalens.recipes.registry import PREVIEW_NAMES, RecipeEntry
+from personalens.recipes.hyperparameters import ALGORITHM, Hyperparameter
+from personalens.recipes.registry import AUTOML_RECIPES, PREVIEW_NAMES, RecipeEntry
 from personalens.service_errors import InvalidInputException
 from personalens.training.tuning import Range
 
 MAX_JOBS, MAX_PARALLEL_JOBS = 40, 10
 DEFAULT_JOBS, DEFAULT_PARALLEL_JOBS = 10, 2
 """The same on every machine: what is found depends on how many trials run at a time."""
-
 
 OF_THE_DATA = ("recency_mask",)
 """What the service tunes in preparing the data, and not in training."""
@@ -29,15 +28,7 @@ _TRAINING, _DATA = "training.", "data."
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How a solution's hyperparameters are searched for.
-
-    Attributes
-    ----------
-    space
-        What is varied, and within which bounds.
-    jobs, parallel
-        How many trainings, and how many at a time.
-    """
+    """What is varied within which bounds, in how many trainings, how many of them at a time."""
 
     space: tuple[Range, ...]
     jobs: int
@@ -45,22 +36,11 @@ class SearchPlan:
 
 
 def plan_search(entry: RecipeEntry, config: Mapping[str, Any]) -> SearchPlan:
-    """Return the search that a solution's configuration asks for.
+    """Return the search that a ``solutionConfig`` asks for.
 
-    Parameters
-    ----------
-    entry
-        The recipe.
-    config
-        ``solutionConfig``. Without ``hpoConfig.algorithmHyperParameterRanges``, or where all three
-        of its lists are empty, every tunable hyperparameter is varied over the recipe's own range,
-        except those that ``algorithmHyperParameters`` sets. Ranges that are given say all that is
-        varied. ``hpoObjective`` is accepted and changes nothing, as in AWS.
-
-    Raises
-    ------
-    InvalidInputException
-        With the member, its value and what is allowed.
+    Ranges that are given say all that is varied. Without any, every tunable hyperparameter is
+    varied over the recipe's own range, except those that ``algorithmHyperParameters`` sets.
+    ``hpoObjective`` is accepted and changes nothing, as in AWS.
     """
     hpo = config.get("hpoConfig", {})
     resources = hpo.get("hpoResourceConfig", {})
@@ -68,7 +48,7 @@ def plan_search(entry: RecipeEntry, config: Mapping[str, Any]) -> SearchPlan:
     parallel = _count(
         resources, "maxParallelTrainingJobs", DEFAULT_PARALLEL_JOBS, MAX_PARALLEL_JOBS
     )
-    tunable = {row.name: row for row in catalog.hyperparameter_table(entry) if row.tunable}
+    tunable = {row.name: row for row in entry.hyperparameters() if row.tunable}
     if not tunable:
         raise InvalidInputException(
             f"{entry.name} has no hyperparameter that can be tuned: set performHPO to false."
@@ -193,20 +173,11 @@ def _count(resources: Mapping[str, str], member: str, default: int, most: int) -
     return number
 
 
-# Among which recipes AutoML chooses, and by what: ``autoMLConfig`` of CreateSolution.
-
 METRICS = (
     f"mean_reciprocal_rank_at_{LIST_LENGTH}",
     *(f"normalized_discounted_cumulative_gain_at_{k}" for k in NDCG_DEPTHS),
     *(f"precision_at_{k}" for k in PRECISION_DEPTHS),
 )
-DEFAULT_RECIPES = {
-    "aws-hrnn": frozenset(),
-    "aws-hrnn-metadata": frozenset(),
-    "aws-hrnn-coldstart": frozenset({"ITEMS"}),
-}
-"""What is compared without a ``recipeList``, and the datasets that each cannot do without."""
-
 COMPARABLE = ("USER_PERSONALIZATION", "POPULAR_ITEMS")
 """Recipe types that answer the same question: what to recommend to a user."""
 
@@ -214,21 +185,10 @@ COMPARABLE = ("USER_PERSONALIZATION", "POPULAR_ITEMS")
 def automl_recipes(
     config: Mapping[str, Any], recipes: Mapping[str, RecipeEntry], datasets: Collection[str]
 ) -> list[str]:
-    """Return the ARNs of the recipes that AutoML compares.
+    """Return the ARNs of the recipes that AutoML compares, of all that exist by name.
 
-    Parameters
-    ----------
-    config
-        ``solutionConfig``.
-    recipes
-        All that exist, by name.
-    datasets
-        The types of the dataset group's datasets, in upper case.
-
-    Raises
-    ------
-    InvalidInputException
-        For an unknown metric, an unknown recipe, or one that does not recommend to users.
+    Where none is listed, recipes that need an Items dataset are passed by if it is not among the
+    group's ``datasets``, types in upper case.
     """
     automl = config.get("autoMLConfig", {})
     metric = automl.get("metricName")
@@ -236,10 +196,11 @@ def automl_recipes(
         raise InvalidInputException(
             f"autoMLConfig.metricName is {metric!r}; choose {', '.join(METRICS)}."
         )
+    usual = [recipes[name] for name in AUTOML_RECIPES if name in recipes]
     listed = automl.get("recipeList") or [
-        recipe_arn(name)
-        for name, needed in DEFAULT_RECIPES.items()
-        if name in recipes and needed <= set(datasets)
+        recipe_arn(entry.name)
+        for entry in usual
+        if "ITEMS" in datasets or not entry.recipe.needs_items
     ]
     return list(dict.fromkeys(recipe_arn(_comparable(arn, recipes)) for arn in listed))
 
@@ -247,10 +208,10 @@ def automl_recipes(
 def _comparable(arn: str, recipes: Mapping[str, RecipeEntry]) -> str:
     parsed = parse(arn)
     entry = recipes.get(PREVIEW_NAMES.get(parsed.name, parsed.name))
+    if parsed.kind == "recipe" and entry is not None and entry.recipe_type in COMPARABLE:
+        return entry.name
     comparable = sorted(n for n, e in recipes.items() if e.recipe_type in COMPARABLE)
-    if parsed.kind != "recipe" or entry is None or entry.recipe_type not in COMPARABLE:
-        raise InvalidInputException(
-            f"autoMLConfig.recipeList has {arn}; AutoML compares recipes that recommend to users: "
-            f"{', '.join(comparable)}."
-        )
-    return entry.name
+    raise InvalidInputException(
+        f"autoMLConfig.recipeList has {arn}; AutoML compares recipes that recommend to users: "
+        f"{', '.join(comparable)}."
+    )

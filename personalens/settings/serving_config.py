@@ -1,18 +1,23 @@
-"""How much a campaign explores: the strings of ``itemExplorationConfig``, read and checked.
+"""How what serves is configured: the strings of ``itemExplorationConfig``, read and checked.
 
-Amazon Personalize: CampaignConfig.itemExplorationConfig of aws-user-personalization.
+Amazon Personalize: CampaignConfig, RecommenderConfig and BatchInferenceJobConfig.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from personalens.datasets.schema_rules import number_in
+from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
 
-EXPLORATION, EXPLORING_RECIPES = "itemExplorationConfig", ("aws-user-personalization",)
+BATCH_INFERENCE, THEME_GENERATION = "BATCH_INFERENCE", "THEME_GENERATION"
+EXPLORATION = "itemExplorationConfig"
+TAKEN_BY = {EXPLORATION: "takes_exploration", "rankingInfluence": "takes_influence"}
+"""Members that not every recipe takes, and the attributes of those that do."""
+
 _RANGES = {
     "explorationWeight": (0.0, 1.0, "0 to 1"),
     "explorationItemAgeCutOff": (1.0, float("inf"), "days, at least 1"),
@@ -30,13 +35,6 @@ class ExplorationSettings:
     def from_campaign(cls, config: Mapping[str, Any]) -> Self:
         """Read a ``campaignConfig``.
 
-        Raises
-        ------
-        InvalidInputException
-            For an unknown key, a value that is not a number, or one out of range.
-
-        Examples
-        --------
         >>> asked = {"itemExplorationConfig": {"explorationWeight": "0.8"}}
         >>> ExplorationSettings.from_campaign(asked)
         ExplorationSettings(weight=0.8, cutoff_days=30.0)
@@ -63,4 +61,16 @@ def _number(given: Mapping[str, str], key: str, default: float) -> float:
     return value
 
 
-BATCH_INFERENCE, THEME_GENERATION = "BATCH_INFERENCE", "THEME_GENERATION"
+def check_serving_config(
+    where: str, config: Mapping[str, Any], entry: Callable[[], RecipeEntry]
+) -> None:
+    """Refuse members of a configuration that the recipe does not take, and values out of range.
+
+    ``where`` is the member of the request; the recipe is looked up only if that matters.
+    """
+    for member, attribute in TAKEN_BY.items():
+        if member in config and not getattr(entry().recipe, attribute):
+            raise InvalidInputException(
+                f"{where}.{member} does not apply to the recipe {entry().name}; leave it out."
+            )
+    ExplorationSettings.from_campaign(config)

@@ -1,52 +1,43 @@
 """What a solution may be configured with, checked when it is created rather than when it trains.
 
-Amazon Personalize: ``solutionConfig`` of CreateSolution.
+Amazon Personalize: ``solutionConfig`` of CreateSolution. What does not fit is refused with an
+InvalidInputException that names the member, its value and what is allowed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from personalens.datasets.avro_schemas import (
-    DatasetSchema,
-)
 from personalens.datasets.schema_rules import number_in
-from personalens.recipes import catalog
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
-from personalens.settings.hpo_config import plan_search
 
-DATASET_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
+if TYPE_CHECKING:
+    from personalens.datasets.avro_schemas import DatasetSchema
+    from personalens.recipes.registry import RecipeEntry
+
+INTERACTIONS, ITEMS, USERS = DATASET_TYPES = ("INTERACTIONS", "ITEMS", "USERS")
 ALWAYS_TRAINED = ("USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE")
 """Interactions columns that trainingDataConfig cannot leave out."""
 
+LATER_COLUMNS = "_laterColumns"
+"""Member of what learns from datasets: columns by dataset type that UpdateDataset has added since,
+and on which it does not train."""
+
+EVENTS_UNTIL = "_eventsUntil"
+"""Member of a solution version: the newest event of the log that it was trained on. It is noted
+when the training begins, so that one that goes on after a crash reads the same events."""
+
 DEFAULT_TRAINING_DAYS, MAX_TRAINING_DAYS = 7, 30
 _RATE = re.compile(r"rate\((\d+) days?\)")
-INCREMENTAL = "aws-semantic-similarity"
-EVENTS_RECIPES = ("aws-user-personalization-v2", "aws-personalized-ranking-v2")
-OBJECTIVE_RECIPES = ("aws-user-personalization", "aws-personalized-ranking")
-UPDATE_RECIPES = ("aws-user-personalization", "aws-hrnn-coldstart")
-"""What takes eventsConfig, optimizationObjective and trainingMode UPDATE; recipes from outside the
-package take the first two and, if they have a method ``update``, the third."""
-
 NUMBERS = ("int", "long", "float", "double")
 
 
 def check_way_of_training(
     entry: RecipeEntry | None, *, perform_automl: bool, incremental: bool
 ) -> None:
-    """Refuse ways of training that contradict each other.
-
-    ``entry`` is the recipe that recipeArn names, None where it is left out.
-
-    Raises
-    ------
-    InvalidInputException
-        Unless exactly one of recipeArn and performAutoML says what to train; for a recipe of a
-        domain; for incremental updates of a recipe that has none.
-    """
+    """Refuse ways of training that contradict each other; ``entry`` is None without a recipeArn."""
     if perform_automl and entry is not None:
         raise InvalidInputException(
             "performAutoML chooses the recipe itself: leave out recipeArn, or set performAutoML to "
@@ -62,9 +53,12 @@ def check_way_of_training(
             f"{entry.name} is a use case of {entry.domain} dataset groups, for recommenders: "
             "choose a recipe for custom solutions."
         )
-    if incremental and (entry is None or entry.name != INCREMENTAL):
+    if incremental and (entry is None or not entry.recipe.updated_on_request):
+        from personalens.recipes.registry import names_with
+
+        names = " or ".join(names_with("updated_on_request"))
         raise InvalidInputException(
-            f"performIncrementalUpdate is for the recipe {INCREMENTAL} only; leave it out."
+            f"performIncrementalUpdate is for the recipe {names} only; leave it out."
         )
 
 
@@ -85,33 +79,18 @@ def check_solution_config(
     perform_hpo: bool = False,
     event_type: str | None = None,
 ) -> None:
-    """Check a solution's configuration against its recipe and data.
+    """Check a solution's configuration against its recipe, and against the schemas of the group's
+    datasets, by type in upper case."""
+    # here: pandas and pydantic load with it, and a process that makes no solution needs neither
+    from personalens.settings.hpo_config import plan_search
 
-    Parameters
-    ----------
-    entry
-        The recipe.
-    config
-        ``solutionConfig`` of the request.
-    schemas
-        Of the group's datasets, by type in upper case.
-    perform_hpo, event_type
-        Further members of the request.
-
-    Raises
-    ------
-    InvalidInputException
-        With the member, its value and what is allowed.
-    """
     if "autoMLConfig" in config:
         raise InvalidInputException(
             "solutionConfig.autoMLConfig is for solutions with performAutoML; leave it out."
         )
     try:
-        catalog.parse_hyperparameters(
-            entry,
-            config.get("algorithmHyperParameters"),
-            config.get("featureTransformationParameters"),
+        entry.parse(
+            config.get("algorithmHyperParameters"), config.get("featureTransformationParameters")
         )
     except ValueError as error:
         raise InvalidInputException(str(error)) from None
@@ -119,9 +98,11 @@ def check_solution_config(
         plan_search(entry, config)
     parse_threshold(config.get("eventValueThreshold"))
     if events := config.get("eventsConfig"):
-        _check_events(entry, events, event_type or config.get("eventValueThreshold"))
+        _check_taken(entry, "eventsConfig", "weighs_events")
+        _check_events(events, event_type or config.get("eventValueThreshold"))
     if objective := config.get("optimizationObjective"):
-        _check_objective(entry, objective, schemas.get("ITEMS"))
+        _check_taken(entry, "optimizationObjective", "takes_objective")
+        _check_objective(objective, schemas.get(ITEMS))
     training_days(config)
     check_columns(config.get("trainingDataConfig", {}), schemas)
 
@@ -129,20 +110,11 @@ def check_solution_config(
 def parse_threshold(text: str | None) -> float | None:
     """Return ``eventValueThreshold`` as a number.
 
-    Raises
-    ------
-    InvalidInputException
-        If it is not a finite number.
-
-    Examples
-    --------
     >>> parse_threshold("3.5")
     3.5
     """
-    if text is None:
-        return None
-    threshold = number_in(text)
-    if threshold is None:
+    threshold = None if text is None else number_in(text)
+    if text is not None and threshold is None:
         raise InvalidInputException(
             f'eventValueThreshold is {text!r}; give a number in a string, such as "3.5".'
         )
@@ -158,8 +130,6 @@ def chosen_columns(
     ones away, as do those that came into the dataset after the solution; the required columns and
     EVENT_TYPE always stay.
 
-    Examples
-    --------
     >>> config = {"excludedDatasetColumns": {"INTERACTIONS": ["DEVICE"]}}
     >>> columns = frozenset({"USER_ID", "DEVICE", "EVENT_VALUE"})
     >>> sorted(chosen_columns(config, "INTERACTIONS", columns))
@@ -177,24 +147,24 @@ def chosen_columns(
     return frozenset(kept | (available & set(ALWAYS_TRAINED)))
 
 
-def takes(entry: RecipeEntry, recipes: Collection[str]) -> bool:
-    """Return whether a recipe is among these of ours, or is not one of ours."""
-    return entry.name in recipes or entry.name not in catalog.RECIPES
+def _check_taken(entry: RecipeEntry, member: str, attribute: str) -> None:
+    """Refuse a member of ``solutionConfig`` unless the recipe has the attribute that takes it."""
+    if not getattr(entry.recipe, attribute):
+        from personalens.recipes.registry import names_with
 
-
-def _check_events(entry: RecipeEntry, config: Mapping[str, Any], other: str | None) -> None:
-    if not takes(entry, EVENTS_RECIPES):
         raise InvalidInputException(
-            f"{entry.name} does not take solutionConfig.eventsConfig; leave it out, or choose "
-            f"{' or '.join(EVENTS_RECIPES)}."
+            f"{entry.name} does not take solutionConfig.{member}; leave it out, or choose "
+            f"{' or '.join(names_with(attribute))}."
         )
+
+
+def _check_events(config: Mapping[str, Any], other: str | None) -> None:
     if other is not None:
         raise InvalidInputException(
             "Give eventsConfig, or eventType and eventValueThreshold, not both."
         )
     parameters = config.get("eventParametersList", [])
-    types = [one.get("eventType") for one in parameters]
-    if not parameters or not all(types):
+    if not parameters or not all(one.get("eventType") for one in parameters):
         raise InvalidInputException(
             "eventsConfig.eventParametersList needs one entry or more, each with an eventType."
         )
@@ -202,14 +172,7 @@ def _check_events(entry: RecipeEntry, config: Mapping[str, Any], other: str | No
         raise InvalidInputException("eventsConfig: one weight at least must be above 0.")
 
 
-def _check_objective(
-    entry: RecipeEntry, objective: Mapping[str, Any], items: DatasetSchema | None
-) -> None:
-    if not takes(entry, OBJECTIVE_RECIPES):
-        raise InvalidInputException(
-            f"{entry.name} does not take solutionConfig.optimizationObjective; leave it out, or "
-            f"choose {' or '.join(OBJECTIVE_RECIPES)}."
-        )
+def _check_objective(objective: Mapping[str, Any], items: DatasetSchema | None) -> None:
     name = objective.get("itemAttribute")
     fields = () if items is None else items.fields
     numeric = [f.name for f in fields if f.value_type in NUMBERS and not f.nullable]
@@ -223,13 +186,6 @@ def _check_objective(
 def training_days(config: Mapping[str, Any]) -> int:
     """Return how many days lie between the automatic trainings of a solution.
 
-    Raises
-    ------
-    InvalidInputException
-        If ``autoTrainingConfig.schedulingExpression`` is not a rate of 1 to 30 days.
-
-    Examples
-    --------
     >>> training_days({"autoTrainingConfig": {"schedulingExpression": "rate(1 day)"}})
     1
     >>> training_days({})
@@ -250,48 +206,30 @@ def training_days(config: Mapping[str, Any]) -> int:
 def check_columns(
     choice: Mapping[str, Mapping[str, list[str]]], schemas: Mapping[str, DatasetSchema]
 ) -> None:
-    """Check a ``trainingDataConfig`` against the schemas of a group, by type in upper case.
-
-    Raises
-    ------
-    InvalidInputException
-        For a dataset or a column that is not there, or one that cannot be excluded.
-    """
-    columns = {kind: set(schema.names) for kind, schema in schemas.items()}
+    """Refuse a ``trainingDataConfig`` that names a dataset or a column that is not there, or
+    excludes one that every training needs; schemas by type in upper case."""
     for member, by_type in choice.items():
         for given_type, names in by_type.items():
-            dataset_type = given_type.upper()
-            if dataset_type not in DATASET_TYPES:
-                raise InvalidInputException(
-                    f"trainingDataConfig.{member} names the dataset type {given_type!r}; allowed: "
-                    f"{', '.join(DATASET_TYPES)}."
-                )
-            if dataset_type not in columns:
-                raise InvalidInputException(
-                    f"trainingDataConfig.{member} names {given_type}, but the dataset group has no "
-                    "such dataset."
-                )
-            if unknown := sorted(set(names) - columns[dataset_type]):
-                raise InvalidInputException(
-                    f"trainingDataConfig.{member} names columns that {given_type} does not have: "
-                    f"{', '.join(unknown)}. It has: {', '.join(sorted(columns[dataset_type]))}."
-                )
-            required = sorted(set(names) & set(ALWAYS_TRAINED))
-            if member == "excludedDatasetColumns" and required:
-                raise InvalidInputException(
-                    f"trainingDataConfig cannot exclude {', '.join(required)}: every training "
-                    "needs these columns."
-                )
+            if reason := _wrong_columns(member, given_type, set(names), schemas):
+                raise InvalidInputException(f"trainingDataConfig{reason}.")
 
 
-LATER_COLUMNS = "_laterColumns"
-"""Member of what learns from datasets: columns by dataset type that UpdateDataset has added since,
-and on which it does not train."""
-
-
-INTERACTIONS, ITEMS, USERS = "INTERACTIONS", "ITEMS", "USERS"
-
-
-EVENTS_UNTIL = "_eventsUntil"
-"""Member of a solution version: the newest event of the log that it was trained on. It is noted
-when the training begins, so that one that goes on after a crash reads the same events."""
+def _wrong_columns(
+    member: str, given_type: str, names: set[str], schemas: Mapping[str, DatasetSchema]
+) -> str | None:
+    dataset_type = given_type.upper()
+    if dataset_type not in DATASET_TYPES:
+        allowed = ", ".join(DATASET_TYPES)
+        return f".{member} names the dataset type {given_type!r}; allowed: {allowed}"
+    if dataset_type not in schemas:
+        return f".{member} names {given_type}, but the dataset group has no such dataset"
+    columns = set(schemas[dataset_type].names)
+    if unknown := sorted(names - columns):
+        return (
+            f".{member} names columns that {given_type} does not have: {', '.join(unknown)}. It "
+            f"has: {', '.join(sorted(columns))}"
+        )
+    required = sorted(names & set(ALWAYS_TRAINED))
+    if member == "excludedDatasetColumns" and required:
+        return f" cannot exclude {', '.join(required)}: every training needs these columns"
+    return None

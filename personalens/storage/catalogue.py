@@ -72,7 +72,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             lease_wall REAL NOT NULL,
             lease_monotonic REAL NOT NULL)""",
     ),
-    # The catalogue's version is that of the home: whatever opens a home opens it first. Since this
+    # The catalogue's version is that of the home, for the catalogue is opened first. Since this
     # one the imported rows' manifests have checksums, which earlier versions cannot read, and each
     # transaction looks for deletions that are over.
     (
@@ -87,7 +87,8 @@ other file of the home; never edit one."""
 BUSY_SECONDS = 30.0
 """How long a write waits for the other processes' writes before it gives up."""
 FORK_WAITS_SECONDS = 10.0
-"""How long a fork waits for the transaction of another thread."""
+"""How long a fork waits for the transactions of other threads."""
+FORK_LOOKS_SECONDS = 0.1
 END_WAITS_SECONDS = 10.0
 """How long the end of the process waits for it."""
 MOST_KEPT = 20_000
@@ -114,20 +115,12 @@ class DamagedFile(StorageError):
 
 
 class Catalogue:
-    """Connections to one home's catalogue, one a thread.
+    """Connections to one home's catalogue, one a thread; with ``path`` and ``migrations``, to
+    another file of the home, which has tables of its own.
 
-    Parameters
-    ----------
-    home
-        Where the file lies.
-    create
-        Whether a missing home is made. A worker says no: a learner who deletes the home means it.
-    busy_seconds
-        How long a write waits for others.
-    path, migrations
-        Another file of the home, with tables of its own.
-    synchronous
-        FULL, or NORMAL: a power cut, but no crash of a process, may lose the newest writes.
+    ``create`` says whether a missing home is made. A worker says no: a learner who deletes the home
+    means it. ``synchronous`` may be NORMAL: then a power cut, but no crash of a process, may lose
+    the newest writes.
     """
 
     def __init__(
@@ -150,18 +143,12 @@ class Catalogue:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: commits at the end, rolls back on any error.
-
-        Raises
-        ------
-        StorageError
-            If the file cannot be written; nothing was changed then.
-        RuntimeError
-            If this thread is inside a transaction already.
-        """
+        """A write transaction: commits at the end, rolls back on any error."""
         with self._handle() as connection:
             if connection.in_transaction:
                 raise RuntimeError("this thread is inside a catalogue transaction already")
+            handle = self._local.handle
+            handle.is_writing = True
             try:
                 with self._translated():
                     connection.execute("BEGIN IMMEDIATE")
@@ -170,6 +157,8 @@ class Catalogue:
             except BaseException:
                 _roll_back(connection)
                 raise
+            finally:
+                handle.is_writing = False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -308,7 +297,7 @@ _serials = count()
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that can be told from all others, those that took its place among them."""
+    """A connection with a number of its own, which no later one in its place has."""
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -323,6 +312,8 @@ class _Handle:
     def __init__(self, connection: sqlite3.Connection, path: Path):
         self.lock = threading.RLock()
         self.users = 0  # blocks of this thread that use the connection now
+        # Not connection.in_transaction: that is False again while a commit is flushed to the disk.
+        self.is_writing = False
         self.hold(connection)
         self.pid = os.getpid()
         self._path = str(path)
@@ -377,14 +368,22 @@ _held_over_a_fork: list[_Handle] = []
 def _before_fork() -> None:
     """Close connections until the fork is over: SQLite's locks do not survive one, and a child that
     inherits none cannot confuse them. A transaction of another thread ends first, else SQLite would
-    think in the child for ever that this process is writing. Who reads goes on reading."""
-    for handle in list(_handles):
-        connection = handle.connection
-        writes = connection is not None and connection.in_transaction
-        if handle.lock.acquire(timeout=FORK_WAITS_SECONDS if writes else 0):
-            _held_over_a_fork.append(handle)
-            if not handle.users:
-                handle.close()
+    think in the child for ever that this process is writing. Readers go on reading."""
+    give_up = time.monotonic() + FORK_WAITS_SECONDS
+    busy = list(_handles)
+    patience = 0.0
+    while busy:
+        for handle in busy:
+            if handle.lock.acquire(timeout=patience if handle.is_writing else 0):
+                _held_over_a_fork.append(handle)
+                if not handle.users:
+                    handle.close()
+        # Again: a reader may have begun to write while another was waited for.
+        busy = [each for each in busy if each.is_writing and each not in _held_over_a_fork]
+        is_inside = any(each.is_writing for each in _held_over_a_fork)  # others may wait for us
+        if is_inside or time.monotonic() > give_up:
+            return
+        patience = FORK_LOOKS_SECONDS
 
 
 def _after_fork() -> None:
@@ -396,6 +395,7 @@ def _after_fork_in_child() -> None:
     """Keep connections that were busy at the fork for ever: closing one would drop locks."""
     _after_fork()
     for handle in list(_handles):
+        handle.is_writing = False  # its thread is the parent's
         if handle.connection is not None:
             _inherited.append(handle.connection)
             handle.connection = None

@@ -2,7 +2,7 @@
 
 A class is remembered as ``module:class`` and the folder in which Python found the module. So the
 worker that trains it, the server that serves it and tomorrow's notebook import the same file.
-Recipes of installed packages need no registering: :func:`personalens.recipes.catalog.installed`.
+Recipes of installed packages need no registering: :func:`personalens.recipes.registry.installed`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from types import ModuleType
 from typing import get_args
 
 from personalens.arns import recipe_arn
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.base import Recipe, RecipeType
-from personalens.recipes.registry import EVERY_DATASET, RecipeEntry
+from personalens.recipes.hyperparameters import hyperparameter_table
+from personalens.recipes.registry import RecipeEntry
 from personalens.storage.resource_store import Resource, ResourceReader, ResourceStore
 
 RECIPE = "recipe"
@@ -47,13 +48,7 @@ class RegisteredRecipe(RecipeEntry):
 
     @property
     def recipe(self) -> type[Recipe]:
-        """The recipe's class.
-
-        Raises
-        ------
-        RecipeUnavailable
-            If the file is gone, does not run, or has the class no more.
-        """
+        """The recipe's class."""
         name, _, attribute = self.implementation.partition(":")
         try:
             found = getattr(_import(name, Path(self.folder)), attribute)
@@ -67,21 +62,12 @@ class RegisteredRecipe(RecipeEntry):
 
 
 def register_recipe(store: ResourceStore, recipe: type[Recipe]) -> str:
-    """Make a recipe known in a home, in the place of an earlier one of its name; return its ARN.
-
-    Raises
-    ------
-    TypeError
-        If it is no complete recipe class.
-    ValueError
-        If its name is not allowed, or other processes could not import it.
-    """
+    """Make a recipe known in a home, in the place of an earlier one of its name; return its ARN."""
     _check_class(recipe)
     _check_name(recipe.name)
     body = {
         "implementation": f"{recipe.__module__}:{recipe.__qualname__}",
         "folder": str(_module_folder(recipe)),
-        "description": " ".join((inspect.getdoc(recipe) or "").split("\n\n")[0].split()),
     }
     arn = recipe_arn(recipe.name)
     with store.transaction() as tx:
@@ -96,15 +82,13 @@ def known_recipes(reader: ResourceReader) -> Mapping[str, RecipeEntry]:
 
     ``reader`` must see all regions and accounts: a recipe belongs to none.
     """
-    entries = {**catalog.RECIPES, **catalog.installed()}
+    entries = {**registry.RECIPES, **registry.installed()}
     for row in reader.list(RECIPE):
         entries[row.name] = RegisteredRecipe(
             name=row.name,
             implementation=row.body["implementation"],
             algorithm=row.name,
             feature_transformation=row.name,
-            description=row.body["description"],
-            dataset_types=EVERY_DATASET,
             folder=row.body["folder"],
         )
     return entries
@@ -116,13 +100,18 @@ def _check_class(recipe: object) -> None:
             f"register takes a class that derives from personalens.recipes.base.Recipe, not "
             f"{recipe!r}"
         )
-    if missing := sorted(getattr(recipe, "__abstractmethods__", ())):
+    missing = sorted(getattr(recipe, "__abstractmethods__", ()))
+    missing += ["explore"] if recipe.explores and recipe.explore is Recipe.explore else []
+    missing += (
+        ["influenced"] if recipe.takes_influence and not hasattr(recipe, "influenced") else []
+    )
+    if missing:
         raise TypeError(f"{recipe.__name__} lacks the methods {', '.join(missing)}")
     if getattr(recipe, "recipe_type", None) not in get_args(RecipeType):
         raise TypeError(
             f"{recipe.__name__}.recipe_type must be one of {', '.join(get_args(RecipeType))}"
         )
-    catalog.hyperparameters_of(recipe.Config)  # raises TypeError for what the service cannot show
+    hyperparameter_table(recipe.Config)  # raises TypeError for what the service cannot show
 
 
 def _check_name(name: object) -> None:
@@ -131,7 +120,7 @@ def _check_name(name: object) -> None:
             f"a recipe's name becomes part of its ARN: {name!r} must be 1 to 63 letters, digits, "
             "hyphens and underscores"
         )
-    if name.startswith("aws-") or name in catalog.RECIPES:
+    if name.startswith("aws-") or name in registry.RECIPES:
         raise ValueError(f"{name!r} is a name for the service's own recipes; choose another")
 
 

@@ -7,26 +7,22 @@ came later counts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from personalens.arns import parse
-from personalens.datasets.avro_schemas import DatasetSchema, parse_schema
+from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.datasets.column_checks import column_checks
 from personalens.datasets.dataset_files import DatasetFiles, PutRows
 from personalens.datasets.interactions import Interactions
 from personalens.datasets.schema_rules import ACTION_INTERACTIONS, INTERACTIONS, rules_for
-from personalens.storage.resource_store import Resource, ResourceReader
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.datasets import dataset_folder, dataset_schema
+from personalens.storage.resource_store import Resource
+from personalens.storage.service_context import ServiceContext
 
 IMPRESSION = "IMPRESSION"
 OF_THE_LOG = (
@@ -55,17 +51,7 @@ def subject_column(schema: DatasetSchema) -> str:
 
 
 class DatasetRows:
-    """The rows of one dataset, imported and put.
-
-    Parameters
-    ----------
-    context
-        Where the dataset is.
-    dataset
-        Which.
-    until
-        The last sequence number of the event log that counts. Default: all.
-    """
+    """The rows of one dataset, imported and put, up to a number of the event log (default: all)."""
 
     def __init__(self, context: ServiceContext, dataset: Resource, *, until: int | None = None):
         self._context, self._dataset, self._until = context, dataset, until
@@ -159,41 +145,3 @@ def rows_of_group(
         for dataset in context.store.list("dataset", parent_arn=dataset_group_arn)
     }
     return {kind: rows for kind, rows in found.items() if not rows.is_empty}
-
-
-def _with_item(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Leave out what is about no item, such as a search."""
-    return batch.filter(batch["ITEM_ID"].is_valid())
-
-
-def dataset_folder(context: ServiceContext, dataset: Resource) -> Path:
-    """Return where the imported rows of a dataset lie, for
-    :class:`~personalens.datasets.dataset_files.DatasetFiles`.
-
-    The digest tells apart what differs by region, account or capital letters only; the rest is for
-    people who look.
-    """
-    parsed = parse(dataset.arn)
-    digest = hashlib.blake2b(dataset.arn.encode(), digest_size=4).hexdigest()
-    return context.home.datasets / f"{parsed.name}-{parsed.qualifier.lower()}-{digest}"
-
-
-def dataset_schema(reader: ResourceReader, dataset: Resource) -> DatasetSchema:
-    """Return what a dataset's columns are declared to be."""
-    schema = reader.require(dataset.body["schemaArn"], "schema")
-    return parse_schema(schema.body["schema"], domain=schema.body.get("domain"))
-
-
-def group_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, DatasetSchema]:
-    """Return the schemas of a group's datasets, by "Interactions", "Items" and so on."""
-    found = {}
-    for dataset in reader.list("dataset", parent_arn=dataset_group_arn):
-        parsed = dataset_schema(reader, dataset)
-        found[parsed.dataset_type] = parsed
-    return found
-
-
-def dataset_schemas(reader: ResourceReader, dataset_group_arn: str) -> dict[str, DatasetSchema]:
-    """Return the schemas of a dataset group's datasets, by type in upper case."""
-    datasets = reader.list("dataset", parent_arn=dataset_group_arn)
-    return {each.body["datasetType"]: dataset_schema(reader, each) for each in datasets}

@@ -8,16 +8,6 @@ the log came to know them as a user's: a training notes the newest one that it h
 comes later is live. Of a session whose user is not known yet, the events are kept under the
 session's id; once the session names its user they become the user's, with new numbers.
 
-For whom else it may concern:
-
-* exports: :meth:`EventLog.batches` streams the events of a dataset, :meth:`EventLog.records` the
-  put items, users and actions; :mod:`personalens.storage.dataset_rows` gives both as the columns
-  of the dataset's schema;
-* data deletion: :meth:`EventLog.delete_users`;
-* metric attribution: the batches' columns EVENT_ATTRIBUTION_SOURCE (explicit), RECOMMENDED_BY (the
-  campaign or recommender behind the recommendationId) and RECEIVED_AT (not retroactive, windows of
-  15 minutes), with ``known_only=False``.
-
 Amazon Personalize: PutEvents, PutUsers, PutItems, PutActions, PutActionInteractions.
 """
 
@@ -29,13 +19,14 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from personalens.home import Home
 from personalens.storage.catalogue import Catalogue
 from personalens.storage.group_commit import GroupCommit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -64,7 +55,7 @@ EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
             attribution_source TEXT)""",
         "CREATE UNIQUE INDEX events_by_identity ON events (stream, identity)",
         "CREATE INDEX events_by_who ON events (stream, who, is_known, sequence)",
-        """CREATE TABLE sessions (            -- whom a session has named last
+        """CREATE TABLE sessions (            -- the user that a session has named last
             stream INTEGER NOT NULL,
             session_id TEXT NOT NULL,
             user_id TEXT NOT NULL,
@@ -80,29 +71,24 @@ EVENT_LOG_MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 BATCH_ROWS = 10_000
-BATCH_SCHEMA = pa.schema(
-    {
-        "SEQUENCE": pa.int64(),
-        "USER_ID": pa.string(),
-        "IS_KNOWN": pa.bool_(),
-        "SESSION_ID": pa.string(),
-        "ITEM_ID": pa.string(),
-        "TIMESTAMP": pa.int64(),
-        "RECEIVED_AT": pa.float64(),
-        "EVENT_TYPE": pa.string(),
-        "EVENT_VALUE": pa.float32(),
-        "PROPERTIES": pa.string(),
-        "IMPRESSION": pa.string(),
-        "RECOMMENDATION_ID": pa.string(),
-        "RECOMMENDED_BY": pa.string(),
-        "EVENT_ATTRIBUTION_SOURCE": pa.string(),
-    }
-)
-"""The columns of :meth:`EventLog.batches`."""
-_COLUMNS = (
-    "sequence, who, is_known, session_id, item_id, sent_at, received_at, event_type, event_value,"
-    " properties, impression, recommendation_id, recommended_by, attribution_source"
-)
+BATCH_COLUMNS = {
+    "SEQUENCE": ("sequence", "int64"),
+    "USER_ID": ("who", "string"),
+    "IS_KNOWN": ("is_known", "bool_"),
+    "SESSION_ID": ("session_id", "string"),
+    "ITEM_ID": ("item_id", "string"),
+    "TIMESTAMP": ("sent_at", "int64"),
+    "RECEIVED_AT": ("received_at", "float64"),
+    "EVENT_TYPE": ("event_type", "string"),
+    "EVENT_VALUE": ("event_value", "float32"),
+    "PROPERTIES": ("properties", "string"),
+    "IMPRESSION": ("impression", "string"),
+    "RECOMMENDATION_ID": ("recommendation_id", "string"),
+    "RECOMMENDED_BY": ("recommended_by", "string"),
+    "EVENT_ATTRIBUTION_SOURCE": ("attribution_source", "string"),
+}
+"""The columns of :meth:`EventLog.batches`: their columns in the table, and their types in Arrow."""
+_COLUMNS = ", ".join(column for column, _ in BATCH_COLUMNS.values())
 _STREAM = "(SELECT id FROM streams WHERE dataset_arn = :dataset)"
 _OF = f"SELECT sequence FROM events WHERE stream = {_STREAM} AND who = :who AND is_known ="
 _LIVE = f"{_OF} 1 AND sequence > :after UNION ALL {_OF} 0"
@@ -135,15 +121,7 @@ class LiveMark(NamedTuple):
 
 
 class EventLog:
-    """The event log of one home. Safe across threads and processes.
-
-    Parameters
-    ----------
-    home
-        Whose log.
-    create
-        Whether a missing home may be made.
-    """
+    """The event log of one home. Safe across threads and processes."""
 
     def __init__(self, home: Home, *, create: bool = True):
         self._catalogue = Catalogue(
@@ -161,7 +139,7 @@ class EventLog:
 
         An event that the stream has already (by its ``event_id``, or, without one, in all that it
         says) is left out. With a ``user_id`` the session's earlier anonymous events become the
-        user's; without, the events are those of the user whom the session has named last, if any.
+        user's; without, the events are those of the user that the session has named last, if any.
         """
         self.append_all(dataset_arn, [(session_id, user_id, events)])
 
@@ -284,8 +262,8 @@ class EventLog:
         return self._last_puts[dataset_arn][1]
 
     def live_mark(self, dataset_arn: str, who: str, after: int) -> LiveMark:
-        """Return the mark of a user's events after a sequence number, and of all of a session
-        that nobody is known of. An equal mark stands for the same events, but for deletions."""
+        """Return the mark of a user's events after a sequence number, or of all events of a
+        session without a user. An equal mark stands for the same events, except for deletions."""
         kept, key = self._catalogue.unchanged(), (dataset_arn, who, after)
         if key not in kept:
             found = self._one(
@@ -296,7 +274,7 @@ class EventLog:
         return kept[key]
 
     def live_users(self, dataset_arn: str, after: int) -> set[str]:
-        """Return the users of whom there are events after a sequence number."""
+        """Return the users who have events after a sequence number."""
         with self._catalogue.reading() as connection:
             rows = connection.execute(
                 f"SELECT DISTINCT who FROM events WHERE stream = {_STREAM} AND is_known = 1"
@@ -326,42 +304,29 @@ class EventLog:
         until: int | None = None,
         known_only: bool = True,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the events of a stream, in the order of their numbers, as of one moment.
-
-        Parameters
-        ----------
-        after, until
-            Only later sequence numbers than the first count, up to and with the last.
-        known_only
-            Whether events of sessions whose user is not known are left out; in the others'
-            USER_ID is then the session's id.
-        """
+        """Yield the events of a stream, in the order of their numbers, as of one moment: those
+        with a number above ``after`` and up to ``until``. Unless ``known_only``, events of sessions
+        whose user is not known are there as well, with the session's id as USER_ID."""
         condition = f"stream = {_STREAM} AND sequence > :after AND sequence <= :newest"
         condition += " AND is_known = 1" if known_only else ""
         newest = self.newest() if until is None else until
-        with self._catalogue.reading() as connection:
-            cursor = connection.execute(
-                f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY sequence",
-                {"dataset": dataset_arn, "after": after, "newest": newest},
-            )
-            try:
-                while rows := cursor.fetchmany(BATCH_ROWS):
-                    yield _batch(rows)
-            finally:
-                cursor.close()
+        query = f"SELECT {_COLUMNS} FROM events WHERE {condition} ORDER BY sequence"
+        values = {"dataset": dataset_arn, "after": after, "newest": newest}
+        yield from map(_batch, self._many(query, values))
 
     def records(self, dataset_arn: str) -> Iterator[list[tuple[str, float, dict[str, Any]]]]:
         """Yield the put records of a stream in lists, oldest first: id, second when it was put,
         columns."""
+        query = f"SELECT id, put_at, properties FROM records WHERE stream = {_STREAM}"
+        for rows in self._many(f"{query} ORDER BY put_at, id", {"dataset": dataset_arn}):
+            yield [(id, put_at, json.loads(columns)) for id, put_at, columns in rows]
+
+    def _many(self, query: str, values: Mapping[str, Any]) -> Iterator[list[Any]]:
         with self._catalogue.reading() as connection:
-            cursor = connection.execute(
-                f"SELECT id, put_at, properties FROM records WHERE stream = {_STREAM}"
-                " ORDER BY put_at, id",
-                {"dataset": dataset_arn},
-            )
+            cursor = connection.execute(query, values)
             try:
                 while rows := cursor.fetchmany(BATCH_ROWS):
-                    yield [(id, put_at, json.loads(columns)) for id, put_at, columns in rows]
+                    yield rows
             finally:
                 cursor.close()
 
@@ -401,7 +366,7 @@ def _join_session(
     user_id: str | None,
     numbers: _Numbers,
 ) -> tuple[str, bool]:
-    """Return whose the events are, and whether that is a user."""
+    """Return the user, or else the session, of the events, and whether it is a user."""
     named = connection.execute(
         "SELECT user_id FROM sessions WHERE stream = ? AND session_id = ?", (stream, session_id)
     ).fetchone()
@@ -457,9 +422,11 @@ def _to_json(columns: Mapping[str, Any] | None) -> str | None:
 
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else [[]] * len(BATCH_SCHEMA)
-    arrays = [
-        pa.array([bool(v) for v in values] if pa.types.is_boolean(f.type) else values, f.type)
-        for f, values in zip(BATCH_SCHEMA, columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=BATCH_SCHEMA)
+    import pyarrow as pa  # here: it takes a while to load, and only readers need it
+
+    columns = zip(*rows, strict=True) if rows else [()] * len(BATCH_COLUMNS)
+    arrays = {}
+    for (name, (_, kind)), values in zip(BATCH_COLUMNS.items(), columns, strict=True):
+        found = map(bool, values) if kind == "bool_" else values
+        arrays[name] = pa.array(found, getattr(pa, kind)())
+    return pa.RecordBatch.from_pydict(arrays)

@@ -48,13 +48,7 @@ TALLY = Tally()
 
 
 class GroupCommit:
-    """Lets the threads of a process share transactions.
-
-    Parameters
-    ----------
-    catalogue
-        The connections to write with.
-    """
+    """Lets the threads of a process share transactions."""
 
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue
@@ -94,7 +88,7 @@ class GroupCommit:
             raise entry.error
 
     def _commit(self) -> None:
-        """Write for everybody who waits, and wake them."""
+        """Write for all that wait, and wake them."""
         with self._turn():
             self._commit_waiting()
 
@@ -105,7 +99,7 @@ class GroupCommit:
         path = self._catalogue.path.with_suffix(".turn")
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError:  # no home yet, or one that cannot be written: the transaction tells
+        except OSError:  # no home yet, or one that cannot be written: the transaction says so
             yield
             return
         try:
@@ -151,7 +145,7 @@ class GroupCommit:
         return [entry for entry in entries if entry not in ended]
 
     def _hand_over(self) -> None:
-        """Let the first of those who wait lead."""
+        """Let the first waiting writer lead."""
         with self._lock:
             self._is_led = bool(self._waiting)
             if self._waiting:

@@ -1,10 +1,10 @@
 """The job queue: long work as rows in the catalogue, with leases, heartbeats and progress.
 
 A job belongs to a resource (the import job, the solution version) whose status tells the learner
-how it goes. Who takes a job gets a fresh *token*; every later write under that job checks it in the
-same transaction. So a worker that was frozen and came back after its job had been given away cannot
-change anything: its token is stale. A job whose holder has died, or whose lease ran out, is taken
-by the next one that asks.
+how it goes. A worker that takes a job gets a fresh *token*; every later write under that job checks
+it in the same transaction. So a worker that was frozen and came back after its job had been given
+away cannot change anything: its token is stale. A job whose holder has died, or whose lease ran
+out, is taken by the next one that asks.
 
 References
 ----------
@@ -13,22 +13,27 @@ M. Kleppmann, "How to do distributed locking" (2016), on why a lease needs a fen
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
+import os
 import secrets
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from personalens.home import Home
 from personalens.progress import Cancelled
 from personalens.storage.catalogue import StorageError
-from personalens.storage.process_identity import ProcessIdentity
 from personalens.storage.resource_store import ResourceStore, Transaction
+
+logger = logging.getLogger(__name__)
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "QUEUED", "RUNNING", "DONE", "FAILED", "STOPPED"
 
@@ -36,39 +41,109 @@ LEASE_SECONDS = 20.0
 """How long a job stays its holder's without a heartbeat. A dead holder on this machine is seen at
 once; the lease is for frozen processes and for other machines."""
 
+MAX_ATTEMPTS = 3
+
 TRAININGS = ("train", "train-recommender")
+LOOK_SECONDS = 60.0
+clock = time.time
+"""Tells the time by which work is due; a test gives another."""
+
+DEFAULT_LANES = dict.fromkeys(TRAININGS, "training")
+"""Trainings run one after another: one already uses every core."""
 _QUICK_FIRST = f"kind IN {TRAININGS}, id"
 _COLUMNS = (
     "id, kind, arn, payload, lane, state, attempt, holder, lease_wall, lease_monotonic,"
     " stop_requested"
 )
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process, so precisely that a recycled process number is not mistaken for it.
+
+    psutil tells the start of a process by the wall clock, which may be set while two processes
+    look; the kernel's ticks since boot, and the boot's id, are the same for both.
+    """
+
+    host: str  # machine, boot and process namespace: process numbers mean something only inside one
+    pid: int
+    started: int | None = None  # in the kernel's ticks; None where it does not tell (macOS)
+
+    @classmethod
+    def of_self(cls) -> ProcessIdentity:
+        """Return this process's identity."""
+        state = _read_state(os.getpid())
+        return cls(this_host(), os.getpid(), None if state is None else state[1])
+
+    @classmethod
+    def from_json(cls, text: str) -> ProcessIdentity:
+        """Read what :meth:`to_json` wrote."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """Write for the catalogue."""
+        return json.dumps(asdict(self))
+
+    def is_gone(self) -> bool:
+        """Whether it is known to have ended. False for other machines: only its lease can tell."""
+        if self.host != this_host():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        state = _read_state(self.pid)
+        if state is None:
+            return _PROC.joinpath("self").exists()  # ended between the two looks
+        letter, started = state
+        return letter in "ZX" or (self.started is not None and started != self.started)
+
+    def lease_is_over(self, *, wall: float, monotonic: float) -> bool:
+        """Whether a lease that ends at these times is over.
+
+        On its own machine the monotonic clock decides: it stands still while a laptop sleeps, so
+        that nobody loses a job for having been asleep.
+        """
+        is_here = self.host == this_host()
+        return time.monotonic() > monotonic if is_here else time.time() > wall
+
+
+@functools.cache
+def this_host() -> str:
+    """Return what distinguishes this machine, boot and process namespace from every other."""
+    parts = [socket.gethostname()]
+    try:
+        parts.append((_PROC / "sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink(_PROC / "self/ns/pid"))
+    except OSError:
+        pass
+    return "/".join(parts)
+
+
+def _read_state(pid: int) -> tuple[str, int] | None:
+    """Return (state letter, start tick) from /proc, or None."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before may hold spaces and brackets
+    return fields[0], int(fields[19])
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job in the hands of whoever claimed it.
-
-    Attributes
-    ----------
-    arn
-        The resource that it works for.
-    payload
-        What :meth:`JobQueue.enqueue` was given.
-    attempt
-        1 for the first; above ``MAX_ATTEMPTS`` the job is claimed only to be failed.
-    token
-        Proof of the claim.
-    stop_requested
-        It was asked to stop before it was claimed (its former holder died).
-    """
+    """A job in the hands of the worker that has claimed it."""
 
     id: int
     kind: str
-    arn: str
+    arn: str  # the resource that it works for
     payload: dict[str, Any]
-    attempt: int
-    token: str
-    stop_requested: bool = False
+    attempt: int  # 1 for the first; above MAX_ATTEMPTS the job is claimed only to be failed
+    token: str  # proof of the claim
+    stop_requested: bool = False  # before it was claimed: its former holder died
 
 
 @dataclass(frozen=True)
@@ -128,27 +203,6 @@ def renew_lease(connection: sqlite3.Connection, job_id: int) -> None:
     )
 
 
-__all__ = [
-    "DEFAULT_LANES",
-    "DONE",
-    "FAILED",
-    "MAX_ATTEMPTS",
-    "QUEUED",
-    "RUNNING",
-    "STOPPED",
-    "Job",
-    "JobQueue",
-    "LeaseLost",
-]
-
-logger = logging.getLogger(__name__)
-
-MAX_ATTEMPTS = 3
-
-DEFAULT_LANES = dict.fromkeys(TRAININGS, "training")
-"""Trainings run one after another: one already uses every core."""
-
-
 class LeaseLost(Cancelled):
     """The job was given to another worker, or its resource was deleted. Write nothing, stop."""
 
@@ -156,15 +210,8 @@ class LeaseLost(Cancelled):
 class JobQueue:
     """The jobs of one home.
 
-    Parameters
-    ----------
-    home
-        Whose queue.
-    store
-        The store whose catalogue holds it; default: a new one on ``home``.
-    on_work
-        Called when there is work to be taken up: after a job was enqueued and its transaction
-        committed, and by :meth:`wake`. It starts a worker, or runs the jobs inline.
+    ``on_work`` is called when there is work to be taken up: after a job was enqueued and its
+    transaction committed, and by :meth:`wake`. It starts a worker, or runs the jobs inline.
     """
 
     def __init__(
@@ -177,7 +224,7 @@ class JobQueue:
         self.home = home
         self.store = ResourceStore(home) if store is None else store
         self._on_work = on_work
-        self.looked_at = -math.inf  # when automatic trainings were looked for
+        self.looked_at = -math.inf  # when work that is due was looked for
 
     # -- for operations ----------------------------------------------------------------------
 
@@ -190,21 +237,11 @@ class JobQueue:
         *,
         lane: str | None = None,
     ) -> int:
-        """Put a job into the queue, inside the transaction that made or changed its resource.
+        """Put a job into the queue, inside the transaction that made or changed its resource. Jobs
+        of one lane never run at the same time; by default trainings have one.
 
         Nothing more is needed: once the transaction has committed, a worker is started, or the job
         runs at once where jobs are inline.
-
-        Parameters
-        ----------
-        kind
-            A key of the table in ``job_handlers``.
-        arn
-            The resource it works for; it must exist.
-        payload
-            What the handler needs, as JSON.
-        lane
-            Jobs of one lane never run at the same time.
         """
         cursor = tx.connection.execute(
             "INSERT INTO jobs (kind, arn, payload, lane, state, created_at) VALUES (?,?,?,?,?,?)",
@@ -220,6 +257,10 @@ class JobQueue:
         if self.wake not in tx.after_commit:
             tx.after_commit.append(self.wake)
         return int(cursor.lastrowid)
+
+    def is_time_to_look(self) -> bool:
+        """Whether nobody of this process has looked for a minute for work that is due."""
+        return abs(clock() - self.looked_at) >= LOOK_SECONDS
 
     def wake(self) -> None:
         """See to it that waiting and abandoned jobs are worked on. Cheap; call it from Describe.
@@ -251,14 +292,8 @@ class JobQueue:
         return {**json.loads(progress or "{}"), **members}
 
     def request_stop(self, arn: str, tx: Transaction | None = None) -> str | None:
-        """Ask the job of a resource to stop.
-
-        Returns
-        -------
-        str or None
-            ``STOPPED`` when it had not begun and will not; ``RUNNING`` when it stops at its next
-            progress report; None when there is no unfinished job.
-        """
+        """Ask the job of a resource to stop. Return STOPPED when it had not begun and will not,
+        RUNNING when it stops at its next progress report, None when no job is unfinished."""
         with nullcontext(tx) if tx is not None else self.store.transaction() as inner:
             row = inner.connection.execute(
                 "SELECT id, state FROM jobs WHERE arn = ? AND state IN (?, ?)"
@@ -301,13 +336,8 @@ class JobQueue:
             return replace(job, stop_requested=bool(row.stop_requested))
 
     def heartbeat(self, job: Job, progress: Mapping[str, Any] | None = None) -> bool:
-        """Renew the lease, store the progress, and return whether the job shall stop.
-
-        Raises
-        ------
-        LeaseLost
-            If the job is no longer ours.
-        """
+        """Renew the lease, store the progress, and return whether the job shall stop; LeaseLost if
+        the job is no longer ours."""
         with self.holding(job) as tx:
             renew_lease(tx.connection, job.id)
             if progress is not None:
@@ -319,13 +349,7 @@ class JobQueue:
 
     @contextmanager
     def holding(self, job: Job) -> Iterator[Transaction]:
-        """A transaction that only the job's present holder gets.
-
-        Raises
-        ------
-        LeaseLost
-            If the job is no longer ours; nothing was written.
-        """
+        """A transaction that only the job's present holder gets; others get LeaseLost."""
         with self.store.transaction() as tx:
             row = tx.connection.execute(
                 "SELECT 1 FROM jobs WHERE id = ? AND token = ? AND state = ?",

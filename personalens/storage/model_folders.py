@@ -4,7 +4,7 @@
 ``home.models/recommender.<name>/<eight hex digits>/``, holds what the recipe saved
 (``config.json``, ``ids.json``, ``weights.safetensors``), ``metrics.json``, ``training_log.json``
 and ``trials.json``, and the checksums of them all, ``checksums.json``. The folder appears in one
-rename, so whoever sees it sees all of it. An artifact never changes, but for users that it has to
+rename, so it is never seen half-made. An artifact never changes, except for users that it has to
 forget. While it is being trained, its checkpoints lie beside its place. A version that was updated
 by itself has a second folder, ``<its digits>-<eight more>``, with the model that serves.
 """
@@ -18,28 +18,18 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from personalens import durable_files
 from personalens.arns import parse
-from personalens.datasets.histories import History
 from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles
 from personalens.home import Home
-from personalens.recipes import catalog
-from personalens.recipes.artifact_files import (
-    CONFIG_FILE,
-    IDS_FILE,
-    WEIGHTS_FILE,
-    OtherFormat,
-    damaged,
-)
-from personalens.recipes.base import Recipe
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
-from personalens.storage.resource_states import ACTIVE, UNFINISHED
-from personalens.storage.resource_store import Resource, ResourceReader
+from personalens.storage.resource_store import ACTIVE, UNFINISHED, Resource, ResourceReader
+
+if TYPE_CHECKING:
+    from personalens.recipes.base import Recipe
+    from personalens.recipes.registry import RecipeEntry
 
 logger = logging.getLogger(__name__)
 
@@ -57,30 +47,14 @@ METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE = "metrics.json", "training_log.jso
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a training found, beside the model.
+    """What a training found, beside the model."""
 
-    Attributes
-    ----------
-    metrics
-        The figures of GetSolutionMetrics.
-    training_log
-        One dict per epoch of the fit on the hold-out's training part; empty without epochs.
-    training_hours
-        Wall-clock hours from the first row read to the last weight learnt.
-    recipe_arn
-        What was trained: with AutoML, what was found to be best.
-    tuned
-        The algorithm hyperparameters that were found to be best; None without a search.
-    trials
-        The trainings of the search, as :class:`~personalens.training.tuning.Trial` has them.
-    """
-
-    metrics: dict[str, float]
-    training_log: list[dict[str, float]]
-    training_hours: float
-    recipe_arn: str | None = None
-    tuned: dict[str, str] | None = None
-    trials: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, float]  # the figures of GetSolutionMetrics
+    training_log: list[dict[str, float]]  # of each epoch of the fit on the hold-out's training part
+    training_hours: float  # from the first row read to the last weight learnt
+    recipe_arn: str | None = None  # what was trained: with AutoML, what was found to be best
+    tuned: dict[str, str] | None = None  # the best hyperparameters; None without a search
+    trials: list[dict[str, Any]] = field(default_factory=list)  # the trainings of the search
 
 
 def version_folder(home: Home, solution_version_arn: str) -> Path:
@@ -151,12 +125,14 @@ def replace_memory(folder: Path, model: Recipe) -> None:
 
     The arrays go first. With the old identifiers they are right, too: users without events are as
     good as unknown. A process that serves the model sees by the identifiers' file, which goes last,
-    that it has to read it again (:class:`~personalens.runtime.model_cache.ModelCache`). Until both
+    that it has to read it again (:class:`~personalens.runtime.deployments.Deployments`). Until both
     are there, the checksums allow the old and the new of either.
     """
     staged = folder.with_name(f".{folder.name}-forgetting")
     shutil.rmtree(staged, ignore_errors=True)
     model.save(staged)
+    from personalens.recipes.saved_models import IDS_FILE, WEIGHTS_FILE  # as in _load
+
     replaced, sealed = (WEIGHTS_FILE, IDS_FILE), durable_files.read_seal(folder)
     new = {name: [durable_files.checksum(staged / name)] for name in replaced}
 
@@ -178,13 +154,7 @@ def checkpoint_folder(folder: Path) -> Path:
 
 
 def publish(folder: Path, model: Recipe, outcome: TrainingOutcome) -> None:
-    """Write an artifact, all of it or nothing.
-
-    Raises
-    ------
-    FileExistsError
-        If the artifact exists.
-    """
+    """Write an artifact, all of it or nothing."""
     if folder.exists():
         raise FileExistsError(f"{folder} exists, and an artifact never changes")
     remove_partials(folder)
@@ -235,19 +205,13 @@ def remove_artifact(folder: Path) -> None:
 
 def sweep_artifacts(home: Home, store: ResourceReader) -> None:
     """Remove what no one owns: artifacts whose deletion a crash cut short, and checkpoints of those
-    that nobody trains any more, such as stopped ones whose worker had died.
-
-    Parameters
-    ----------
-    home
-        Where the artifacts lie.
-    store
-        Of all regions: they share the folder. It is read after the folders are listed: a version's
-        row is there before its folder, so a listed folder without a row has lost it.
-    """
+    that nobody trains any more, such as stopped ones whose worker had died. ``store`` must see all
+    regions: they share the folder."""
     found = list(home.model_folders())  # by their names: a learner's own files stay
     folders = [path for path in found if not path.name.startswith(".")]
     checkpoints = [path for path in found if path.name.endswith(_CHECKPOINTS)]
+    # Read after the folders are listed: a version's row is there before its folder, so a listed
+    # folder without a row has lost it.
     owned = owned_folders(home, store)
     for folder in folders:
         if folder not in owned:
@@ -259,16 +223,10 @@ def sweep_artifacts(home: Home, store: ResourceReader) -> None:
 
 
 def read_outcome(folder: Path) -> TrainingOutcome:
-    """Return what a training found, from its artifact.
-
-    Raises
-    ------
-    DamagedFiles
-        If it is not there as it was written.
-    """
+    """Return what a training found, from its artifact."""
     names = (METRICS_FILE, TRAINING_LOG_FILE, TRIALS_FILE)
     if problem := durable_files.find_damage(folder, names):
-        raise damaged(folder, problem)
+        raise _damaged(folder, problem)
     try:
         measured, log = (
             json.loads((folder / name).read_text(encoding="utf-8")) for name in names[:2]
@@ -284,33 +242,26 @@ def read_outcome(folder: Path) -> TrainingOutcome:
         )
     except OSError as error:
         name = Path(str(error.filename)).name
-        raise damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+        raise _damaged(folder, f"{name} cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(folder, "its figures are not what was written") from error
+        raise _damaged(folder, "its figures are not what was written") from error
 
 
 def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -> Recipe:
     """Return the trained recipe in an artifact folder.
 
     ``recipes`` are those that the home knows
-    (:func:`~personalens.storage.custom_recipes.known_recipes`); default: ours.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no artifact, naming the folder.
-    OtherFormat
-        If another version has written it.
-    ImportError
-        If its recipe came from outside the package and cannot be imported any more.
-    DamagedFiles
-        If its files are not those that were written, or do not fit its recipe.
+    (:func:`~personalens.storage.custom_recipes.known_recipes`); default: ours. Without an artifact
+    it raises FileNotFoundError, for one of another version OtherFormat, for a recipe that cannot be
+    imported any more ImportError, and for files that are not what was written DamagedFiles.
     """
+    from personalens.recipes.saved_models import OtherFormat
+
     try:
         return _load(folder, recipes or {})
     except (OtherFormat, ImportError, MemoryError):
         raise
-    except Exception as error:  # whatever a recipe makes of arrays that it did not write
+    except Exception as error:  # a recipe may raise anything at arrays that are not its own
         if not folder.exists():
             raise FileNotFoundError(
                 f"there is no trained model in {folder}: it was deleted. Create a new solution "
@@ -321,16 +272,29 @@ def load_model(folder: Path, recipes: Mapping[str, RecipeEntry] | None = None) -
         logger.warning("cannot load %s", folder, exc_info=error)
         if isinstance(error, OSError):
             name = Path(str(error.filename or folder)).name
-            raise damaged(folder, f"{name} cannot be read ({error.strerror})") from error
-        raise damaged(folder, "its files do not fit its recipe") from error
+            raise _damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+        raise _damaged(folder, "its files do not fit its recipe") from error
 
 
 def _load(folder: Path, recipes: Mapping[str, RecipeEntry]) -> Recipe:
+    # here: numpy and pandas load with them, and operations ask this file for names of folders only
+    import numpy as np
+
+    from personalens.datasets.interactions import History
+    from personalens.recipes import registry
+    from personalens.recipes.saved_models import CONFIG_FILE
+
     name = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["recipe"]
-    model = (recipes.get(name) or catalog.get(name)).recipe.load(folder)
+    model = (recipes.get(name) or registry.get(name)).recipe.load(folder)
     if durable_files.read_seal(folder) is None:  # of an earlier version: nothing vouches for it
         if model.recipe_type == "RELATED_ITEMS":
             model.score_related(np.array([-1, 0]))
         else:
             model.score([History.empty()])
     return model
+
+
+def _damaged(folder: Path, problem: str) -> DamagedFiles:
+    from personalens.recipes.saved_models import damaged
+
+    return damaged(folder, problem)

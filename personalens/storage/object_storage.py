@@ -20,143 +20,25 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from personalens.datasets.csv_import import CsvSource
+if TYPE_CHECKING:
+    from personalens.datasets.csv_blocks import CsvSource
 
 logger = logging.getLogger(__name__)
 
-READ_ATTEMPTS = 4
-BUFFER_BYTES = 1 << 20
-
-
-def open_client(region: str) -> Any:
-    """Return an S3 client: the region is the environment's, else ``region``."""
-    import boto3  # here: the worker needs it for S3 only, and it costs a third of a second
-    from botocore.config import Config
-
-    session = boto3.Session()
-    return session.client(
-        "s3",
-        region_name=session.region_name or region,
-        config=Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}),
-    )
-
-
-def object_source(client: Any, bucket: str, key: str) -> CsvSource:
-    """Return one object as a CSV source; botocore's ClientError if it cannot be read."""
-    head = client.head_object(Bucket=bucket, Key=key)
-    return _source(client, bucket, key, head["ContentLength"], head["ETag"])
-
-
-def folder_sources(
-    client: Any, bucket: str, prefix: str, *, suffix: str = ".csv", recursive: bool = False
-) -> list[CsvSource]:
-    """Return the objects below a prefix whose names end so, by name; directly below it, unless
-    ``recursive``."""
-    deep = {} if recursive else {"Delimiter": "/"}
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **deep)
-    return [
-        _source(client, bucket, found["Key"], found["Size"], found["ETag"])
-        for page in pages
-        for found in page.get("Contents", ())
-        if found["Key"].lower().endswith(suffix) and not found["Key"].endswith("/")
-    ]
-
-
-def has_objects_below(client: Any, bucket: str, prefix: str) -> bool:
-    """Whether any object's key starts with this."""
-    return client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount", 0) > 0
-
-
-def upload(client: Any, stream: BinaryIO, bucket: str, key: str) -> None:
-    """Write an object, in parts where it is long; it is there whole or not at all."""
-    client.upload_fileobj(stream, bucket, key)
-
-
-def _source(client: Any, bucket: str, key: str, size: int, etag: str) -> CsvSource:
-    def read_from(position: int) -> Any:
-        # If-Match: a file that is replaced while it is read must not be half old, half new.
-        arguments = {"Range": f"bytes={position}-"} if position else {}
-        return client.get_object(Bucket=bucket, Key=key, IfMatch=etag, **arguments)["Body"]
-
-    def open_stream() -> BinaryIO:
-        return io.BufferedReader(ResumingStream(read_from, size), BUFFER_BYTES)
-
-    return CsvSource(key.rpartition("/")[2], open_stream, size)
-
-
-class ResumingStream(io.RawIOBase):
-    """A download that goes on where it broke off.
-
-    Parameters
-    ----------
-    read_from
-        Opens the body from a position on.
-    size
-        How long it is; an end before that is a break, too.
-    """
-
-    def __init__(self, read_from: Callable[[int], Any], size: int):
-        super().__init__()
-        self._read_from = read_from
-        self._size = size
-        self._position = 0
-        self._body: Any = None
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        if self._position >= self._size:
-            return 0
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                if self._body is None:
-                    self._body = self._read_from(self._position)
-                data = self._body.read(len(buffer))
-                if data:
-                    break
-                raise OSError(f"the download ended after {self._position} of {self._size} bytes")
-            except Exception as error:
-                self._drop_body()
-                if attempt == READ_ATTEMPTS or _is_final(error):
-                    raise
-                logger.warning("download broke off at byte %s: %s", self._position, error)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._drop_body()
-        super().close()
-
-    def _drop_body(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
-            with suppress(Exception):  # it is given up anyway
-                body.close()
-
-
-def _is_final(error: Exception) -> bool:
-    """Whether S3 itself has refused: the object changed, vanished or is forbidden."""
-    response = getattr(error, "response", None) or {}
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) in range(400, 500)
-
-
 FORMS = "s3://BUCKET/KEY, file:///FOLDER/FILE or an absolute path; a folder ends with /"
-
-
 FOLDERS_VARIABLE = "PERSONALENS_ALLOWED_FOLDERS"
 """A JSON list of the folders that locations must lie below; without the variable, anywhere."""
 KEPT_FOLDERS = "_allowedFolders"
 """Member of a resource with locations: that list as it was when they were given."""
+READ_ATTEMPTS = 4
+BUFFER_BYTES = 1 << 20
+_FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it"
 
 
 class DataLocationError(Exception):
@@ -171,26 +53,9 @@ def find_sources(
     recursive: bool = False,
     folders: Sequence[str] | None = None,
 ) -> list[CsvSource]:
-    """Return the files at a location, by name.
-
-    Parameters
-    ----------
-    location
-        A file, or a folder that ends in ``/``.
-    region
-        The S3 region where the environment names none.
-    suffix
-        How the names of a folder's files end, in whatever case.
-    recursive
-        Whether the files in a folder's subfolders count too.
-    folders
-        Below which the files must lie; None: see :func:`check_reach`.
-
-    Raises
-    ------
-    DataLocationError
-        If there is nothing that can be read, with the reason in the service's words and ours.
-    """
+    """Return the files at a location, by name: one file, or those of a folder, whose location ends
+    in ``/``, with names that end in ``suffix``, in whatever case. ``folders``: see
+    :func:`check_reach`."""
     if location.startswith("s3://"):
         sources = _find_in_s3(location, region, suffix, recursive)
     elif is_local(location):
@@ -205,13 +70,7 @@ def find_sources(
 
 
 def check_location(location: str) -> None:
-    """Refuse a location of a form that no job could read or write, before there is a job.
-
-    Raises
-    ------
-    DataLocationError
-        If it is none of the forms, or a path that climbs with ``..``.
-    """
+    """Refuse a location of a form that no job could read or write, before there is a job."""
     if location.startswith("s3://"):
         split_key(location)
     elif is_local(location):
@@ -224,27 +83,10 @@ def check_location(location: str) -> None:
 def check_reach(location: str, folders: Sequence[str] | None = None) -> None:
     """Refuse a location of this machine outside of the folders that are allowed: those given, and
     those of the environment. Links are followed.
-
-    Raises
-    ------
-    DataLocationError
-        If it is outside.
     """
     for allowed in (folders, allowed_folders()):
         if allowed is not None and is_local(location):
             _check_path(location, local_path(location), allowed)
-
-
-def allowed_folders() -> list[str] | None:
-    """Return the folders below which locations of this machine may lie; None: anywhere."""
-    text = os.environ.get(FOLDERS_VARIABLE)
-    return None if text is None else json.loads(text)
-
-
-def kept_folders() -> Mapping[str, Any]:
-    """Return what a resource with locations keeps of the rule under which they were given."""
-    folders = allowed_folders()
-    return {} if folders is None else {KEPT_FOLDERS: folders}
 
 
 def _check_path(location: str, path: Path, folders: Sequence[str]) -> None:
@@ -261,9 +103,39 @@ def _check_path(location: str, path: Path, folders: Sequence[str]) -> None:
         )
 
 
+def allowed_folders() -> list[str] | None:
+    """Return the folders below which locations of this machine may lie; None: anywhere."""
+    text = os.environ.get(FOLDERS_VARIABLE)
+    return None if text is None else json.loads(text)
+
+
+def kept_folders() -> Mapping[str, Any]:
+    """Return what a resource with locations keeps of the rule under which they were given."""
+    folders = allowed_folders()
+    return {} if folders is None else {KEPT_FOLDERS: folders}
+
+
 def is_local(location: str) -> bool:
     """Whether a location is a file or folder of this machine."""
     return location.startswith("file://") or os.path.isabs(location)
+
+
+def local_path(location: str) -> Path:
+    """Return the path of a ``file://`` location or an absolute path."""
+    path = Path(location)
+    if location.startswith("file://"):
+        parts = urlsplit(location)
+        if parts.netloc not in ("", "localhost"):
+            raise _invalid(
+                location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER"
+            )
+        path = Path(unquote(parts.path))
+    path = Path("/", *path.parts[1:]) if path.is_absolute() else path  # POSIX keeps a leading //
+    if ".." in path.parts:
+        raise _invalid(location, "it climbs with '..'; write the path that is meant")
+    if "\0" in str(path):
+        raise _invalid(location, "no path has a null character")
+    return path
 
 
 def split_key(location: str, *, is_folder: bool = False) -> tuple[str, str]:
@@ -272,53 +144,6 @@ def split_key(location: str, *, is_folder: bool = False) -> tuple[str, str]:
     if not bucket or not (key or is_folder):
         raise _invalid(location, f"a bucket and a key are needed: {FORMS}")
     return bucket, key
-
-
-def _find_in_s3(location: str, region: str, suffix: str, recursive: bool) -> list[CsvSource]:
-    bucket, key = split_key(location)
-    with s3_client(location, region) as client:
-        if key.endswith("/"):
-            return folder_sources(client, bucket, key, suffix=suffix, recursive=recursive)
-        return [object_source(client, bucket, key)]
-
-
-@contextmanager
-def s3_client(location: str, region: str) -> Iterator[Any]:
-    """An S3 client for the work inside, whose errors become a DataLocationError that names the
-    location."""
-    from boto3.exceptions import S3UploadFailedError
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-    bucket, key = split_key(location, is_folder=True)
-    client = None
-    try:
-        client = open_client(region)
-        yield client
-    except NoCredentialsError as error:
-        raise _forbidden(location, "no AWS credentials are configured (run `aws configure`)") from (
-            error
-        )
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
-            raise _forbidden(location, f"S3 answered {code}") from error
-        raise _invalid(location, _s3_fault(client, bucket, key, code)) from error
-    except S3UploadFailedError as error:
-        raise _invalid(location, f"S3 did not take it ({error})") from error
-    except BotoCoreError as error:
-        raise _invalid(location, f"S3 cannot be reached ({error})") from error
-
-
-def _s3_fault(client: object, bucket: str, key: str, code: str) -> str:
-    if code == "NoSuchBucket":
-        return f"there is no bucket {bucket}"
-    if code not in ("404", "NoSuchKey"):
-        return f"S3 answered {code}"
-    try:
-        is_folder = has_objects_below(client, bucket, f"{key}/")
-    except Exception:  # the bucket itself may be what is missing
-        return f"there is no bucket {bucket}, or no object {key} in it"
-    return _FOLDER_HINT if is_folder else f"there is no object {key} in the bucket {bucket}"
 
 
 def _find_in_files(
@@ -344,37 +169,13 @@ def _find_in_files(
         raise unreadable(location, error) from error
 
 
-def local_path(location: str) -> Path:
-    """Return the path of a ``file://`` location or an absolute path.
-
-    Raises
-    ------
-    DataLocationError
-        If it names another machine, or climbs: what ``..`` leads to depends on links.
-    """
-    path = Path(location)
-    if location.startswith("file://"):
-        parts = urlsplit(location)
-        if parts.netloc not in ("", "localhost"):
-            raise _invalid(
-                location, f"file:// names the host {parts.netloc!r}; write file:///FOLDER"
-            )
-        path = Path(unquote(parts.path))
-    path = Path("/", *path.parts[1:]) if path.is_absolute() else path  # POSIX keeps a leading //
-    if ".." in path.parts:
-        raise _invalid(location, "it climbs with '..'; write the path that is meant")
-    if "\0" in str(path):
-        raise _invalid(location, "no path has a null character")
-    return path
-
-
 def _file_source(location: str, path: Path) -> CsvSource:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _invalid(location, f"{path.name} is not a regular file")
     with open(path, "rb"):  # say at once what may not be read
         pass
-    return CsvSource(path.name, lambda: _open_regular(path), status.st_size)
+    return _named(path.name, lambda: _open_regular(path), status.st_size)
 
 
 def _open_regular(path: Path) -> BinaryIO:
@@ -387,7 +188,186 @@ def _open_regular(path: Path) -> BinaryIO:
     return file
 
 
-_FOLDER_HINT = "it is a folder: write / at the end to import the CSV files in it"
+def _named(name: str, open_stream: Callable[[], BinaryIO], size: int) -> CsvSource:
+    from personalens.datasets.csv_blocks import CsvSource  # numpy loads with it: only jobs need it
+
+    return CsvSource(name, open_stream, size)
+
+
+def _find_in_s3(location: str, region: str, suffix: str, recursive: bool) -> list[CsvSource]:
+    bucket, key = split_key(location)
+    with s3_client(location, region) as client:
+        if key.endswith("/"):
+            return _folder_sources(client, bucket, key, suffix, recursive)
+        return [object_source(client, bucket, key)]
+
+
+def object_source(client: Any, bucket: str, key: str) -> CsvSource:
+    """Return one object as a CSV source; botocore's ClientError if it cannot be read."""
+    head = client.head_object(Bucket=bucket, Key=key)
+    return _source(client, bucket, key, head["ContentLength"], head["ETag"])
+
+
+def _folder_sources(
+    client: Any, bucket: str, prefix: str, suffix: str, recursive: bool
+) -> list[CsvSource]:
+    deep = {} if recursive else {"Delimiter": "/"}
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **deep)
+    return [
+        _source(client, bucket, found["Key"], found["Size"], found["ETag"])
+        for page in pages
+        for found in page.get("Contents", ())
+        if found["Key"].lower().endswith(suffix) and not found["Key"].endswith("/")
+    ]
+
+
+def _source(client: Any, bucket: str, key: str, size: int, etag: str) -> CsvSource:
+    def read_from(position: int) -> Any:
+        # If-Match: a file that is replaced while it is read must not be half old, half new.
+        arguments = {"Range": f"bytes={position}-"} if position else {}
+        return client.get_object(Bucket=bucket, Key=key, IfMatch=etag, **arguments)["Body"]
+
+    def open_stream() -> BinaryIO:
+        errors = partial(_download_errors, f"s3://{bucket}/{key}", client)
+        return io.BufferedReader(ResumingStream(read_from, size, errors), BUFFER_BYTES)
+
+    return _named(key.rpartition("/")[2], open_stream, size)
+
+
+class ResumingStream(io.RawIOBase):
+    """A download that goes on where it broke off; an end before ``size`` is a break, too.
+
+    ``errors`` is a context in which the error that ends it becomes another one.
+    """
+
+    def __init__(
+        self,
+        read_from: Callable[[int], Any],
+        size: int,
+        errors: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ):
+        super().__init__()
+        self._read_from = read_from
+        self._size = size
+        self._errors = errors
+        self._position = 0
+        self._body: Any = None
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position >= self._size:
+            return 0
+        with self._errors():
+            data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _read(self, length: int) -> bytes:
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                if self._body is None:
+                    self._body = self._read_from(self._position)
+                if data := self._body.read(length):
+                    return data
+                raise OSError(f"the download ended after {self._position} of {self._size} bytes")
+            except Exception as error:
+                self._drop_body()
+                if attempt == READ_ATTEMPTS or _is_final(error):
+                    raise
+                logger.warning("download broke off at byte %s: %s", self._position, error)
+        raise AssertionError("the last attempt has raised")
+
+    def close(self) -> None:
+        self._drop_body()
+        super().close()
+
+    def _drop_body(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            with suppress(Exception):  # it is given up anyway
+                body.close()
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether S3 itself has refused: the object changed, vanished or is forbidden."""
+    response = getattr(error, "response", None) or {}
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) in range(400, 500)
+
+
+def open_client(region: str) -> Any:
+    """Return an S3 client: the region is the environment's, else ``region``."""
+    import boto3  # here: the worker needs it for S3 only, and it costs a third of a second
+    from botocore.config import Config
+
+    session = boto3.Session()
+    return session.client(
+        "s3",
+        region_name=session.region_name or region,
+        config=Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}),
+    )
+
+
+@contextmanager
+def s3_client(location: str, region: str) -> Iterator[Any]:
+    """An S3 client for the work inside, whose errors become a DataLocationError that names the
+    location."""
+    with _s3_errors(location):
+        client = open_client(region)
+    with _s3_errors(location, client):
+        yield client
+
+
+@contextmanager
+def _download_errors(location: str, client: Any) -> Iterator[None]:
+    try:
+        with _s3_errors(location, client):
+            yield
+    except OSError as error:
+        raise _invalid(location, f"the download broke off ({error})") from error
+
+
+@contextmanager
+def _s3_errors(location: str, client: Any = None) -> Iterator[None]:
+    from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    bucket, key = split_key(location, is_folder=True)
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise _forbidden(location, "no AWS credentials are configured (run `aws configure`)") from (
+            error
+        )
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+            raise _forbidden(location, f"S3 answered {code}") from error
+        raise _invalid(location, _s3_fault(client, bucket, key, code)) from error
+    except S3UploadFailedError as error:
+        raise _invalid(location, f"S3 did not take it ({error})") from error
+    except BotoCoreError as error:
+        raise _invalid(location, f"S3 cannot be reached ({error})") from error
+
+
+def _s3_fault(client: Any, bucket: str, key: str, code: str) -> str:
+    if code == "NoSuchBucket":
+        return f"there is no bucket {bucket}"
+    if code in ("412", "PreconditionFailed"):
+        return "it was replaced while it was read; try again"
+    if code not in ("404", "NoSuchKey"):
+        return f"S3 answered {code}"
+    try:
+        below = client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
+    except Exception:  # the bucket itself may be what is missing
+        return f"there is no bucket {bucket}, or no object {key} in it"
+    is_folder = below.get("KeyCount", 0) > 0
+    return _FOLDER_HINT if is_folder else f"there is no object {key} in the bucket {bucket}"
 
 
 def unreadable(location: str, error: OSError) -> DataLocationError:

@@ -1,9 +1,9 @@
 """Which list stood behind a recommendationId, for a while.
 
 PutEvents may say by ``recommendationId`` which list a click came from: the list is then the click's
-impression, and whoever recommended it is credited. The runtime notes every list; the notes are
-written in groups by a thread of their own, without waiting for the disk, because nothing is lost
-that matters: an id that is not remembered is ignored, as the service does.
+impression, and the campaign or recommender that recommended it is credited. The runtime notes every
+list; the notes are written in groups by a thread of their own, without waiting for the disk,
+because nothing is lost that matters: an id that is not remembered is ignored, as the service does.
 
 One row holds the lists of some 20 milliseconds, for the thread that writes takes its time from
 those that answer. An id begins with the moment when it was given, by which its row is found; the
@@ -56,13 +56,7 @@ class Recommendation(NamedTuple):
 
 
 class RecommendationMemory:
-    """The lists that the processes of a home have served lately. Safe to share between threads.
-
-    Parameters
-    ----------
-    home
-        Whose.
-    """
+    """The lists that the processes of a home have served lately. Safe to share between threads."""
 
     def __init__(self, home: Home):
         self._home = home
@@ -132,7 +126,7 @@ class RecommendationMemory:
         self._write()
 
     def _flush(self, pending: dict[str, Recommendation]) -> None:
-        if not self._home.catalogue.exists():  # whoever deletes a home means it
+        if not self._home.catalogue.exists():  # who deletes a home means it
             return
         moments = [_moment(each) for each in pending]
         lists = {each: (known.source_arn, list(known.item_ids)) for each, known in pending.items()}

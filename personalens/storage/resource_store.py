@@ -3,6 +3,8 @@
 A resource is a row: its ARN, its kind, its parent, its status, and a body of the members that
 boto3 shows. A state change is one transaction, so two processes that create the same resource at
 once get one winner and one ResourceAlreadyExistsException.
+
+Amazon Personalize: ``status`` of the Describe operations. Its words mix space and underscore.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,86 +26,46 @@ from personalens.service_errors import (
     InvalidInputException,
     InvalidNextTokenException,
     ResourceAlreadyExistsException,
+    ResourceInUseException,
     ResourceNotFoundException,
 )
 from personalens.storage.catalogue import Catalogue
 
+SOLUTION, SOLUTION_VERSION = "solution", "solution-version"
 
-def make_token(after: int, listing: str) -> str:
-    """Return the token that goes on after a row of a listing.
+ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
+CREATE_PENDING, CREATE_IN_PROGRESS = "CREATE PENDING", "CREATE IN_PROGRESS"
+CREATE_FAILED = "CREATE FAILED"
+CREATE_STOPPING, CREATE_STOPPED = "CREATE STOPPING", "CREATE STOPPED"
+DELETE_PENDING, DELETE_IN_PROGRESS = "DELETE PENDING", "DELETE IN_PROGRESS"
+PENDING, IN_PROGRESS, COMPLETED, FAILED = "PENDING", "IN_PROGRESS", "COMPLETED", "FAILED"
+"""The states of data deletion jobs, which have words of their own."""
 
-    Parameters
-    ----------
-    after
-        The row's sequence number.
-    listing
-        What is listed, filters included: a token is good for one listing only.
-    """
-    text = f"{after}/{_digest(after, listing)}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
+UNFINISHED = (CREATE_PENDING, CREATE_IN_PROGRESS)
+_IN_TRANSITION = ("PENDING", "IN_PROGRESS", "STOPPING")
 
-
-def read_token(token: str, listing: str) -> int:
-    """Return the row after which a token goes on.
-
-    Raises
-    ------
-    InvalidNextTokenException
-        If this listing did not give it.
-    """
-    try:
-        after, digest = base64.b64decode(token, altchars=b"-_", validate=True).decode().split("/")
-        if digest == _digest(int(after), listing):
-            return int(after)
-    except (ValueError, binascii.Error):
-        pass
-    raise InvalidNextTokenException(
-        f"The token {token!r} is not valid for this listing: give the nextToken of the previous"
-        " answer with the same other parameters, or leave it out to start at the beginning."
-    )
-
-
-def _digest(after: int, listing: str) -> str:
-    return hashlib.blake2b(f"{after}/{listing}".encode(), digest_size=8).hexdigest()
-
+DELETION_SECONDS = 1.0
+"""How long a deleted resource can still be described. Clean-up code for AWS leaves its loop only
+when Describe has answered after the delete, and then no more."""
+MAX_RESULTS = 100
 
 COLUMNS = "arn, kind, name, parent_arn, status, created_at, updated_at, failure_reason, body"
 """The columns of the table ``resources``, in the order of :class:`Resource`'s attributes."""
 
-DELETE_PENDING, DELETE_IN_PROGRESS = "DELETE PENDING", "DELETE IN_PROGRESS"
-DELETION_SECONDS = 1.0
-"""How long a deleted resource can still be described. Clean-up code for AWS leaves its loop only
-when Describe has answered after the delete, and then no more."""
-
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource as it was when it was read.
-
-    Attributes
-    ----------
-    arn, kind, name
-        ``kind`` is the ARN's first word, such as "dataset-group".
-    parent_arn
-        What it belongs to: a dataset's group, an import job's dataset; None for the top.
-    status
-        The service's word, such as "CREATE IN_PROGRESS"; None for a schema, which has none.
-    created_at, updated_at
-        Seconds since the epoch; default: now, and the same.
-    failure_reason
-        Why it failed, for the learner.
-    body
-        Members by boto3's names (camelCase); keys that start with "_" are ours and never shown.
-    """
+    """One resource as it was when it was read."""
 
     arn: str
-    kind: str
+    kind: str  # the ARN's first word, such as "dataset-group"
     name: str
-    parent_arn: str | None = None
-    status: str | None = None
-    created_at: float = field(default_factory=time.time)
+    parent_arn: str | None = None  # what it belongs to: a dataset's group; None for the top
+    status: str | None = None  # the service's word; None for a schema, which has none
+    created_at: float = field(default_factory=time.time)  # seconds since the epoch
     updated_at: float = 0.0
     failure_reason: str | None = None
+    # Members by boto3's names; keys that start with "_" are ours and never shown.
     body: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,8 +90,8 @@ def scope_of(arn: str) -> str:
 def from_row(row: Iterable[Any]) -> Resource | None:
     """Return the resource of a row with :data:`COLUMNS`; None if its deletion is over by now.
 
-    The row of a deleted resource says since when it is being deleted. What follows from that is
-    the same for all who look, so no process has to be there to end a deletion.
+    The row of a deleted resource says since when it is being deleted. Every reader draws the same
+    conclusion from that, so no process has to be there to end a deletion.
     """
     *members, body = row
     found = Resource(*members, body=json.loads(body))
@@ -143,9 +106,69 @@ def from_row(row: Iterable[Any]) -> Resource | None:
     return replace(found, status=DELETE_IN_PROGRESS)
 
 
-__all__ = ["Resource", "ResourceReader", "ResourceStore", "Transaction"]
+def solution_of(solution_version_arn: str) -> str:
+    """Return the ARN of the solution that a version belongs to.
 
-MAX_RESULTS = 100
+    >>> solution_of("arn:aws:personalize:us-east-1:123456789012:solution/films/0a1b2c3d")
+    'arn:aws:personalize:us-east-1:123456789012:solution/films'
+    """
+    return solution_version_arn.rpartition("/")[0]
+
+
+def is_in_transition(resource: Resource) -> bool:
+    """Whether it is being made, changed, stopped or deleted.
+
+    >>> is_in_transition(Resource("arn:x", "dataset", "x", status="CREATE IN_PROGRESS"))
+    True
+    """
+    return (resource.status or "").endswith(_IN_TRANSITION)
+
+
+def new_update(status: str, **members: Any) -> dict[str, Any]:
+    """Return the member that describes an update, such as "latestCampaignUpdate", without what is
+    None."""
+    now = time.time()
+    update = {**members, "status": status, "creationDateTime": now, "lastUpdatedDateTime": now}
+    return {name: value for name, value in update.items() if value is not None}
+
+
+def moved_update(
+    update: Mapping[str, Any], status: str, reason: str | None = None
+) -> dict[str, Any]:
+    """Return an update that has got as far as this status."""
+    moved = {**update, "status": status, "lastUpdatedDateTime": time.time()}
+    return moved if reason is None else {**moved, "failureReason": reason}
+
+
+def unfinished_update(resource: Resource) -> str | None:
+    """Return the member, such as "latestCampaignUpdate", of an update that has not ended; None if
+    there is none."""
+    updates = (name for name in resource.body if re.fullmatch("latest[A-Z][a-z]+Update", name))
+    return next((name for name in updates if resource.body[name]["status"] in UNFINISHED), None)
+
+
+def require_settled(resource: Resource) -> Resource:
+    """Return a resource that may be deleted or changed now."""
+    if is_in_transition(resource):
+        raise ResourceInUseException(
+            f"{resource.arn} is {resource.status}. Wait until that is over, then try again."
+        )
+    if member := unfinished_update(resource):
+        raise ResourceInUseException(
+            f"An update of {resource.arn} is under way. Wait until {member}.status is ACTIVE or "
+            "CREATE FAILED, then try again."
+        )
+    return resource
+
+
+def require_active(resource: Resource) -> Resource:
+    """Return a resource that others may be built on."""
+    if require_settled(resource).status != ACTIVE:
+        reason = f" ({resource.failure_reason})" if resource.failure_reason else ""
+        raise InvalidInputException(
+            f"{resource.arn} is {resource.status}{reason}, and only what is {ACTIVE} can be used."
+        )
+    return resource
 
 
 class ResourceReader:
@@ -173,13 +196,7 @@ class ResourceReader:
         return from_row(row) if row else None
 
     def require(self, arn: str, kind: str | None = None) -> Resource:
-        """Return the resource.
-
-        Raises
-        ------
-        ResourceNotFoundException
-            If it does not exist, or is not of this kind.
-        """
+        """Return the resource."""
         resource = self.get(arn)
         if resource is not None and kind in (None, resource.kind):
             return resource
@@ -246,13 +263,7 @@ class Transaction(ResourceReader):
         yield self.connection
 
     def insert(self, resource: Resource) -> Resource:
-        """Add a resource and return it.
-
-        Raises
-        ------
-        ResourceAlreadyExistsException
-            If its ARN is taken.
-        """
+        """Add a resource and return it."""
         values = (
             resource.arn,
             resource.kind,
@@ -283,20 +294,7 @@ class Transaction(ResourceReader):
         failure_reason: str | None = None,
         **body_members: Any,
     ) -> Resource:
-        """Change a resource and return it as it is now; ``updated_at`` moves.
-
-        Parameters
-        ----------
-        status, failure_reason
-            None leaves it; an empty ``failure_reason`` removes it.
-        body_members
-            Set members of the body; None removes one.
-
-        Raises
-        ------
-        ResourceNotFoundException
-            If there is none.
-        """
+        """Change a resource and return it as it is now; ``updated_at`` moves."""
         before = self.require(arn)
         body = {**before.body, **body_members}
         body = {name: value for name, value in body.items() if value is not None}
@@ -331,13 +329,7 @@ class Transaction(ResourceReader):
         )
 
     def delete(self, arn: str) -> None:
-        """Remove a resource at once, with its tags and its jobs.
-
-        Raises
-        ------
-        ResourceNotFoundException
-            If there is none.
-        """
+        """Remove a resource at once, with its tags and its jobs."""
         self.require(arn)
         self.connection.execute("DELETE FROM resources WHERE arn = ?", (arn,))
 
@@ -358,15 +350,6 @@ class Transaction(ResourceReader):
 
 class ResourceStore(ResourceReader):
     """The resources of one home, safe across threads and processes.
-
-    Parameters
-    ----------
-    home
-        Whose catalogue.
-    region, account
-        See only the resources of this region and account; default: all.
-    catalogue
-        The connections to use; default: new ones.
 
     Examples
     --------
@@ -419,13 +402,6 @@ class ResourceStore(ResourceReader):
 
         A token says after which row to go on, so resources made or deleted meanwhile neither
         repeat nor hide others.
-
-        Raises
-        ------
-        InvalidNextTokenException
-            If the token is not one that this listing gave.
-        InvalidInputException
-            If ``maxResults`` is not 1 to 100.
         """
         size = MAX_RESULTS if maxResults is None else maxResults
         if not 1 <= size <= MAX_RESULTS:
@@ -449,3 +425,28 @@ class ResourceStore(ResourceReader):
             rows.close()
         token = make_token(found[size - 1][0], listing) if len(found) > size else None
         return [resource for _, resource in found[:size]], token
+
+
+def make_token(after: int, listing: str) -> str:
+    """Return the token that goes on after a row (its sequence number) of a listing. ``listing``
+    names what is listed, filters included: a token is good for one listing only."""
+    text = f"{after}/{_digest(after, listing)}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def read_token(token: str, listing: str) -> int:
+    """Return the row after which a token goes on."""
+    try:
+        after, digest = base64.b64decode(token, altchars=b"-_", validate=True).decode().split("/")
+        if digest == _digest(int(after), listing):
+            return int(after)
+    except (ValueError, binascii.Error):
+        pass
+    raise InvalidNextTokenException(
+        f"The token {token!r} is not valid for this listing: give the nextToken of the previous"
+        " answer with the same other parameters, or leave it out to start at the beginning."
+    )
+
+
+def _digest(after: int, listing: str) -> str:
+    return hashlib.blake2b(f"{after}/{listing}".encode(), digest_size=8).hexdigest()

@@ -6,4 +6,6 @@ Needs pytest.
 import pytest
 
 # So that a failing check of the contract shows the values that it compared.
-pytest.register_assert_rewrite("personalens.testing.recipe_contract")
+pytest.register_assert_rewrite(
+    "personalens.testing.recipe_contract", "personalens.testing.contracts_by_type"
+)

@@ -10,7 +10,7 @@ Examples
         floor = 0.2  # NDCG@10 above popularity's on the tiny world
 
 Recipes that relate items inherit :class:`RelatedItemsContract`, those that rank users
-:class:`~personalens.testing.segment_contract.SegmentContract`.
+:class:`~personalens.testing.contracts_by_type.SegmentContract`.
 """
 
 from __future__ import annotations
@@ -26,45 +26,36 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.evaluation.baselines import Popularity
 from personalens.evaluation.holdouts import LeaveOneOut, leave_one_out
 from personalens.evaluation.offline_report import NDCG_10, leave_one_out_report
 from personalens.progress import Cancelled, ProgressEvent
 from personalens.recipes.base import RANK, SCORE, Recipe
-from personalens.recipes.catalog import config_strings
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import HIT, TinyWorld, tiny_world
+from personalens.recipes.hyperparameters import config_strings
+from personalens.testing.tiny_world import HIT, TinyWorld, same_scores, tiny_world
 
 
 @cache
-def _trained(contract: type[RecipeContract]) -> Recipe:
-    """Fit once for all tests of a class; they only read."""
-    return contract().fitted(tiny_world().interactions)
+def _trained(contract: type[RecipeContract]) -> tuple[Recipe, list[ProgressEvent]]:
+    """Fit once for all tests of a class, which only read: the model, and what it reported."""
+    reports: list[ProgressEvent] = []
+    return contract().fitted(tiny_world().interactions, progress=reports.append), reports
 
 
 class RecipeContract:
-    """Inherit, set ``recipe``, and these tests run for it.
-
-    Attributes
-    ----------
-    recipe
-        The class under test.
-    overrides
-        Hyperparameters that make it quick on the tiny world.
-    floor
-        How far its NDCG@10 must be above popularity's, in leave-one-out on the tiny world.
-    known, unknown
-        A query, as ``table`` takes them, that the model has learned of, and one that it has not.
-    """
-
-    known: ClassVar[str] = "noir-fan-0"
-    unknown: ClassVar[str] = "nobody-has-seen-this"
-    left_out: ClassVar[int] = 0
+    """Inherit, set ``recipe``, and these tests run for it."""
 
     recipe: ClassVar[type[Recipe]]
     overrides: ClassVar[dict[str, Any]] = {}
+    """Hyperparameters that make it quick on the tiny world."""
     floor: ClassVar[float] = 0.0
+    """How far its NDCG@10 must be above popularity's, in leave-one-out on the tiny world."""
+    known: ClassVar[str] = "noir-fan-0"
+    unknown: ClassVar[str] = "nobody-has-seen-this"
+    """A query, as ``table`` takes them, that the model has learned of, and one that it has not."""
+    left_out: ClassVar[int] = 0
+    """How many items at most have no score for a query."""
 
     @pytest.fixture
     def world(self) -> TinyWorld:
@@ -72,7 +63,11 @@ class RecipeContract:
 
     @pytest.fixture
     def model(self) -> Recipe:
-        return _trained(type(self))
+        return _trained(type(self))[0]
+
+    @pytest.fixture
+    def reports(self) -> list[ProgressEvent]:
+        return _trained(type(self))[1]
 
     def untrained(self, seed: int = 0) -> Recipe:
         return self.recipe(seed=seed, **self.overrides)
@@ -127,10 +122,12 @@ class RecipeContract:
         read, unread = model.score([replace(nobody, reading=model.read(nobody)), nobody])
         np.testing.assert_allclose(read, unread, rtol=1e-4, atol=1e-4)
 
-    def test_same_seed_same_model(self, model):
-        again = self.fitted(tiny_world().interactions)
+    def test_same_seed_same_model_from_a_table_that_is_left_alone(self, model, world):
+        table = world.frame.copy()
+        again = self.fitted(table)
         assert same_scores(self.all_scores(again), self.all_scores(model))
         assert again.items_ == model.items_
+        pd.testing.assert_frame_equal(table, world.frame)
 
     def test_nobody_asking_is_no_error(self, model):
         empty = self.scores(model, self.queries(model)[:0])
@@ -234,19 +231,15 @@ class RecipeContract:
 
     # -- training ----------------------------------------------------------------------------
 
-    def test_progress_tells_how_far_it_is(self):
-        events: list[ProgressEvent] = []
-        self.fitted(tiny_world().interactions, progress=events.append)
-        fractions = [event.fraction for event in events if event.fraction is not None]
+    def test_progress_tells_how_far_it_is(self, reports):
+        fractions = [event.fraction for event in reports if event.fraction is not None]
         assert fractions == sorted(fractions)
         assert fractions[0] >= 0
         assert fractions[-1] == pytest.approx(1.0)
-        assert all(event.stage for event in events)
+        assert all(event.stage for event in reports)
 
     @pytest.mark.parametrize("moment", ["first", "middle", "last"])
-    def test_cancelling_leaves_nothing(self, moment):
-        reports: list[ProgressEvent] = []
-        self.fitted(tiny_world().interactions, progress=reports.append)
+    def test_cancelling_leaves_nothing(self, moment, reports):
         stop_at = {"first": 1, "middle": len(reports) // 2 + 1, "last": len(reports)}[moment]
         model, seen = self.untrained(), []
 
@@ -262,12 +255,6 @@ class RecipeContract:
         assert model.training_log_ == []
         with pytest.raises(RuntimeError, match="fit"):
             self.table(model, self.known, 1)
-
-    def test_a_table_is_learned_from_and_left_alone(self, model, world):
-        table = world.frame.copy()
-        learned = self.fitted(table)
-        assert same_scores(self.all_scores(learned), self.all_scores(model))
-        pd.testing.assert_frame_equal(table, world.frame)
 
     def test_refit_makes_a_new_model(self, model, world):
         before = self.all_scores(model).copy()
@@ -338,7 +325,17 @@ class RecipeContract:
             assert set(field.json_schema_extra) >= {"tunable", "group"}, name
 
 
-class RelatedItemsContract(RecipeContract):
+class NoUserScoresContract(RecipeContract):
+    """The contract of recipes that do not score items for users."""
+
+    test_reading_on_equals_reading_the_whole = None
+    test_unknown_user_is_an_empty_history = None
+    test_unknown_items_are_ranked_last_in_their_order = None
+    test_ranking_a_list_is_a_slice_of_the_full_ranking = None
+    test_seen_items_can_be_left_out = None
+
+
+class RelatedItemsContract(NoUserScoresContract):
     """The contract of recipes that relate items: RELATED_ITEMS.
 
     ``floor`` is the share of films of the same genre among the first five of every film's list.
@@ -346,13 +343,6 @@ class RelatedItemsContract(RecipeContract):
 
     known = "noir-03"
     left_out = 1  # the item itself
-
-    # What asks for a user's scores does not apply.
-    test_reading_on_equals_reading_the_whole = None
-    test_unknown_user_is_an_empty_history = None
-    test_unknown_items_are_ranked_last_in_their_order = None
-    test_ranking_a_list_is_a_slice_of_the_full_ranking = None
-    test_seen_items_can_be_left_out = None
 
     def queries(self, model: Recipe) -> Sequence[Any]:
         """All items, and an unknown one."""

@@ -17,30 +17,14 @@ _BLUR = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """The rows of all histories, one history after the other.
+    """The rows of all histories, one history after the other."""
 
-    Attributes
-    ----------
-    items
-        (n,) int64: the item read at each row.
-    features
-        (n, F) int64: the row's features.
-    targets
-        (n,) int64: the item that follows; ``NO_TARGET`` where none is to be predicted.
-    offsets
-        (histories + 1,) int64: history ``h`` owns rows ``offsets[h]:offsets[h + 1]``.
-    queries
-        (n, Q) int64: what is known of the request that follows.
-    weights
-        (n,) float32: how much each target matters, 1 on average; None: all the same.
-    """
-
-    items: np.ndarray
-    features: np.ndarray
-    targets: np.ndarray
-    offsets: np.ndarray
-    queries: np.ndarray
-    weights: np.ndarray | None = None
+    items: np.ndarray  # (n,) int64: the item read at each row
+    features: np.ndarray  # (n, F) int64: the row's features
+    targets: np.ndarray  # (n,) int64: the item that follows; NO_TARGET: none is to be predicted
+    offsets: np.ndarray  # (histories + 1,): history h owns rows offsets[h]:offsets[h + 1]
+    queries: np.ndarray  # (n, Q) int64: what is known of the request that follows
+    weights: np.ndarray | None = None  # (n,) float32: how much each target matters, 1 on average
 
     def weighted(self, weights: np.ndarray | None) -> Sequences:
         """Return the same rows with weights, in any unit, for those that have a target."""
@@ -74,18 +58,13 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A few windows side by side, time first: L steps of B windows.
-
-    ``positions`` (n,) are those of the L * B places that have a target, ``targets`` (n,) the
-    targets there, ``owners`` (n,) the windows that they belong to, ``weights`` (n,) how much each
-    target matters (None: all the same).
-    """
+    """A few windows side by side, time first: L steps of B windows."""
 
     events: Events
-    positions: Tensor
-    targets: Tensor
-    owners: np.ndarray
-    weights: Tensor | None = None
+    positions: Tensor  # (n,): those of the L * B places that have a target
+    targets: Tensor  # (n,): the targets there
+    owners: np.ndarray  # (n,): the windows that they belong to
+    weights: Tensor | None = None  # (n,): how much each target matters; None: all the same
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device. Copies to a GPU go on while the caller does other work."""
@@ -101,16 +80,9 @@ class Batch:
 
 
 def cut_windows(offsets: np.ndarray, length: int, *, context: int = 0) -> Windows:
-    """Cut histories into windows in which every row's target counts exactly once.
-
-    Parameters
-    ----------
-    offsets
-        Borders of the histories.
-    length
-        Most targets in a window. Cuts are counted from the end: the newest window is a full one.
-    context
-        Rows that a window reads before its own, whose targets count in the window before.
+    """Cut histories into windows of at most ``length`` targets, in which every row's target counts
+    exactly once. Cuts are counted from the end: the newest window is a full one. A window reads
+    ``context`` rows before its own, whose targets count in the window before.
 
     Examples
     --------

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call
-from torch.nn import functional
 
-from personalens.networks.deep_fm import DeepFMNetwork, Part
 from personalens.networks.session_network import Seen, SessionNetwork
 
 _BLOCK_BYTES = 1_400_000
@@ -57,14 +53,8 @@ class FullSoftmax:
 
 
 class SampledSoftmax:
-    """Against the most popular items, and what else the batch has as targets.
-
-    Parameters
-    ----------
-    counts
-        (items,) events of each item in the training data.
-    certain
-        How many of the most popular items always count.
+    """Against the ``certain`` most popular items, and what else the batch has as targets, for the
+    ``counts`` (items,) of each item's events in the training data.
 
     Notes
     -----
@@ -92,10 +82,7 @@ class SampledSoftmax:
         seen: Seen,
         weights: Tensor | None = None,
     ) -> Tensor:
-        present = np.union1d(self._certain, targets.cpu().numpy())
-        share = min(1.0, len(targets) / self._counts.sum())
-        chances = 1.0 - (1.0 - share) ** np.maximum(self._counts[present], 1)
-        chances[np.isin(present, self._certain)] = 1.0
+        present, chances = sample_of(self._counts, self._certain, targets.cpu().numpy())
         candidates = torch.from_numpy(present).to(targets)
         column = targets.new_full((network.catalogue_size,), -1)
         column[candidates] = torch.arange(len(candidates), device=targets.device)
@@ -112,6 +99,18 @@ class SampledSoftmax:
         )
 
 
+def sample_of(
+    counts: np.ndarray, certain: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the items that stand for the catalogue beside some targets, sorted, and how probable
+    it was for each to be there."""
+    present = np.union1d(certain, targets)
+    share = min(1.0, len(targets) / counts.sum())
+    chances = 1.0 - (1.0 - share) ** np.maximum(counts[present], 1)
+    chances[np.isin(present, certain)] = 1.0
+    return present, chances
+
+
 def blockwise_cross_entropy(
     vectors: Tensor,
     table: Tensor,
@@ -124,18 +123,10 @@ def blockwise_cross_entropy(
 ) -> Tensor:
     """Return the mean cross-entropy of ``vectors @ table.T + bias`` (+ ``repeat`` where seen).
 
-    Parameters
-    ----------
-    vectors, table, bias, repeat
-        (n, E), (columns, E), (columns,) and a number; gradients go to all four.
-    targets
-        (n,) the right columns.
-    seen
-        In terms of columns.
-    offsets
-        (columns,) added to every score but that of the row's target.
-    weights
-        (n,) factors of the rows' terms; None: 1.
+    For vectors (n, E), a table (columns, E) and a bias (columns,), with gradients to all four;
+    ``targets`` (n,) are the right columns, and ``seen`` is in terms of columns. ``offsets``
+    (columns,) are added to every score but that of the row's target, ``weights`` (n,) are factors
+    of the rows' terms.
 
     Notes
     -----
@@ -209,127 +200,3 @@ def _bound(vectors: Tensor, table: Tensor, bias: Tensor, repeat: Tensor) -> floa
         return 0.0
     norms = torch.linalg.vector_norm(vectors, dim=1), torch.linalg.vector_norm(table, dim=1)
     return float(norms[0].max() * norms[1].max() + bias.abs().max() + repeat.abs())
-
-
-# Cross-entropy over a sample of the catalogue, for scores that are no plain product of vectors.
-
-
-class _Block(NamedTuple):
-    """Some rows, the items that they are scored against, each item's column or -1, the rows' right
-    columns, and what is added to each column's score but that of a row's target."""
-
-    rows: Tensor
-    items: Tensor
-    column: Tensor
-    targets: Tensor
-    offsets: Tensor
-
-
-class PairSoftmax:
-    """Score blocks of rows against the most popular items and what else a block has as targets.
-
-    Parameters
-    ----------
-    counts
-        (items,) events of each item in the training data.
-    certain
-        How many of the most popular items always count.
-    rows
-        Of a block; which rows share a block is drawn.
-    rng
-        Of the draws.
-
-    Notes
-    -----
-    The sample stands for the catalogue as in
-    :class:`~personalens.training.losses.SampledSoftmax`. The units of the deep network, rows x
-    items x width of them, exist for one block at a time: its gradients are taken before the next
-    block is made. There are no second derivatives.
-    """
-
-    def __init__(
-        self, counts: np.ndarray, *, certain: int, rows: int = 256, rng: np.random.Generator
-    ):
-        self._counts, self._rows, self._rng = counts, rows, rng
-        self._certain = np.argsort(-counts, kind="stable")[:certain]
-        self._certain = self._certain[counts[self._certain] > 0]
-
-    def __call__(
-        self,
-        network: DeepFMNetwork,
-        vectors: Part,
-        targets: Tensor,
-        seen: Seen,
-        weights: Tensor | None = None,
-    ) -> Tensor:
-        items = network.item_part()
-        names, values = zip(*network.deep_fm.named_parameters(), strict=True)
-        terms = torch.ones_like(vectors.linear) if weights is None else weights
-        terms = terms / terms.sum().clamp_min(torch.finfo(terms.dtype).tiny)
-        size = len(vectors)
-
-        def loss_of(block: _Block, tensors: Sequence[Tensor]) -> Tensor:
-            left, right = Part(*tensors[:size]), Part(*tensors[size : 2 * size])
-            repeat, parameters = (
-                tensors[2 * size],
-                dict(zip(names, tensors[2 * size + 1 :], strict=True)),
-            )
-            scores = functional_call(
-                network.deep_fm, parameters, (left.take(block.rows), right.take(block.items))
-            )
-            codes, counts = seen.at(block.rows)
-            columns = block.column[codes]
-            counts = counts & (columns >= 0)
-            scores = scores.scatter_add(1, columns * counts, counts * repeat)
-            own = scores.gather(1, block.targets[:, None])
-            scores = (scores + block.offsets).scatter(1, block.targets[:, None], own)
-            losses = functional.cross_entropy(scores, block.targets, reduction="none")
-            return (losses * terms[block.rows]).sum()
-
-        blocks = self._blocks(targets)
-        return _GradientByBlocks.apply(loss_of, blocks, *vectors, *items, network.repeat, *values)
-
-    def _blocks(self, targets: Tensor) -> Iterator[_Block]:
-        codes = targets.cpu().numpy()
-        order = self._rng.permutation(len(codes))
-        for start in range(0, len(order), self._rows):
-            rows = order[start : start + self._rows]
-            present = np.union1d(self._certain, codes[rows])
-            share = min(1.0, len(rows) / self._counts.sum())
-            chances = 1.0 - (1.0 - share) ** np.maximum(self._counts[present], 1)
-            chances[np.isin(present, self._certain)] = 1.0
-            column = np.full(len(self._counts), -1)
-            column[present] = np.arange(len(present))
-            found = (
-                rows,
-                present,
-                column,
-                column[codes[rows]],
-                -np.log(chances).astype(np.float32),
-            )
-            yield _Block(*(torch.from_numpy(array).to(targets.device) for array in found))
-
-
-class _GradientByBlocks(torch.autograd.Function):
-    """The sum of a loss over blocks; one block's graph is there at a time."""
-
-    @staticmethod
-    def forward(ctx, loss_of: Callable, blocks: Iterator[_Block], *tensors: Tensor) -> Tensor:
-        leaves = [tensor.detach().requires_grad_() for tensor in tensors]
-        gradients = [torch.zeros_like(leaf) for leaf in leaves]
-        total = tensors[0].new_zeros(())
-        for block in blocks:
-            with torch.enable_grad():
-                loss = loss_of(block, leaves)
-            for sum_, found in zip(
-                gradients, torch.autograd.grad(loss, leaves, allow_unused=True), strict=True
-            ):
-                if found is not None:
-                    sum_ += found
-            total = total + loss.detach()
-        ctx.save_for_backward(*gradients)
-        return total
-
-    @staticmethod
-    def backward(ctx, d_loss: Tensor):
-        return None, None, *(d_loss * gradient for gradient in ctx.saved_tensors)

@@ -13,30 +13,6 @@ _VARIABLE_PREFIX = "PERSONALENS_TRAINING_"
 class TrainingOptions:
     """Options of the training loop.
 
-    Parameters
-    ----------
-    max_epochs
-        Passes over the data at most. The learning rate falls to zero over so many, whether or not
-        the training stops before.
-    patience
-        Stop after this many epochs without a better validation figure.
-    batch_size
-        Histories (or windows of long ones) in a batch; fewer where the data are so few that an
-        epoch would have less than ``min_batches``.
-    min_batches
-        See ``batch_size``.
-    learning_rate
-        At its peak.
-    warm_up_steps
-        Batches over which the learning rate rises.
-    weight_decay
-        Of AdamW.
-    clip_norm
-        The gradient's norm is cut to this.
-    checkpoint_folder
-        Where trainings keep their state, a file each, so that one that was killed goes on where it
-        was; the caller removes it. Empty: nowhere.
-
     Examples
     --------
     >>> TrainingOptions(max_epochs=2).batch_size_for(1000)
@@ -46,14 +22,24 @@ class TrainingOptions:
     """
 
     max_epochs: int = 6
+    """Passes over the data at most. The learning rate falls to zero over so many, whether or not
+    the training stops before."""
     patience: int = 2
+    """Stop after this many epochs without a better validation figure."""
     batch_size: int = 32
+    """Histories (or windows of long ones) in a batch; fewer where the data are so few that an epoch
+    would have less than ``min_batches``."""
     min_batches: int = 20
     learning_rate: float = 1.2e-2
+    """At its peak."""
     warm_up_steps: int = 20
+    """Batches over which the learning rate rises."""
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    """The gradient's norm is cut to this."""
     checkpoint_folder: str = ""
+    """Where trainings keep their state, a file each, so that one that was killed goes on where it
+    was; the caller removes it. Empty: nowhere."""
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "patience", "batch_size", "min_batches"):
@@ -64,11 +50,6 @@ class TrainingOptions:
     def from_environment(cls) -> Self:
         """Return the defaults, except where a variable such as PERSONALENS_TRAINING_MAX_EPOCHS is
         set: so a lab or a test shortens the trainings that the service's worker runs.
-
-        Raises
-        ------
-        ValueError
-            If a variable's value is not a number, or out of range.
         """
         chosen = {}
         for option in fields(cls):

@@ -45,16 +45,8 @@ def windowed_cooccurrence(
 ) -> sparse.csr_array:
     """Return (items, items): how often two items stood within ``reach`` events of each other.
 
-    A pair at distance d counts ``decay ** (d - 1)``, in both directions.
-
-    Parameters
-    ----------
-    item_codes
-        (n,) items of all histories, one history after the other, oldest first.
-    offsets
-        (histories + 1,) borders of the histories.
-    items
-        Size of the catalogue.
+    ``item_codes`` (n,) are those of all histories, one after the other, oldest first, with borders
+    at ``offsets``. A pair at distance d counts ``decay ** (d - 1)``, in both directions.
 
     Examples
     --------
@@ -109,19 +101,8 @@ def principal_vectors(
     table: sparse.csr_array, width: int, *, extra: int = 16, passes: int = 3, seed: int = 0
 ) -> np.ndarray:
     """Return (items, width) float32: the largest left singular vectors, each times the square root
-    of its singular value. Columns beyond the table's rank are zero.
-
-    Parameters
-    ----------
-    table
-        (items, items).
-    width
-        How many.
-    extra, passes
-        Further directions that are followed, and how often the table is applied in both directions;
-        more of either is more exact.
-    seed
-        Of the directions from which the search starts.
+    of its singular value. Columns beyond the table's rank are zero. More ``extra`` directions that
+    are followed, and more ``passes`` of the table in both directions, are more exact.
 
     References
     ----------
@@ -255,8 +236,6 @@ def recent_lift(
     return np.log(counts / expected).astype(np.float32)
 
 
-# How much of the items' start vectors their metadata explain.
-
 _SMALL = 1e-6
 
 
@@ -273,18 +252,8 @@ def explained_by_values(
     """Return (values, E): the vectors of field values whose sums come nearest to the items'.
 
     Least squares with ``ridge`` times the sum of squares of the answer added, by conjugate
-    gradients on all columns at once.
-
-    Parameters
-    ----------
-    vectors
-        (items, E).
-    codes, weights
-        (items, M): which values each item has, and with what weight.
-    values
-        How many there are.
-    trust
-        (items,): how much each item's error counts.
+    gradients on all columns at once. ``codes`` and ``weights`` (items, M) say which values each
+    item has; ``trust`` (items,) how much its error counts.
 
     Examples
     --------

@@ -67,30 +67,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a search.
+    """One training of a search."""
 
-    Attributes
-    ----------
-    number
-        Counted from 1.
-    params
-        What it trained with.
-    state
-        COMPLETE, or CUT when it was not worth going on with.
-    value
-        What the objective returned; None if it was cut.
-    figures
-        The validation figure after each epoch.
-    seconds
-        How long it took; 0 where an earlier trial had the same settings and was not repeated.
-    """
-
-    number: int
+    number: int  # from 1
     params: Params
-    state: str
-    value: float | None = None
-    figures: dict[int, float] = field(default_factory=dict)
-    seconds: float = 0.0
+    state: str  # COMPLETE, or CUT when it was not worth going on with
+    value: float | None = None  # of the objective; None if it was cut
+    figures: dict[int, float] = field(default_factory=dict)  # the validation figure of each epoch
+    seconds: float = 0.0  # 0 where an earlier trial had the same settings and was not repeated
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Trial:
@@ -106,27 +90,10 @@ class Search:
     batches before only, not on which thread is quicker: the same data, space and seed find the same
     settings, and a search that was killed goes on from its journal as if nothing had happened.
 
-    Parameters
-    ----------
-    space
-        What to vary.
-    trials, parallel
-        How many trainings, and how many at a time.
-    seed
-        Of the proposals.
-    first
-        Settings to try before any are proposed, such as the defaults.
-    journal
-        A file in which every finished trial is kept, and from which a search with the same ``key``
-        resumes; None: keep nothing.
-    key
-        What the trials' values depend on beside their settings.
-    cut
-        Whether hopeless trials are cut short.
-    title
-        What a trial is called in progress reports.
-    figure
-        What the value is called there.
+    The settings ``first``, such as the defaults, are tried before any are proposed. The ``journal``
+    is a file with every finished trial; a search resumes from it if its ``key``, which stands for
+    what the values depend on beside the settings, is the same. ``cut`` says whether hopeless trials
+    are cut short; ``title`` and ``figure`` are what progress reports call a trial and its value.
     """
 
     def __init__(
@@ -162,20 +129,9 @@ class Search:
     def run(self, objective: Objective, progress: Progress = ignore_progress) -> Trial:
         """Run what is left of the search and return the best trial.
 
-        Parameters
-        ----------
-        objective
-            Called in a thread of its own for each trial.
-        progress
-            Called from those threads, one at a time; may raise
-            :class:`~personalens.progress.Cancelled`, which ends all of them.
-
-        Raises
-        ------
-        ImportError
-            If Optuna is not installed.
-        Exception
-            Whatever the objective raised; the trials finished before are in the journal.
+        The objective is called in a thread of its own for each trial, and ``progress`` from those
+        threads, one at a time; if that raises Cancelled, all of them end. Whatever the objective
+        raises is raised here; the trials finished before are in the journal.
         """
         _require_optuna()
         self.trials = self._read()

@@ -18,7 +18,7 @@ from personalens.aws.operation_router import load_provider_class
 from personalens.aws.service_models import SERVICES, Operation, operations
 
 PAGE = Path(__file__).with_name("COVERAGE.md")
-TESTS = Path(__file__).resolve().parents[2] / "tests"
+TESTS = Path(__file__).resolve().parents[1]
 _WITH_STAND_INS = "aws"
 
 _HEAD = """\

@@ -180,3 +180,17 @@ def test_clients_that_are_older_than_the_first_activation_are_answered(run_pytho
         """
     )
     assert printed.split() == ["eu-west-1", "eu-west-2", "us-east-1"]
+
+
+def test_the_first_call_of_a_process_loads_neither_tables_nor_networks(run_python):
+    loaded = run_python(
+        """
+        import sys, tempfile
+        import boto3, personalens
+        personalens.activate(tempfile.mkdtemp(), quiet=True)
+        boto3.client("personalize").create_dataset_group(name="g")
+        heavy = {"fastavro", "lark", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "torch"}
+        print(*sorted(heavy & set(sys.modules)))
+        """
+    )
+    assert loaded.split() == []

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import boto3
 import psutil
@@ -14,8 +15,9 @@ from botocore.credentials import Credentials
 
 from personalens.aws import http_limits
 from personalens.aws.http_limits import MAX_HEADER_BYTES, MAX_PIPELINED, LimitedProtocol
-from personalens.aws.http_server import MAX_BODY_BYTES, LocalServer
+from personalens.aws.http_server import MAX_BODY_BYTES
 from personalens.aws.signatures import SignatureVerifier
+from tests.local_server import LocalServer
 
 HEAD = b"POST /recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b'Content-Length: 15\r\n\r\n{"userId": "1"}'
@@ -139,28 +141,30 @@ def test_a_chunked_body_of_the_largest_size_is_taken(server):
         assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize(
-    "begun",
-    [
-        b"",
-        b"\r\n",
-        b"POST",
-        HEAD,
-        HEAD + b"Host: ",
-        HEAD + b"Content-Length: 100\r\n\r\n{",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-A: ",
-        WHOLE + b"\r\n",
-        WHOLE + b"POST /rec",
-        HEAD.replace(b"json", b"x") + b"Content-Length: 100\r\n\r\n",  # refused before it is whole
-    ],
-)
-def test_what_does_not_arrive_is_not_waited_for(impatient, begun):
-    with connect(impatient) as connection:
-        connection.sendall(begun)
-        answers = all_that_comes(connection)
-    assert answers.count(b"HTTP/1.1") == (b"Host" in begun and (WHOLE in begun or b"/x\r" in begun))
+BEGUN = [
+    b"",
+    b"\r\n",
+    b"POST",
+    HEAD,
+    HEAD + b"Host: ",
+    HEAD + b"Content-Length: 100\r\n\r\n{",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-A: ",
+    WHOLE + b"\r\n",
+    WHOLE + b"POST /rec",
+    HEAD.replace(b"json", b"x") + b"Content-Length: 100\r\n\r\n",  # refused before it is whole
+]
+
+
+def test_what_does_not_arrive_is_not_waited_for(impatient):
+    with ExitStack() as stack:  # all at once, for each is waited for
+        connections = [stack.enter_context(connect(impatient)) for _ in BEGUN]
+        for connection, begun in zip(connections, BEGUN, strict=True):
+            connection.sendall(begun)
+        for connection, begun in zip(connections, BEGUN, strict=True):
+            is_whole = b"Host" in begun and (WHOLE in begun or b"/x\r" in begun)
+            assert all_that_comes(connection).count(b"HTTP/1.1") == is_whole, begun
 
 
 @pytest.mark.parametrize("drop", [b"\r\n", b"X-A: a\r\n", b"a"])
@@ -197,10 +201,7 @@ def test_a_request_that_is_cut_is_not_carried_out(router, allow_loopback):
     assert len(provider.received) == 1
 
 
-@pytest.mark.parametrize("behind", [b"", b"\r\n", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{"])
-def test_an_answer_may_take_longer_than_a_request_may(
-    make_router, allow_loopback, monkeypatch, behind
-):
+def test_an_answer_may_take_longer_than_a_request_may(make_router, allow_loopback, monkeypatch):
     monkeypatch.setattr(LimitedProtocol, "arrival_seconds", 0.2)
 
     class SlowRouter:
@@ -210,11 +211,15 @@ def test_an_answer_may_take_longer_than_a_request_may(
             time.sleep(1.0)
             return {"recommendationId": "RID-late"}
 
-    with LocalServer(router=SlowRouter()) as server, connect(server) as connection:
-        connection.sendall(WHOLE + behind)
-        answers = all_that_comes(connection)
-    assert answers.count(b"HTTP/1.1 ") == 1
-    assert b"RID-late" in answers
+    with LocalServer(router=SlowRouter()) as server, ExitStack() as stack:
+        connections = []
+        for behind in (b"", b"\r\n", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{"):
+            connections.append(stack.enter_context(connect(server)))
+            connections[-1].sendall(WHOLE + behind)
+        for connection in connections:
+            answers = all_that_comes(connection)
+            assert answers.count(b"HTTP/1.1 ") == 1
+            assert b"RID-late" in answers
 
 
 def test_an_offer_of_another_protocol_is_refused_for_its_body_would_be_lost(server):

@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 
 from personalens.activation import Activation
 from personalens.aws.cross_origin import OriginRule
-from personalens.aws.http_server import MAX_BODY_BYTES, LocalServer
+from personalens.aws.http_server import MAX_BODY_BYTES
+from tests.local_server import LocalServer
 
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "eu-west-1"}
 

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from personalens.aws.java_patterns import UntranslatablePattern, compile_pattern
+from personalens.aws.request_validation import UntranslatablePattern, compile_pattern
 from personalens.aws.service_models import SERVICES, load_model
 
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9\-_]*"

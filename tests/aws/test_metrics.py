@@ -19,10 +19,11 @@ from botocore.credentials import Credentials
 from prometheus_client.parser import text_string_to_metric_families
 
 import personalens
-from personalens.aws.http_server import METRICS_PATH, LocalServer
+from personalens.aws.http_server import METRICS_PATH
 from personalens.aws.signatures import SignatureVerifier
 from personalens.home import Home
 from personalens.storage.event_log import Event, EventLog
+from tests.local_server import LocalServer
 
 COUNT = "personalens_request_seconds_count"
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}

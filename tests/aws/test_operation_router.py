@@ -8,8 +8,12 @@ import pytest
 
 from personalens import arns
 from personalens.aws import operation_router
-from personalens.aws.gateway import WireRequest, answer
-from personalens.aws.operation_router import OperationRouter, load_provider_class
+from personalens.aws.operation_router import (
+    OperationRouter,
+    WireRequest,
+    answer,
+    load_provider_class,
+)
 from personalens.aws.service_models import SERVICES, find_by_request, operations
 from personalens.service_errors import (
     InvalidInputException,

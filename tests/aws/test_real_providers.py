@@ -10,19 +10,12 @@ import boto3
 import pytest
 
 import personalens
-from personalens.aws.http_server import LocalServer
 from personalens.home import Home
+from tests.dataset_tables import schema_of
+from tests.local_server import LocalServer
 
 FIELDS = [{"name": name, "type": "string"} for name in ("USER_ID", "ITEM_ID")]
-SCHEMA = json.dumps(
-    {
-        "type": "record",
-        "name": "Interactions",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [*FIELDS, {"name": "TIMESTAMP", "type": "long"}],
-        "version": "1.0",
-    }
-)
+SCHEMA = json.dumps(schema_of("Interactions", [*FIELDS, {"name": "TIMESTAMP", "type": "long"}]))
 
 
 @pytest.fixture
@@ -35,30 +28,6 @@ def home(tmp_path, monkeypatch):
 def personalize(home):
     with personalens.activate(home, quiet=True):
         yield boto3.client("personalize")
-
-
-def test_a_schema_is_kept_and_described(personalize, refused_network):
-    arn = personalize.create_schema(name="films", schema=SCHEMA)["schemaArn"]
-    described = personalize.describe_schema(schemaArn=arn)["schema"]
-    assert json.loads(described["schema"]) == json.loads(SCHEMA)
-    assert described["creationDateTime"].tzinfo is not None
-    with pytest.raises(personalize.exceptions.ResourceAlreadyExistsException, match=arn):
-        personalize.create_schema(name="films", schema=SCHEMA)
-    personalize.delete_schema(schemaArn=arn)
-    with pytest.raises(personalize.exceptions.ResourceNotFoundException):
-        personalize.describe_schema(schemaArn=arn)
-    assert refused_network == []
-
-
-def test_lists_are_paged_and_a_forged_token_is_refused(personalize):
-    for number in range(5):
-        personalize.create_schema(name=f"films-{number}", schema=SCHEMA)
-    pages = list(
-        personalize.get_paginator("list_schemas").paginate(PaginationConfig={"PageSize": 2})
-    )
-    assert [len(page["schemas"]) for page in pages] == [2, 2, 1]
-    with pytest.raises(personalize.exceptions.InvalidNextTokenException):
-        personalize.list_schemas(nextToken="forged")
 
 
 def test_another_activation_of_the_home_finds_what_was_made(home, personalize):

@@ -17,12 +17,13 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personalens.aws.http_server import LocalServer, read_headers
+from personalens.aws.http_server import read_headers
 from personalens.aws.signatures import (
     AuthenticationError,
     SignatureVerifier,
     read_credentials,
 )
+from tests.local_server import LocalServer
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 HOLDER = Credentials("AKIDEXAMPLE", "secret")

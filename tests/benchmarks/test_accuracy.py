@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import accuracy, machine, own_models
 from personalens import datasets
 from personalens.testing.tiny_world import tiny_world
 
@@ -13,8 +14,6 @@ from personalens.testing.tiny_world import tiny_world
 @pytest.fixture
 def benchmark(monkeypatch, tmp_path):
     """Run ``accuracy.main`` with these arguments; contestants run in this process."""
-    import accuracy
-    import own_models
 
     frame = tiny_world().frame
     items = frame[["ITEM_ID"]].drop_duplicates().assign(TITLE="a film")
@@ -23,11 +22,11 @@ def benchmark(monkeypatch, tmp_path):
     own_models.load_split.cache_clear()
 
     def run_here(command, **options):
-        monkeypatch.setattr("sys.argv", [str(part) for part in command[1:]])
+        monkeypatch.setattr("sys.argv", [str(part) for part in command[2:]])
         own_models.main()
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(accuracy.subprocess, "run", run_here)
+    monkeypatch.setattr(machine.subprocess, "run", run_here)
 
     def run(*arguments):
         folders = ["--work", str(tmp_path / "work"), "--results", str(tmp_path / "results")]
@@ -70,25 +69,20 @@ def test_rounds_have_their_own_trainings(benchmark):
 
 def test_what_was_measured_is_not_measured_again(benchmark, monkeypatch):
     first = benchmark("--recipes", "--peers", "popularity")
-    import accuracy
-
-    monkeypatch.setattr(accuracy.subprocess, "run", None)
+    monkeypatch.setattr(machine.subprocess, "run", None)
     again = benchmark("--recipes", "--peers", "popularity")
     [name] = first
     assert again[name]["rows"] == first[name]["rows"]
 
 
 def test_a_contestant_that_fails_is_named(benchmark, monkeypatch):
-    import accuracy
-
-    monkeypatch.setattr(accuracy.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
+    monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
     with pytest.raises(RuntimeError, match=r"popularity failed; see .*output.txt"):
         benchmark("--recipes", "--peers", "popularity")
 
 
 def test_slow_training_reaches_the_training_loop(benchmark, monkeypatch):
-    from contestants import SLOW_TRAINING
-
+    from benchmarks.contestants import SLOW_TRAINING
     from personalens.recipes.hrnn import HRNN
 
     trained = []
@@ -109,7 +103,7 @@ def test_slow_training_reaches_the_training_loop(benchmark, monkeypatch):
 
 
 def test_grids_are_products():
-    from contestants import PEERS, settings
+    from benchmarks.contestants import PEERS, settings
 
     assert settings(a=[1, 2], b=[3]) == ({"a": 1, "b": 3}, {"a": 2, "b": 3})
     assert len({peer.name for peer in PEERS}) == len(PEERS)

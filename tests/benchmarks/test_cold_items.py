@@ -10,7 +10,7 @@ from personalens.testing.tiny_world import tiny_world
 
 @pytest.fixture
 def case():
-    from cold_items import HiddenHalf
+    from benchmarks.cold_items import HiddenHalf
 
     return HiddenHalf(tiny_world().interactions, seed=0)
 
@@ -31,7 +31,7 @@ def test_precision_is_the_share_of_right_ones_among_ten(case):
 
 
 def test_genres_alone_tell_much_more_than_chance(case):
-    from cold_items import measure
+    from benchmarks.cold_items import measure
 
     genres = tiny_world().genre
     items = pd.DataFrame({"ITEM_ID": list(genres), "GENRES": list(genres.values())})

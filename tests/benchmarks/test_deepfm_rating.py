@@ -31,7 +31,7 @@ def data() -> SimpleNamespace:
 
 
 def test_rows_are_taken_with_all_their_values():
-    from rating_fields import Bag
+    from benchmarks.rating_fields import Bag
 
     bag = Bag.of_rows(np.array([7, 1, 2, 3, 4]), np.array([1, 0, 4]))
     taken = bag.take(torch.tensor([2, 1, 0]))
@@ -41,7 +41,7 @@ def test_rows_are_taken_with_all_their_values():
 
 
 def test_fields_know_of_the_known_rows_only(data):
-    from rating_fields import read_fields, read_ratings
+    from benchmarks.rating_fields import read_fields, read_ratings
 
     ratings, users, films = read_ratings(data)
     known = np.arange(0, len(ratings.values), 2)
@@ -62,8 +62,8 @@ def test_fields_know_of_the_known_rows_only(data):
 
 
 def test_it_learns_what_means_do_not_tell_and_the_same_each_time(data):
-    from deepfm_rating import Settings, Study
-    from rating_fields import read_ratings
+    from benchmarks.deepfm_rating import Settings, Study
+    from benchmarks.rating_fields import read_ratings
 
     settings = Settings(embedding_size=8, batch_size=64, learning_rate=0.02)
     study = Study(read_ratings(data), settings)
@@ -79,7 +79,7 @@ def test_it_learns_what_means_do_not_tell_and_the_same_each_time(data):
 
 
 def test_a_figure_for_each_fold_and_their_mean(data, monkeypatch, capsys, tmp_path):
-    import deepfm_rating
+    from benchmarks import deepfm_rating
 
     monkeypatch.setattr(deepfm_rating.datasets, "load", lambda name: data, raising=False)
     arguments = ["x", "--folds", "2", "--members", "2", "--epochs", "1", "--without-time"]

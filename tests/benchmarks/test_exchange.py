@@ -10,7 +10,7 @@ from personalens.evaluation.ranking_metrics import ndcg_at_k
 
 @pytest.fixture
 def exchange():
-    from peers import exchange
+    from benchmarks.peers import exchange
 
     return exchange
 

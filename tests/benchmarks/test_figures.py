@@ -10,7 +10,7 @@ from personalens.datasets.interactions import Interactions
 @pytest.fixture
 def a_round():
     """Two users with three and two events; the last of each is asked for. Items a..e are 0..4."""
-    from splits import split_interactions
+    from benchmarks.splits import split_interactions
 
     rows = [("1", "a", 0), ("1", "b", 1), ("1", "c", 2), ("2", "d", 0), ("2", "e", 1)]
     frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
@@ -23,7 +23,7 @@ def lists(*rows):
 
 
 def test_a_hit_at_the_third_place(a_round):
-    from figures import question_figures, summary_row
+    from benchmarks.figures import question_figures, summary_row
 
     report = question_figures(a_round, lists([3, 4, 2]), run=0)
     assert report["NDCG@10"].tolist() == [0.5]  # 1 / log2(1 + 3)
@@ -36,7 +36,7 @@ def test_a_hit_at_the_third_place(a_round):
 
 
 def test_a_truth_beyond_the_tenth_place(a_round):
-    from figures import question_figures
+    from benchmarks.figures import question_figures
 
     many = [item for item in range(30) if item not in (0, 1, 2)][:11]
     report = question_figures(a_round, lists([*many, 2]), run=0)
@@ -49,14 +49,14 @@ def test_a_truth_beyond_the_tenth_place(a_round):
     ("row", "mistake"), [([3, 3], "twice"), ([1, 3], "has had"), ([0], "has had")]
 )
 def test_a_list_that_breaks_the_rules_is_refused(a_round, row, mistake):
-    from figures import question_figures
+    from benchmarks.figures import question_figures
 
     with pytest.raises(ValueError, match=mistake):
         question_figures(a_round, lists(row), run=0)
 
 
 def test_lists_for_other_questions_are_refused(a_round):
-    from figures import question_figures
+    from benchmarks.figures import question_figures
 
     with pytest.raises(ValueError, match="2 lists for 1 questions"):
         question_figures(a_round, lists([3], [4]), run=0)
@@ -74,7 +74,7 @@ def report(values, run=0):
 
 
 def test_differences_are_paired_over_users():
-    from figures import difference_rows
+    from benchmarks.figures import difference_rows
 
     ours = pd.concat(
         [
@@ -91,7 +91,7 @@ def test_differences_are_paired_over_users():
 
 
 def test_the_spread_is_that_of_the_runs():
-    from figures import METRICS, summary_row
+    from benchmarks.figures import METRICS, summary_row
 
     values = [0.25, 0.1, 0.25]
     runs = pd.concat([report([("1", "q", value)], run) for run, value in enumerate(values)])

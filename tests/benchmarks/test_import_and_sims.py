@@ -1,7 +1,5 @@
 """The bulk benchmark: its own steps do the work on a few rows, and what is compared is right."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ ROWS = 3000
 
 @pytest.fixture
 def bulk(monkeypatch):
-    import import_and_sims
+    from benchmarks import import_and_sims
 
     def run_here(step, folder, rows):
         """Do our steps in this process; of the peers only pyarrow's, and implicit, are there."""
@@ -21,7 +19,7 @@ def bulk(monkeypatch):
         seconds = {"pyarrow": 2.0, "polars": 1.0, "personalens import": 4.0}.get(step, 3.0)
         return {"seconds": seconds, "cpu_seconds": 1.0, "peak_mb": 100.0}
 
-    monkeypatch.setattr(import_and_sims, "run_step", run_here)
+    monkeypatch.setattr(import_and_sims, "run", run_here)
     return import_and_sims
 
 
@@ -65,23 +63,6 @@ def test_worlds_have_every_item_and_their_skew(bulk, tmp_path):
     assert min(count.min() for count in counts.values()) >= 1
     assert counts["even"].max() < 300
     assert counts["skewed"][0] > 1500
-
-
-def test_the_fastest_run_counts_and_the_most_memory(bulk, monkeypatch, tmp_path):
-    runs = iter([(3.0, 90.0), (1.0, 80.0), (2.0, 95.0)])
-
-    def run(step, folder, rows):
-        seconds, peak = next(runs)
-        return {"seconds": seconds, "cpu_seconds": 0.5, "peak_mb": peak}
-
-    monkeypatch.setattr(bulk, "run_step", run)
-    measured = bulk.measure(["pyarrow"], tmp_path, ROWS, repeats=3)["pyarrow"]
-    assert (measured["seconds"], measured["peak_mb"], measured["runs"]) == (1.0, 95.0, 3)
-
-
-def test_a_step_prints_what_it_took(bulk, tmp_path, capsys):
-    bulk.do_step("simulate", tmp_path, ROWS)
-    assert set(json.loads(capsys.readouterr().out)) == {"seconds", "cpu_seconds", "peak_mb"}
 
 
 def test_files_of_every_shape_are_imported(bulk, tmp_path):

@@ -25,20 +25,20 @@ def result(**changed):
 
 
 def test_targets_are_held_against_the_rows():
-    import targets
+    from benchmarks import goals
 
-    assert [row.met for row in targets.outcomes([result()])] == ["yes"] * 6
+    assert [row.met for row in goals.outcomes([result()])] == ["yes"] * 6
     slow = {"p99_ms": 13.0, "per_second": 100.0, "p50_ms": 0.9}
     worse = result(
         GetRecommendations=slow,
         GetRecommendations_during_a_training={"p99_ms": 40.0},
         PutEvents=slow,
     )
-    assert [row.met for row in targets.outcomes([worse])] == ["no", "no", "no", "yes", "no", "yes"]
+    assert [row.met for row in goals.outcomes([worse])] == ["no", "no", "no", "yes", "no", "yes"]
 
 
 def test_connections_send_one_request_after_the_other_and_none_twice():
-    import http_load
+    from benchmarks import http_load
 
     seen = []
 
@@ -69,7 +69,7 @@ def test_connections_send_one_request_after_the_other_and_none_twice():
 
 
 def test_the_random_catalogue_has_every_item():
-    import serving
+    from benchmarks import serving
 
     catalogue = serving.Catalogue(300, is_real=False)
     assert catalogue.interactions["ITEM_ID"].nunique() == len(catalogue.metadata) == 300

@@ -21,7 +21,7 @@ def split(data):
 
 
 def test_a_list_of_the_truly_best_has_the_best_true_score(data, split):
-    from side_information import true_score
+    from benchmarks.side_information import true_score
 
     rng = np.random.default_rng(0)
     ids = data.items.ITEM_ID.to_numpy()
@@ -42,9 +42,8 @@ def test_a_list_of_the_truly_best_has_the_best_true_score(data, split):
 
 
 def test_a_report_has_a_row_for_each_question(data, split):
-    from side_information import report
-
-    from personalens.recipes.hrnn_metadata import HRNNMetadata
+    from benchmarks.side_information import report
+    from personalens.recipes.hrnn import HRNNMetadata
     from personalens.training.options import TrainingOptions
 
     model = HRNNMetadata(training=TrainingOptions(max_epochs=1)).fit(
@@ -60,7 +59,7 @@ def test_a_report_has_a_row_for_each_question(data, split):
 
 
 def test_each_way_to_ask_is_compared_with_those_before_it():
-    from side_information import summarise
+    from benchmarks.side_information import summarise
 
     def table(hits):
         users = [f"u{row}" for row in range(4)]

@@ -13,7 +13,7 @@ PROTOCOLS = ["next-item", "hold-out-known", *STRANGERS]
 
 @pytest.fixture
 def split():
-    from splits import split_interactions
+    from benchmarks.splits import split_interactions
 
     def make(protocol, **options):
         return split_interactions(tiny_world().interactions, protocol, rounds=5, **options)
@@ -91,7 +91,7 @@ def test_known_users_train_on_all_but_the_truths(split):
 
 
 def test_the_target_s_draw_is_numbered_as_the_users_are():
-    from splits import known_users
+    from benchmarks.splits import known_users
 
     frame = pd.DataFrame(
         {"USER_ID": np.repeat(np.arange(1, 31), 2), "ITEM_ID": ["a", "b"] * 30, "TIMESTAMP": 0}
@@ -102,7 +102,7 @@ def test_the_target_s_draw_is_numbered_as_the_users_are():
 
 
 def test_events_of_one_second_keep_the_file_s_order():
-    from splits import in_file_order
+    from benchmarks.splits import in_file_order
 
     frame = pd.DataFrame(
         {"USER_ID": list("bbbbba"), "ITEM_ID": list("zyxwvu"), "TIMESTAMP": [5, 5, 1, 5, 5, 9]}
@@ -125,7 +125,7 @@ def test_another_protocol_is_refused(split):
 
 
 def test_a_task_goes_through_a_file_without_its_answers(split, tmp_path):
-    from peers.exchange import Task
+    from benchmarks.peers.exchange import Task
 
     [a_round] = split("next-item").rounds
     a_round.task().save(tmp_path / "0.npz")

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks import machine
 from personalens.testing.tiny_world import tiny_world
 
 
 @pytest.fixture
 def training(monkeypatch):
-    import training
-    from splits import split_interactions
+    from benchmarks import training
+    from benchmarks.splits import split_interactions
 
     split = split_interactions(tiny_world().interactions, "next-item")
     monkeypatch.setattr(training, "split_data", lambda *_: split)
@@ -46,7 +47,7 @@ def test_the_limit_counts_every_product_three_times(training):
 
 
 def test_a_peer_without_its_environment_is_left_out(training, monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setattr(machine, "ENVIRONMENTS", tmp_path)
     assert training.measure_peer("RecBole GRU4Rec", "ml-100k", 1, tmp_path) is None
 
 

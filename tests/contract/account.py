@@ -17,8 +17,9 @@ import pandas as pd
 from personalens import arns
 from personalens.home import Home
 from personalens.service_errors import OperationNotImplemented
-from personalens.testing.action_contract import action_events
+from personalens.testing.contracts_by_type import action_events
 from tests.conftest import INTERACTIONS_SCHEMA, ITEMS, USERS, Service, small_world
+from tests.dataset_tables import schema_of
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 RECIPE = "arn:aws:personalize:::recipe/"
@@ -57,15 +58,7 @@ _CINEMA = {
 
 def schema_text(dataset_type: str, fields: list[dict[str, Any]] | None = None) -> str:
     """Return an Avro schema as CreateSchema takes it."""
-    return json.dumps(
-        {
-            "type": "record",
-            "name": dataset_type.replace("_", ""),
-            "namespace": "com.amazonaws.personalize.schema",
-            "fields": fields or FIELDS[dataset_type],
-            "version": "1.0",
-        }
-    )
+    return json.dumps(schema_of(dataset_type.replace("_", ""), fields or FIELDS[dataset_type]))
 
 
 class Account:

@@ -15,12 +15,12 @@ from contextlib import closing, suppress
 import pytest
 
 from personalens import arns
-from personalens.aws.http_server import LocalServer
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import SERVICES, Operation, operations
 from personalens.service_errors import InvalidInputException, ServiceError
 from tests.contract.account import ROLE, Account, valid_requests
 from tests.contract.generated_requests import headers
+from tests.local_server import LocalServer
 
 ALL = [operation for service in SERVICES for operation in operations(service).values()]
 LISTS_BY = "List"

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from personalens.aws.http_server import LocalServer
 from personalens.aws.operation_router import OperationRouter
 from personalens.aws.service_models import Operation
 from personalens.cli.home_examination import examine_home
@@ -19,6 +18,7 @@ from personalens.storage.resource_store import ResourceStore
 from tests.conftest import check_shape
 from tests.contract.account import Account
 from tests.contract.generated_requests import RequestMaker, headers
+from tests.local_server import LocalServer
 
 SECONDS = 30
 """More than any answer takes, on a busy machine too."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from personalens.aws.service_models import operations
@@ -16,7 +18,7 @@ from tests.contract.account import Account, valid_requests
 
 CREATES = [each for name, each in operations("personalize").items() if name.startswith("Create")]
 TAGGED = [each.name for each in CREATES if "tags" in each.model.input_shape.members]
-KINDS = {*kinds.EXISTING, *kinds.IN_PROGRESS}
+KINDS = sorted(word for word, kind in kinds.KINDS.items() if kind.quota is not None)
 TAG = {"tagKey": "team", "tagValue": "films"}
 
 
@@ -29,10 +31,6 @@ def create(account, name, **members):
 
 def operation_of(kind: str) -> str:
     return "Create" + kind.title().replace("-", "")
-
-
-def test_these_are_tagged():
-    assert len(TAGGED) == 13
 
 
 @pytest.mark.parametrize("name", TAGGED)
@@ -53,14 +51,15 @@ def test_tags_that_do_not_fit_create_nothing(built_account: Account, name):
     assert built_account.state() == before
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_quota_is_kept_on_request(built_account: Account, kind, monkeypatch):
-    for table in (kinds.EXISTING, kinds.IN_PROGRESS):
-        for each in table:
-            monkeypatch.setitem(table, each, 0)
+    for word in KINDS:
+        row = kinds.KINDS[word]
+        monkeypatch.setitem(kinds.KINDS, word, replace(row, quota=row.quota._replace(most=0)))
     before = built_account.state()
     monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
-    with pytest.raises(LimitExceededException):
+    message = f"More than 0 .*{kind.replace('-', ' ')}|PENDING or IN_PROGRESS status"
+    with pytest.raises(LimitExceededException, match=message):
         create(built_account, operation_of(kind))
     assert built_account.state() == before
 

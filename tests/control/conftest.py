@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from personalens.control.work import schedule
 from personalens.home import Home
 from personalens.jobs.opening import open_home
-from personalens.storage import event_log
+from personalens.storage import event_log, job_queue
 from personalens.storage.resource_store import ResourceStore
 from personalens.storage.service_context import ServiceContext
+from tests.dataset_tables import schema_of
 
 FIELDS = {
     "Interactions": [
@@ -55,15 +55,7 @@ def avro() -> Callable[[str], str]:
     """Return a function that gives the schema text of a dataset type."""
 
     def text(dataset_type: str) -> str:
-        return json.dumps(
-            {
-                "type": "record",
-                "name": dataset_type,
-                "namespace": "com.amazonaws.personalize.schema",
-                "fields": FIELDS[dataset_type],
-                "version": "1.0",
-            }
-        )
+        return json.dumps(schema_of(dataset_type, FIELDS[dataset_type]))
 
     return text
 
@@ -118,6 +110,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(schedule, "clock", clock)
+    monkeypatch.setattr(job_queue, "clock", clock)
     monkeypatch.setattr(event_log, "time", SimpleNamespace(time=clock))
     return clock

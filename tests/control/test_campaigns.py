@@ -7,8 +7,6 @@ import pytest
 from personalens.jobs.job_runner import run_job, run_jobs
 from personalens.service_errors import (
     InvalidInputException,
-    LimitExceededException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
@@ -61,14 +59,6 @@ def test_a_campaign_is_deployed_and_described(service, version):
     }
 
 
-def test_capacity_and_configuration_are_echoed(service, version):
-    config = {"enableMetadataWithRecommendations": True}
-    campaign = describe(
-        service, deploy(service, version, minProvisionedTPS=3, campaignConfig=config)
-    )
-    assert (campaign["minProvisionedTPS"], campaign["campaignConfig"]) == (3, config)
-
-
 def test_lists_are_by_solution_and_in_order(service, films, train, version):
     other = service.create_solution(
         name="related", datasetGroupArn=films.group, recipeArn=RECIPE + "aws-sims"
@@ -110,12 +100,6 @@ def test_the_version_must_exist_and_be_active(service, solution, version, waitin
     assert service.list_campaigns()["campaigns"] == []
 
 
-def test_a_name_is_taken_once(service, version):
-    arn = deploy(service, version)
-    with pytest.raises(ResourceAlreadyExistsException, match=arn):
-        deploy(service, version)
-
-
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -149,11 +133,6 @@ def test_options_that_do_not_fit_are_refused(service, version, config, message):
     with pytest.raises(InvalidInputException, match=message):
         deploy(service, version, campaignConfig=config)
     assert service.list_campaigns()["campaigns"] == []
-
-
-def test_the_capacity_is_at_least_one(service, version):
-    with pytest.raises(InvalidInputException, match="minProvisionedTPS"):
-        deploy(service, version, minProvisionedTPS=0)
 
 
 def test_latest_deploys_the_newest_active_version(service, solution, train, version):
@@ -292,21 +271,3 @@ def test_a_creation_that_fails_can_be_repaired_by_an_update(service, version, tr
     campaign = describe(service, arn)
     assert (campaign["status"], campaign["solutionVersionArn"]) == ("ACTIVE", good)
     assert "failureReason" not in campaign
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_deleting_keeps_the_solution(service, solution, version):
-    arn = deploy(service, version)
-    service.delete_campaign(campaignArn=arn)
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_campaign(campaignArn=arn)
-    assert service.describe_solution(solutionArn=solution)["solution"]["status"] == "ACTIVE"
-    assert deploy(service, version) == arn
-
-
-def test_the_quota_of_campaigns_is_per_dataset_group(service, version, monkeypatch):
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
-    for number in range(5):
-        deploy(service, version, f"campaign-{number}")
-    with pytest.raises(LimitExceededException, match="campaign"):
-        deploy(service, version, "one-too-many")

@@ -15,7 +15,7 @@ import pytest
 import personalens
 from personalens.activation import activate, register
 from personalens.jobs.opening import open_home
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.base import Recipe
 from personalens.recipes.sims import SIMS
 from personalens.service_errors import ResourceNotFoundException
@@ -170,6 +170,11 @@ class NoMethods(Recipe):
     name, recipe_type = "no-methods", "USER_PERSONALIZATION"
 
 
+class Unable(SIMS):
+    name = "unable"
+    explores = takes_influence = True
+
+
 class Nameless(SIMS):
     name = "with spaces"
 
@@ -183,6 +188,7 @@ class Pretender(SIMS):
     [
         (dict, TypeError, "derives from personalens.recipes.base.Recipe"),
         (NoMethods, TypeError, "NoMethods lacks the methods _fit, _restore, _tensors"),
+        (Unable, TypeError, "Unable lacks the methods explore, influenced"),
         (Nameless, ValueError, "'with spaces' must be 1 to 63 letters"),
         (Pretender, ValueError, "the service's own recipes"),
     ],
@@ -231,11 +237,11 @@ def test_an_installed_package_offers_recipes_by_an_entry_point(service, tmp_path
         "aws-sims = tests.recipes.examples.ease:EASE\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "site")
-    catalog.installed.cache_clear()
+    registry.installed.cache_clear()
     try:
-        assert list(catalog.installed()) == ["my-ease"]  # ours cannot be displaced
-        assert catalog.get("my-ease").recipe.__name__ == "EASE"
+        assert list(registry.installed()) == ["my-ease"]  # ours cannot be displaced
+        assert registry.get("my-ease").recipe.__name__ == "EASE"
         described = service.describe_recipe(recipeArn=ARN + "my-ease")["recipe"]
         assert described["recipeType"] == "USER_PERSONALIZATION"
     finally:
-        catalog.installed.cache_clear()
+        registry.installed.cache_clear()

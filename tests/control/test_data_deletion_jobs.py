@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.work import delete_users
 from personalens.jobs.job_runner import run_jobs
 from personalens.service_errors import InvalidInputException, LimitExceededException
 from personalens.storage.dataset_rows import DatasetRows
 from personalens.storage.model_folders import load_model, version_folder
+from tests.dataset_tables import schema_of
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GONE = ["viewer-3", "viewer-7"]
@@ -39,16 +39,13 @@ def delete(service, films, tmp_path):
 
 @pytest.fixture
 def users_dataset(service, films, tmp_path):
-    schema = {
-        "type": "record",
-        "name": "Users",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [
+    schema = schema_of(
+        "Users",
+        [
             {"name": "USER_ID", "type": "string"},
             {"name": "AGE", "type": "int"},
         ],
-        "version": "1.0",
-    }
+    )
     schema_arn = service.create_schema(name="users", schema=json.dumps(schema))["schemaArn"]
     dataset = service.create_dataset(
         name="users", schemaArn=schema_arn, datasetGroupArn=films.group, datasetType="Users"
@@ -185,6 +182,8 @@ def test_who_is_imported_again_is_known_to_the_next_version_only(service, films,
 def test_a_job_that_died_half_way_is_done_again_and_counts_all(
     service, films, deploy, delete, monkeypatch
 ):
+    from personalens.control.work import delete_users
+
     deploy("aws-item-affinity")
     real, calls = delete_users.replace_memory, []
 

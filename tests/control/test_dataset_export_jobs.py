@@ -10,21 +10,14 @@ import pytest
 
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 from personalens.storage.dataset_rows import DatasetRows
+from tests.dataset_tables import schema_of
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 NASTY = 'say "no", \\ back\\\\slash'
 
 
 def schema(kind, *fields):
-    return json.dumps(
-        {
-            "type": "record",
-            "name": kind,
-            "namespace": "com.amazonaws.personalize.schema",
-            "fields": list(fields),
-            "version": "1.0",
-        }
-    )
+    return json.dumps(schema_of(kind, list(fields)))
 
 
 ITEMS = schema(

@@ -9,22 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.work.group_datasets import GroupDatasets
+from personalens.control.work.training_data import GroupDatasets
 from personalens.storage.dataset_rows import DatasetRows, rows_of_group
 from personalens.storage.event_log import Event
+from tests.dataset_tables import schema_of
 
-ITEMS_SCHEMA = {
-    "type": "record",
-    "name": "Items",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
+ITEMS_SCHEMA = schema_of(
+    "Items",
+    [
         {"name": "ITEM_ID", "type": "string"},
         {"name": "GENRES", "type": ["null", "string"], "categorical": True},
         {"name": "YEAR", "type": ["int", "null"]},
         {"name": "PLOT", "type": ["string", "null"], "textual": True},
     ],
-    "version": "1.0",
-}
+)
 
 
 @pytest.fixture
@@ -157,5 +155,5 @@ def test_impressions_train_even_without_a_column(service, films, rows):
     both = rows(films.dataset).read_interactions()
     seen = [value for value in both.context["IMPRESSION"] if isinstance(value, str)]
     assert seen == ["film-1|film-2"]
-    datasets = GroupDatasets(service.context, films.group, {}, events_until=2**62)
-    assert "IMPRESSION" in datasets.trainable_context("INTERACTIONS", both)
+    datasets = GroupDatasets(service.context, films.group, {}, until=2**62)
+    assert "IMPRESSION" in datasets.with_trainable_context(both).context

@@ -13,6 +13,7 @@ from personalens.service_errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
+from tests.dataset_tables import schema_of
 
 RECIPE = "arn:aws:personalize:::recipe/aws-hrnn-metadata"
 ID = {"name": "ITEM_ID", "type": "string"}
@@ -23,13 +24,7 @@ YEAR = {"name": "YEAR", "type": ["null", "int"]}
 @pytest.fixture
 def make_schema(service):
     def make(name, *fields, record="Items"):
-        text = {
-            "type": "record",
-            "name": record,
-            "namespace": "com.amazonaws.personalize.schema",
-            "fields": list(fields),
-            "version": "1.0",
-        }
+        text = schema_of(record, list(fields))
         return service.create_schema(name=name, schema=json.dumps(text))["schemaArn"]
 
     return make

@@ -7,19 +7,18 @@ import json
 
 import pytest
 
-from personalens.control.operations import datasets
+from personalens.control.operations import dataset_groups
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.service_errors import (
     InvalidInputException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
-from personalens.storage import dataset_folders
-from personalens.storage.dataset_folders import sweep_folders
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage import datasets
+from personalens.storage.datasets import dataset_folder, sweep_folders
 from personalens.storage.event_log import Event
 from personalens.storage.resource_store import Resource
+from tests.dataset_tables import schema_of
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012"
 GROUP = f"{PREFIX}:dataset-group/films"
@@ -57,45 +56,10 @@ def test_the_arn_holds_group_and_type_not_the_name(service, group, schema):
     }
 
 
-def test_a_group_has_one_dataset_of_a_type(service, make_dataset):
-    make_dataset()
-    with pytest.raises(ResourceAlreadyExistsException, match=ARN):
-        service.create_dataset(
-            name="another",
-            schemaArn=f"{PREFIX}:schema/films-interactions",
-            datasetGroupArn=GROUP,
-            datasetType="Interactions",
-        )
-
-
-def test_two_groups_have_one_each(service, make_dataset):
-    assert {make_dataset(), make_dataset("Users"), make_dataset(group="books")} == {
-        ARN,
-        f"{PREFIX}:dataset/films/USERS",
-        f"{PREFIX}:dataset/books/INTERACTIONS",
-    }
-    in_films = service.list_datasets(datasetGroupArn=GROUP)["datasets"]
-    assert [d["datasetType"] for d in in_films] == ["INTERACTIONS", "USERS"]
-    assert set(in_films[0]) == {
-        "name",
-        "datasetArn",
-        "datasetType",
-        "status",
-        "creationDateTime",
-        "lastUpdatedDateTime",
-    }
-    assert len(service.list_datasets()["datasets"]) == 3
-
-
 def test_an_action_interactions_dataset_has_a_tracking_id(service, group):
-    fields = [("USER_ID", "string"), ("ACTION_ID", "string"), ("EVENT_TYPE", "string")]
-    record = {
-        "type": "record",
-        "name": "ActionInteractions",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [{"name": n, "type": t} for n, t in [*fields, ("TIMESTAMP", "long")]],
-        "version": "1.0",
-    }
+    names = dict.fromkeys(("USER_ID", "ACTION_ID", "EVENT_TYPE"), "string") | {"TIMESTAMP": "long"}
+    fields = [{"name": name, "type": kind} for name, kind in names.items()]
+    record = schema_of("ActionInteractions", fields)
     schema = service.create_schema(name="actions", schema=json.dumps(record))["schemaArn"]
     arn = service.create_dataset(
         name="a", schemaArn=schema, datasetGroupArn=group, datasetType="Action_Interactions"
@@ -151,30 +115,6 @@ def test_the_group_must_be_active(service, group, schema, status, error):
 
 
 @pytest.mark.usefixtures("quick_deletions")
-def test_deleting_removes_rows_and_import_jobs(service, make_dataset, write_events):
-    arn = make_dataset()
-    location = {"dataLocation": str(write_events())}
-    service.create_dataset_import_job(jobName="first", datasetArn=arn, dataSource=location)
-    folder = folder_of(service, arn)
-    assert DatasetFiles(folder).row_count == 1000
-    service.delete_dataset(datasetArn=arn)
-    assert list(folder.parent.iterdir()) == []
-    assert service.list_dataset_import_jobs() == {"datasetImportJobs": []}
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_dataset(datasetArn=arn)
-
-
-@pytest.mark.parametrize("status", ["CREATE PENDING", "CREATE IN_PROGRESS"])
-def test_an_import_in_progress_keeps_the_dataset(service, make_dataset, status):
-    arn = make_dataset()
-    job = f"{PREFIX}:dataset-import-job/j"
-    with service.context.store.transaction() as tx:
-        tx.insert(Resource(job, "dataset-import-job", "j", arn, status))
-    with pytest.raises(ResourceInUseException, match=job):
-        service.delete_dataset(datasetArn=arn)
-
-
-@pytest.mark.usefixtures("quick_deletions")
 def test_a_training_in_progress_keeps_the_datasets_of_its_group(service, make_dataset):
     arn, books = make_dataset(), make_dataset(group="books")
     solution, version = f"{PREFIX}:solution/s", f"{PREFIX}:solution/s/0a1b2c3d"
@@ -205,7 +145,7 @@ def test_a_dataset_made_again_does_not_meet_its_predecessors_rows(
     location = {"dataLocation": str(write_events())}
     service.create_dataset_import_job(jobName="first", datasetArn=arn, dataSource=location)
     with monkeypatch.context() as crash:  # the process dies between the deletion and the clean-up
-        crash.setattr(datasets, "forget_rows", lambda *arguments: None)
+        crash.setattr(dataset_groups, "forget_rows", lambda *arguments: None)
         service.delete_dataset(datasetArn=arn)
     service.delete_schema(schemaArn=f"{PREFIX}:schema/films-interactions")
     assert make_dataset() == arn
@@ -232,7 +172,7 @@ def test_the_sweep_removes_what_was_put_into_a_dataset_whose_deletion_was_cut_sh
     arn = make_dataset()
     service.context.events.append(arn, "session", "viewer", [Event("film-1", 1, "watch")])
     with monkeypatch.context() as crash:
-        crash.setattr(datasets, "forget_rows", lambda *arguments: None)
+        crash.setattr(dataset_groups, "forget_rows", lambda *arguments: None)
         service.delete_dataset(datasetArn=arn)
     assert service.context.events.datasets() == {arn}
     sweep_folders(service.context)
@@ -251,7 +191,7 @@ def test_a_dataset_is_deleted_even_if_its_rows_cannot_be_removed_yet(
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as disk:
-        disk.setattr(dataset_folders.os, "replace", fail)
+        disk.setattr(datasets.os, "replace", fail)
         service.delete_dataset(datasetArn=arn)
     described = service.describe_dataset(datasetArn=arn)["dataset"]
     assert described["status"] == "DELETE PENDING"

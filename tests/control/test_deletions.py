@@ -73,20 +73,6 @@ def test_what_is_deleted_is_described_for_a_moment_and_then_gone(account, clock,
             ask(account, verb, kind)
 
 
-@pytest.mark.parametrize("kind", DELETED)
-def test_lists_show_it_until_it_is_gone(account, clock, kind):
-    arn = next(iter(valid_requests(account)[f"Delete{DELETED[kind]}"].values()))
-
-    def listed():
-        found = getattr(account.service, f"list_{kind.replace('-', '_')}s")()[KINDS[kind].members]
-        return [each.get("status") for each in found if arn in each.values()]
-
-    ask(account, "delete", kind)
-    assert listed() == ["DELETE PENDING"]
-    clock.ahead = 1.1
-    assert listed() == []
-
-
 def test_a_schema_is_gone_at_once(account):
     service, arn = account.service, account.unused_schema
     service.delete_schema(schemaArn=arn)

@@ -8,8 +8,6 @@ import pytest
 
 from personalens.service_errors import (
     ResourceAlreadyExistsException,
-    ResourceInUseException,
-    ResourceNotFoundException,
 )
 
 
@@ -55,23 +53,3 @@ def test_a_group_has_one_tracker(service, group):
     service.create_event_tracker(name="clicks", datasetGroupArn=other)
     names = [t["name"] for t in service.list_event_trackers()["eventTrackers"]]
     assert names == ["clicks", "clicks"]
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_a_tracker_is_deleted_before_its_group(service, group):
-    arn = service.create_event_tracker(name="clicks", datasetGroupArn=group)["eventTrackerArn"]
-    with pytest.raises(ResourceInUseException, match=arn):
-        service.delete_dataset_group(datasetGroupArn=group)
-    assert service.delete_event_tracker(eventTrackerArn=arn) == {}
-    for operation in (service.describe_event_tracker, service.delete_event_tracker):
-        with pytest.raises(ResourceNotFoundException, match=arn):
-            operation(eventTrackerArn=arn)
-    service.delete_dataset_group(datasetGroupArn=group)
-
-
-def test_a_tracker_needs_a_group_and_takes_tags(service, group):
-    with pytest.raises(ResourceNotFoundException, match="dataset group"):
-        service.create_event_tracker(name="clicks", datasetGroupArn=f"{group}-2")
-    tag = {"tagKey": "team", "tagValue": "lens"}
-    arn = service.create_event_tracker(name="c", datasetGroupArn=group, tags=[tag])
-    assert service.list_tags_for_resource(resourceArn=arn["eventTrackerArn"])["tags"] == [tag]

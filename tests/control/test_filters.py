@@ -11,8 +11,8 @@ from personalens.service_errors import (
     InvalidInputException,
     LimitExceededException,
     ResourceAlreadyExistsException,
-    ResourceNotFoundException,
 )
+from tests.dataset_tables import schema_of
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:filter/westerns"
 WESTERNS = 'INCLUDE ItemID WHERE Items.GENRES IN ("Western")'
@@ -34,16 +34,6 @@ def test_a_filter_is_active_and_described_as_it_was_written(service, group):
         service.create_filter(**request)
 
 
-def test_the_list_is_written_with_a_capital(service, group):
-    other = service.create_dataset_group(name="other")["datasetGroupArn"]
-    service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
-    [summary] = service.list_filters(datasetGroupArn=group)["Filters"]
-    assert (summary["filterArn"], summary["status"]) == (ARN, "ACTIVE")
-    assert "filterExpression" not in summary
-    assert service.list_filters(datasetGroupArn=other)["Filters"] == []
-    assert len(service.list_filters()["Filters"]) == 1
-
-
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
@@ -59,24 +49,12 @@ def test_what_cannot_be_filtered_is_refused_and_not_kept(service, group, express
     assert service.list_filters()["Filters"] == []
 
 
-def test_a_filter_needs_its_group(service):
-    missing = "arn:aws:personalize:us-east-1:123456789012:dataset-group/none"
-    with pytest.raises(ResourceNotFoundException):
-        service.create_filter(name="f", datasetGroupArn=missing, filterExpression=WESTERNS)
-
-
 def test_the_filters_of_a_group_name_twenty_fields_together(service):
     group = service.create_dataset_group(name="wide")["datasetGroupArn"]
     names = [f"F{chr(65 + number)}X" for number in range(21)]
     fields = [{"name": "ITEM_ID", "type": "string"}]
     fields += [{"name": name, "type": "int"} for name in names]
-    schema = {
-        "type": "record",
-        "name": "Items",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
+    schema = schema_of("Items", fields)
     schema_arn = service.create_schema(name="wide", schema=json.dumps(schema))["schemaArn"]
     service.create_dataset(
         name="wide", schemaArn=schema_arn, datasetGroupArn=group, datasetType="Items"
@@ -115,22 +93,3 @@ def test_nobody_waits_while_other_filters_are_read(service, group, monkeypatch):
     assert in_transaction == [False, False]
     service.create_filter(name="again", datasetGroupArn=group, filterExpression=comedies)
     assert in_transaction == [False, False]
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_a_deleted_filter_is_gone(service, group):
-    service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
-    service.delete_filter(filterArn=ARN)
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_filter(filterArn=ARN)
-    with pytest.raises(ResourceNotFoundException):
-        service.delete_filter(filterArn=ARN)
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_filters_go_with_their_group(service, group):
-    service.create_filter(name="westerns", datasetGroupArn=group, filterExpression=WESTERNS)
-    [dataset] = service.list_datasets(datasetGroupArn=group)["datasets"]
-    service.delete_dataset(datasetArn=dataset["datasetArn"])
-    service.delete_dataset_group(datasetGroupArn=group)
-    assert service.list_filters()["Filters"] == []

@@ -7,20 +7,17 @@ import threading
 
 import pytest
 
-from personalens.control.operations import import_jobs
-from personalens.control.work import import_rows
+from personalens.control.operations import dataset_jobs
+from personalens.control.work import transfer_rows
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
 from personalens.service_errors import (
     InvalidInputException,
-    LimitExceededException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
-    ResourceNotFoundException,
 )
-from personalens.storage.dataset_rows import dataset_folder
-from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.datasets import dataset_folder
+from personalens.storage.job_queue import ProcessIdentity
 from personalens.storage.service_context import ServiceContext
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
@@ -82,11 +79,6 @@ def test_progress_ends_with_all_rows(service, dataset, write_events, run_import)
     assert progress["fraction"] == 1.0
 
 
-def test_a_role_arn_must_look_like_one(dataset, write_events, run_import):
-    with pytest.raises(InvalidInputException, match="roleArn"):
-        run_import(dataset, write_events(), roleArn="arn:aws:iam::1:role/x")
-
-
 def test_full_replaces_and_incremental_adds(service, dataset, write_events, run_import):
     run_import(dataset, write_events(1500), "a")
     assert files_of(service, dataset).row_count == 1500
@@ -145,44 +137,11 @@ def test_a_folder_of_files_is_one_import(service, dataset, write_events, run_imp
     assert files_of(service, dataset).row_count == 1300
 
 
-def test_the_dataset_must_exist_and_be_active(service, dataset, write_events, run_import):
-    with pytest.raises(ResourceNotFoundException):
-        run_import(dataset.replace("INTERACTIONS", "USERS"), write_events())
-    with service.context.store.transaction() as tx:
-        tx.update(dataset, status="CREATE PENDING")
-    with pytest.raises(ResourceInUseException, match="CREATE PENDING"):
-        run_import(dataset, write_events())
-
-
-def test_a_job_name_is_taken_once(dataset, write_events, run_import):
-    run_import(dataset, write_events())
-    with pytest.raises(ResourceAlreadyExistsException, match="dataset-import-job/job"):
-        run_import(dataset, write_events())
-
-
-def test_lists_can_be_cut_to_a_dataset(service, make_dataset, write_events, run_import):
-    films, books = make_dataset(), make_dataset(group="books")
-    run_import(films, write_events(), "a")
-    run_import(books, write_events(), "b")
-    jobs = service.list_dataset_import_jobs(datasetArn=books)["datasetImportJobs"]
-    assert [job["jobName"] for job in jobs] == ["b"]
-    assert set(jobs[0]) == {
-        "datasetImportJobArn",
-        "jobName",
-        "status",
-        "importMode",
-        "creationDateTime",
-        "lastUpdatedDateTime",
-    }
-    assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 2
-
-
 def waiting(service, dataset: str, location, *names: str) -> ServiceContext:
     """Create import jobs that nobody runs yet, and return the context that will run them."""
     context = open_home(service.home, inline_jobs=True)
     context.jobs.wake = lambda: None
-    operations = import_jobs.ImportJobOperations()
-    operations.context = context
+    operations = dataset_jobs.ImportJobOperations(context)
     for name in names:
         mode = "FULL" if name == names[0] else "INCREMENTAL"
         operations.create_dataset_import_job(
@@ -221,7 +180,7 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
     service, dataset, write_events, monkeypatch
 ):
     context = waiting(service, dataset, write_events(), "a", "b")
-    put_in_place = import_rows._put_in_place
+    put_in_place = transfer_rows._put_in_place
 
     def crash_after(*arguments) -> None:
         put_in_place(*arguments)
@@ -231,21 +190,13 @@ def test_a_crash_between_the_rows_and_the_status_adds_nothing_twice(
     with context.store.transaction() as tx:
         tx.connection.execute("UPDATE jobs SET holder = ? WHERE id = 1", (GONE.to_json(),))
     with monkeypatch.context() as patch:
-        patch.setattr(import_rows, "_put_in_place", crash_after)
+        patch.setattr(transfer_rows, "_put_in_place", crash_after)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run_jobs(context)
     run_jobs(context)
     assert files_of(service, dataset).row_count == 2000
     assert [part.name for part in files_of(service, dataset).manifest.parts] == ["a", "b"]
-
-
-def test_the_quota_of_imports_in_progress(service, dataset, write_events, monkeypatch):
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
-    with pytest.raises(LimitExceededException) as caught:
-        waiting(service, dataset, write_events(), "a", "b", "c", "d", "e", "f")
-    assert str(caught.value) == "More than 5 resources with PENDING or IN_PROGRESS status."
-    assert len(service.list_dataset_import_jobs()["datasetImportJobs"]) == 5
 
 
 def test_values_taken_as_missing_are_told_by_the_progress_and_live_on(

@@ -12,8 +12,15 @@ import pytest
 
 from personalens.storage import job_queue
 from personalens.storage.catalogue import StorageError
-from personalens.storage.job_queue import DONE, QUEUED, RUNNING, STOPPED, JobQueue, LeaseLost
-from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.job_queue import (
+    DONE,
+    QUEUED,
+    RUNNING,
+    STOPPED,
+    JobQueue,
+    LeaseLost,
+    ProcessIdentity,
+)
 from personalens.storage.resource_store import Resource
 
 PREFIX = "arn:aws:personalize:us-east-1:123456789012"
@@ -259,7 +266,7 @@ def test_a_job_given_back_costs_an_attempt_if_it_shall(jobs, counts, attempt):
 
 def test_identity_tells_the_living_from_the_dead(dead):
     me = ProcessIdentity.of_self()
-    assert me.is_here
+    assert me.host == job_queue.this_host()
     assert not me.is_gone()
     assert ProcessIdentity.from_json(me.to_json()) == me
     assert dead.is_gone()

@@ -11,8 +11,14 @@ from personalens.jobs import job_runner
 from personalens.jobs.job_runner import JobFailed, JobHandler, run_jobs
 from personalens.jobs.opening import open_home
 from personalens.progress import Cancelled, ProgressEvent
-from personalens.storage.job_queue import DONE, FAILED, MAX_ATTEMPTS, QUEUED, STOPPED
-from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.job_queue import (
+    DONE,
+    FAILED,
+    MAX_ATTEMPTS,
+    QUEUED,
+    STOPPED,
+    ProcessIdentity,
+)
 from personalens.storage.resource_store import Resource
 from personalens.storage.service_context import ServiceContext
 

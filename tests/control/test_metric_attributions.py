@@ -10,7 +10,6 @@ import pytest
 from personalens.service_errors import (
     InvalidInputException,
     ResourceAlreadyExistsException,
-    ResourceNotFoundException,
 )
 from personalens.storage.event_log import Event
 from tests.conftest import INTERACTIONS_SCHEMA
@@ -134,8 +133,6 @@ def test_a_group_has_one(service, shop):
     with pytest.raises(ResourceAlreadyExistsException, match="has one metric attribution"):
         shop.attribute(WATCHES, name="another")
     service.delete_metric_attribution(metricAttributionArn=ARN)
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_metric_attribution(metricAttributionArn=ARN)
     shop.attribute(WATCHES, name="another")
 
 
@@ -287,12 +284,3 @@ def test_an_import_whose_report_cannot_be_written_fails(service, shop, tmp_path)
     from personalens.storage.dataset_rows import rows_of_group
 
     assert set(rows_of_group(service.context, shop.group)) == {"ITEMS"}
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_the_attribution_goes_with_its_group(service, shop):
-    shop.attribute(WATCHES)
-    for dataset in service.list_datasets(datasetGroupArn=shop.group)["datasets"]:
-        service.delete_dataset(datasetArn=dataset["datasetArn"])
-    service.delete_dataset_group(datasetGroupArn=shop.group)
-    assert service.list_metric_attributions()["metricAttributions"] == []

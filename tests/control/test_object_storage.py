@@ -227,7 +227,41 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(s3):
     s3.put_object(Bucket="films", Key="a.csv", Body=b"old")
     (source,) = find_sources("s3://films/a.csv", region="us-east-1")
     s3.put_object(Bucket="films", Key="a.csv", Body=b"new")
-    with source.open() as stream, pytest.raises(s3.exceptions.ClientError, match="Precondition"):
+    replaced = r"invalid: s3://films/a.csv: it was replaced while it was read"
+    with source.open() as stream, pytest.raises(DataLocationError, match=replaced):
+        stream.read()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (
+            "AccessDenied",
+            "Insufficient privileges to access data in S3: s3://films/a.csv: ",
+        ),
+        ("NoSuchKey", "s3://films/a.csv: there is no object a.csv in the bucket films"),
+        (ConnectionError("reset"), r"s3://films/a.csv: the download broke off \(reset\)"),
+    ],
+)
+def test_a_refusal_in_mid_download_is_the_locations(s3, monkeypatch, refusal, reason):
+    from botocore.exceptions import ClientError
+
+    from personalens.storage import object_storage
+
+    s3.put_object(Bucket="films", Key="a.csv", Body=b"rows")
+    client = object_storage.open_client("us-east-1")
+    monkeypatch.setattr(object_storage, "open_client", lambda region: client)
+    (source,) = find_sources("s3://films/a.csv", region="us-east-1")
+
+    def refuse(**request):
+        if isinstance(refusal, Exception):
+            raise refusal
+        status = {"HTTPStatusCode": 404 if refusal == "NoSuchKey" else 403}
+        said = {"Error": {"Code": refusal}, "ResponseMetadata": status}
+        raise ClientError(said, "GetObject")
+
+    monkeypatch.setattr(client, "get_object", refuse)
+    with source.open() as stream, pytest.raises(DataLocationError, match=reason):
         stream.read()
 
 

@@ -11,8 +11,6 @@ from personalens.control.work import recommenders
 from personalens.jobs.job_runner import run_job, run_jobs
 from personalens.service_errors import (
     InvalidInputException,
-    LimitExceededException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
@@ -92,15 +90,6 @@ def test_it_answers_from_its_event_type(service, cinema):
     users = watches.groupby("ITEM_ID")["USER_ID"].nunique()
     first = asked(service, cinema.recommender(), userId="viewer-1", numResults=1)
     assert users[first[0]] == users.max()
-
-
-def test_lists_are_by_group(service, cinema):
-    arn = cinema.recommender()
-    other = service.create_dataset_group(name="other")["datasetGroupArn"]
-    [summary] = service.list_recommenders(datasetGroupArn=cinema.group)["recommenders"]
-    assert (summary["recommenderArn"], summary["status"]) == (arn, "ACTIVE")
-    assert "modelMetrics" not in summary
-    assert service.list_recommenders(datasetGroupArn=other)["recommenders"] == []
 
 
 def test_states_of_a_creation(service, cinema, waiting):
@@ -241,29 +230,6 @@ def test_deleting_removes_the_model(service, cinema):
     with pytest.raises(ResourceNotFoundException):
         service.describe_recommender(recommenderArn=arn)
     assert list(service.home.models.iterdir()) == []
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_a_group_with_a_recommender_stays(service, cinema):
-    arn = cinema.recommender()
-    service.delete_dataset(datasetArn=cinema.dataset)
-    with pytest.raises(ResourceInUseException, match=arn):
-        service.delete_dataset_group(datasetGroupArn=cinema.group)
-    service.delete_recommender(recommenderArn=arn)
-    service.delete_dataset_group(datasetGroupArn=cinema.group)
-
-
-def test_tags_quotas_and_names(service, cinema, monkeypatch):
-    arn = cinema.recommender(tags=[{"tagKey": "team", "tagValue": "films"}])
-    tags = service.list_tags_for_resource(resourceArn=arn)["tags"]
-    assert tags == [{"tagKey": "team", "tagValue": "films"}]
-    with pytest.raises(ResourceAlreadyExistsException, match=arn):
-        cinema.recommender()
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
-    for number in range(4):
-        cinema.recommender(name=f"popular-{number}")
-    with pytest.raises(LimitExceededException, match="recommender"):
-        cinema.recommender(name="one-too-many")
 
 
 def test_only_use_cases_of_the_group_s_domain(service, cinema, films):

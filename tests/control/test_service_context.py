@@ -9,7 +9,7 @@ from botocore import xform_name
 
 from personalens.aws.service_models import CONTROL, operations
 from personalens.control.operations.provider import PersonalizeProvider
-from personalens.jobs import worker_launch
+from personalens.jobs import opening
 from personalens.jobs.opening import open_home
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.resource_store import Resource
@@ -96,7 +96,7 @@ def test_a_context_for_an_arn_shares_the_connections(context):
 def test_the_environment_says_where_jobs_run(home, monkeypatch, mode, inline):
     monkeypatch.setenv("PERSONALENS_JOBS", mode)
     spawned = []
-    monkeypatch.setattr(worker_launch, "_spawn", lambda home, place: spawned.append(place))
+    monkeypatch.setattr(opening, "_spawn", lambda home, place: spawned.append(place))
     context = open_home(home)
     with context.store.transaction() as tx:
         tx.insert(Resource(SCHEMA, "campaign", "films", status="CREATE PENDING"))
@@ -113,7 +113,7 @@ def test_an_unknown_mode_is_named(home, monkeypatch):
 
 def test_describe_wakes_a_worker_for_what_nobody_does(home, monkeypatch):
     spawned = []
-    monkeypatch.setattr(worker_launch, "_spawn", lambda home, place: spawned.append(place))
+    monkeypatch.setattr(opening, "_spawn", lambda home, place: spawned.append(place))
     context = open_home(home, inline_jobs=False)
     arn = SCHEMA.replace("eu-west-1:999999999999", "us-east-1:123456789012")
     with context.store.transaction() as tx:

@@ -4,13 +4,10 @@ import pytest
 
 from personalens.control.work.train import TRAIN_HANDLER, train
 from personalens.jobs.job_runner import run_jobs
-from personalens.jobs.opening import open_home
 from personalens.progress import ProgressEvent
 from personalens.recipes.popularity_count import PopularityCount
 from personalens.service_errors import (
     InvalidInputException,
-    LimitExceededException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
@@ -83,18 +80,6 @@ def test_the_eight_metrics(service, solution):
     assert all(0 <= figure <= 1 for figure in answer["metrics"].values())
 
 
-def test_versions_are_listed_oldest_first(service, solution):
-    arns = [create(service, solution) for _ in range(3)]
-    first = service.list_solution_versions(solutionArn=solution, maxResults=2)
-    rest = service.list_solution_versions(
-        solutionArn=solution, maxResults=2, nextToken=first["nextToken"]
-    )
-    listed = first["solutionVersions"] + rest["solutionVersions"]
-    assert [one["solutionVersionArn"] for one in listed] == arns
-    assert {one["trainingType"] for one in listed} == {"MANUAL"}
-    assert len(service.list_solution_versions()["solutionVersions"]) == 3
-
-
 def test_versions_of_no_solution_are_not_found(service, solution):
     with pytest.raises(ResourceNotFoundException):
         service.list_solution_versions(solutionArn=f"{solution}-2")
@@ -108,13 +93,6 @@ def test_only_a_full_training_can_be_asked_for(service, solution, mode, message)
     with pytest.raises(InvalidInputException, match=message):
         create(service, solution, trainingMode=mode)
     assert service.list_solution_versions()["solutionVersions"] == []
-
-
-def test_a_name_is_given_once(service, solution):
-    create(service, solution, name="first")
-    with pytest.raises(ResourceAlreadyExistsException, match="has the name first"):
-        create(service, solution, name="first")
-    assert status_of(service, create(service, solution, name="second")) == "ACTIVE"
 
 
 def test_without_an_interactions_dataset_there_is_nothing_to_train(service):
@@ -201,17 +179,3 @@ def test_a_solution_cannot_be_deleted_while_a_version_trains(service, solution, 
     run_jobs(waiting)
     service.delete_solution(solutionArn=solution)
     assert service.list_solution_versions()["solutionVersions"] == []
-
-
-def test_the_quota_of_versions_in_progress(service, solution, waiting, monkeypatch):
-    monkeypatch.setenv("PERSONALENS_QUOTAS", "on")
-    for _ in range(20):
-        create(service, solution)
-    with pytest.raises(LimitExceededException, match="PENDING or IN_PROGRESS"):
-        create(service, solution)
-
-
-def test_another_region_sees_nothing(service, solution):
-    arn = create(service, solution)
-    elsewhere = open_home(service.home, region="eu-west-1", inline_jobs=True)
-    assert elsewhere.store.get(arn) is None

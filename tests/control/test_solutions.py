@@ -4,7 +4,6 @@ import pytest
 
 from personalens.service_errors import (
     InvalidInputException,
-    ResourceAlreadyExistsException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
@@ -73,39 +72,6 @@ def test_automatic_training_can_be_turned_off_and_trains_nothing_by_itself(servi
     ]
     assert [one["performAutoTraining"] for one in described] == [False, True]
     assert service.list_solution_versions(solutionArn=automatic)["solutionVersions"] == []
-
-
-def test_tags_belong_to_the_solution(service, create):
-    arn = create(tags=[{"tagKey": "course", "tagValue": "lab 4"}])
-    assert service.list_tags_for_resource(resourceArn=arn)["tags"] == [
-        {"tagKey": "course", "tagValue": "lab 4"}
-    ]
-
-
-def test_a_name_is_taken_across_dataset_groups(service, create):
-    arn = create()
-    other = service.create_dataset_group(name="books")["datasetGroupArn"]
-    with pytest.raises(ResourceAlreadyExistsException, match=f"with Arn {arn} already exists"):
-        create(datasetGroupArn=other)
-
-
-def test_lists_are_by_dataset_group_and_in_order(service, group, create):
-    arns = [create("a"), create("b", POPULARITY)]
-    other = service.create_dataset_group(name="books")["datasetGroupArn"]
-    create("c", datasetGroupArn=other)
-    listed = service.list_solutions(datasetGroupArn=group)["solutions"]
-    assert [one["solutionArn"] for one in listed] == arns
-    assert [one["recipeArn"] for one in listed] == [SIMS, POPULARITY]
-    assert len(service.list_solutions()["solutions"]) == 3
-
-
-def test_pages_of_solutions(service, create):
-    arns = [create(name) for name in "abc"]
-    first = service.list_solutions(maxResults=2)
-    second = service.list_solutions(maxResults=2, nextToken=first["nextToken"])
-    listed = [one["solutionArn"] for one in first["solutions"] + second["solutions"]]
-    assert listed == arns
-    assert "nextToken" not in second
 
 
 @pytest.mark.parametrize(
@@ -217,21 +183,6 @@ def test_the_newest_version_is_summarised(service, films):
     latest = service.describe_solution(solutionArn=arn)["solution"]["latestSolutionVersion"]
     assert latest["solutionVersionArn"] == versions[1]["solutionVersionArn"]
     assert (latest["status"], latest["trainingMode"]) == ("ACTIVE", "FULL")
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_deleting_takes_versions_and_models_along(service, films):
-    arn = service.create_solution(name="p", datasetGroupArn=films.group, recipeArn=POPULARITY)[
-        "solutionArn"
-    ]
-    version = service.create_solution_version(solutionArn=arn)["solutionVersionArn"]
-    assert len(list(service.home.models.glob("p/*/config.json"))) == 1
-    service.delete_solution(solutionArn=arn)
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_solution(solutionArn=arn)
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_solution_version(solutionVersionArn=version)
-    assert list(service.home.models.iterdir()) == []
 
 
 @pytest.mark.usefixtures("quick_deletions")

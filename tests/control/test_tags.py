@@ -6,8 +6,6 @@ import pytest
 
 from personalens.service_errors import (
     InvalidInputException,
-    ResourceNotFoundException,
-    TooManyTagKeysException,
     TooManyTagsException,
 )
 
@@ -42,13 +40,6 @@ def test_a_resource_without_tags_has_an_empty_list(service):
     assert service.list_tags_for_resource(resourceArn=arn) == {"tags": []}
 
 
-def test_a_bad_tag_spoils_the_whole_create(service):
-    with pytest.raises(InvalidInputException, match="given twice"):
-        service.create_dataset_group(name="films", tags=[tag("a"), tag("a")])
-    with pytest.raises(ResourceNotFoundException):
-        service.describe_dataset_group(datasetGroupArn=ARN)
-
-
 def test_aws_keeps_its_prefix(service, group):
     with pytest.raises(InvalidInputException, match="reserved"):
         service.tag_resource(resourceArn=group, tags=[tag("AWS:cost")])
@@ -60,25 +51,3 @@ def test_50_tags_in_all_and_not_one_more(service, group):
     with pytest.raises(TooManyTagsException, match="51 tags"):
         service.tag_resource(resourceArn=group, tags=[tag("one-more")])
     assert len(service.list_tags_for_resource(resourceArn=group)["tags"]) == 50
-
-
-def test_more_keys_than_a_resource_can_have_are_refused(service, group):
-    with pytest.raises(TooManyTagKeysException, match="51 tag keys"):
-        service.untag_resource(resourceArn=group, tagKeys=[f"k{n}" for n in range(51)])
-
-
-def test_unknown_resources_have_no_tags(service):
-    for call in (
-        lambda: service.list_tags_for_resource(resourceArn=ARN),
-        lambda: service.tag_resource(resourceArn=ARN, tags=[tag("a")]),
-        lambda: service.untag_resource(resourceArn=ARN, tagKeys=["a"]),
-    ):
-        with pytest.raises(ResourceNotFoundException, match=ARN):
-            call()
-
-
-@pytest.mark.usefixtures("quick_deletions")
-def test_tags_go_with_their_resource(service, group):
-    service.delete_dataset_group(datasetGroupArn=group)
-    service.create_dataset_group(name="films")
-    assert service.list_tags_for_resource(resourceArn=group) == {"tags": []}

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.control.work.group_datasets import trainable_context
-from personalens.control.work.training_data import load_training_data
+from personalens.control.work.training_data import load_training_data, trainable_context
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.interactions import Interactions
 from personalens.jobs.job_runner import JobFailed
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.service_errors import InvalidInputException
 from personalens.settings.event_selection import event_weights, select_interactions
 from personalens.storage.model_folders import load_model, version_folder
@@ -136,8 +135,8 @@ def test_a_solution_chooses_columns_of_every_dataset(service, films, import_item
 def test_a_recipe_is_given_the_tables_that_it_reads(service, films, import_items):
     data = load(service, films)
     assert data.users is None
-    assert data.tables(catalog.get("aws-hrnn")) == {"items": None, "users": None}
-    assert data.tables(catalog.get("aws-hrnn-metadata"))["items"] is data.items
+    assert data.tables(registry.get("aws-hrnn")) == {"items": None, "users": None}
+    assert data.tables(registry.get("aws-hrnn-metadata"))["items"] is data.items
 
 
 def test_context_trains_by_the_same_rules():
@@ -274,6 +273,22 @@ def test_what_cannot_be_an_objective_is_refused(
 ):
     with pytest.raises(InvalidInputException, match=message):
         version_of(service, films, recipe, {"optimizationObjective": {"itemAttribute": attribute}})
+
+
+def test_an_objective_that_few_items_have_says_how_many_do(service, films, import_items):
+    table = film_table(50)
+    table.loc[:9, "PRICE"] = None
+    import_items(table)
+    solution = service.create_solution(
+        name="t",
+        datasetGroupArn=films.group,
+        recipeArn=RECIPE + "aws-user-personalization",
+        solutionConfig={"optimizationObjective": {"itemAttribute": "PRICE"}},
+    )["solutionArn"]
+    version = service.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    described = service.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
+    assert "PRICE: it has a value for 80 % of the items" in described["failureReason"]
+    assert "needs one for 85 % of them" in described["failureReason"]
 
 
 # -- updates --------------------------------------------------------------------------------------

@@ -12,14 +12,12 @@ from collections.abc import Callable
 import pytest
 
 from personalens.home import Home
-from personalens.jobs import job_runner, worker_launch
+from personalens.jobs import job_runner, opening
 from personalens.jobs.job_runner import JobHandler
-from personalens.jobs.opening import open_home
+from personalens.jobs.opening import MAX_WORKERS, check_in, ensure_worker, open_home, retire
 from personalens.jobs.worker import NICENESS, Worker, main
-from personalens.jobs.worker_launch import MAX_WORKERS, check_in, ensure_worker, retire
 from personalens.storage.catalogue import StorageError
-from personalens.storage.job_queue import QUEUED, RUNNING, JobQueue
-from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.job_queue import QUEUED, RUNNING, JobQueue, ProcessIdentity
 from personalens.storage.resource_store import Resource
 from personalens.storage.service_context import ServiceContext
 
@@ -51,7 +49,7 @@ def jobs(home) -> JobQueue:
 def spawned(monkeypatch) -> list[str]:
     """Instead of processes: the places that were reserved for them."""
     places: list[str] = []
-    monkeypatch.setattr(worker_launch, "_spawn", lambda home, worker_id: places.append(worker_id))
+    monkeypatch.setattr(opening, "_spawn", lambda home, worker_id: places.append(worker_id))
     return places
 
 
@@ -101,10 +99,10 @@ def test_a_process_that_cannot_be_started_leaves_the_place_free(home, jobs, monk
         raise OSError("no more processes")
 
     put(jobs, "a")
-    monkeypatch.setattr(worker_launch, "_spawn", refuse)
+    monkeypatch.setattr(opening, "_spawn", refuse)
     assert not ensure_worker(home)
     assert "no more processes" in caplog.text
-    monkeypatch.setattr(worker_launch, "_spawn", lambda home, worker_id: None)
+    monkeypatch.setattr(opening, "_spawn", lambda home, worker_id: None)
     assert ensure_worker(home)
 
 
@@ -180,7 +178,7 @@ def test_enqueueing_starts_a_detached_process(home, real, tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHONPATH", "")
     put(real.jobs, "a", "nonsense")
     arn = PREFIX + "a"
-    assert until(lambda: real.store.require(arn, "campaign").status == "CREATE FAILED")
+    assert until(lambda: real.store.require(arn).status == "CREATE FAILED")
     assert "no handler for 'nonsense'" in real.store.require(arn).failure_reason
     (worker,) = workers(real)
     assert worker.pid != os.getpid()

@@ -54,9 +54,9 @@ def make_release(tmp_path):
 @pytest.fixture
 def no_data(monkeypatch, tmp_path):
     """Nothing is found on this machine: no variable, no checkout, an empty cache."""
-    from personalens.datasets import registry
+    from personalens.datasets import releases
 
     monkeypatch.delenv("PERSONALENS_DATA", raising=False)
     empty = tmp_path / "nothing"
-    monkeypatch.setattr(registry, "data_folders", lambda: [empty])
+    monkeypatch.setattr(releases, "data_folders", lambda: [empty])
     return empty

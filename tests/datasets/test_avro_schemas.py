@@ -7,6 +7,7 @@ import json
 import pytest
 
 from personalens.datasets.avro_schemas import SchemaError, check_schema_update, parse_schema
+from tests.dataset_tables import schema_of
 
 FIELDS = {
     "Interactions": [("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long")],
@@ -25,13 +26,7 @@ FIELDS = {
 def schema(name="Interactions", *added, without=(), **top):
     fields = [{"name": n, "type": t} for n, t in FIELDS.get(name, FIELDS["Items"])]
     fields = [field for field in fields if field["name"] not in without]
-    record = {
-        "type": "record",
-        "name": name,
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [*fields, *added],
-        "version": "1.0",
-    }
+    record = schema_of(name, [*fields, *added])
     return json.dumps({**record, **top})
 
 

@@ -8,18 +8,10 @@ import pytest
 
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.csv_blocks import CsvImportError, match_columns
+from tests.dataset_tables import schema_of
 
-ITEMS = parse_schema(
-    json.dumps(
-        {
-            "type": "record",
-            "name": "Items",
-            "namespace": "com.amazonaws.personalize.schema",
-            "fields": [{"name": name, "type": "string"} for name in ("ITEM_ID", "TITLE", "YEAR")],
-            "version": "1.0",
-        }
-    )
-)
+FIELDS = [{"name": name, "type": "string"} for name in ("ITEM_ID", "TITLE", "YEAR")]
+ITEMS = parse_schema(json.dumps(schema_of("Items", FIELDS)))
 
 
 def why_refused(header, **options):

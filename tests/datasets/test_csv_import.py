@@ -13,19 +13,17 @@ from personalens.datasets import csv_blocks
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.datasets.csv_import import CsvImportError, CsvSource, import_csv
 from personalens.progress import Cancelled
+from tests.dataset_tables import schema_of
 
 
 def schema(name="Items", **fields):
-    record = {
-        "type": "record",
-        "name": name,
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [
+    record = schema_of(
+        name,
+        [
             {"name": column, **(kind if isinstance(kind, dict) else {"type": kind})}
             for column, kind in fields.items()
         ],
-        "version": "1.0",
-    }
+    )
     return parse_schema(json.dumps(record))
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from personalens.datasets.histories import History, histories_before, histories_of
 from personalens.datasets.id_maps import IdMap
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_before, histories_of
 
 EVENTS = Interactions.from_frame(
     pd.DataFrame(

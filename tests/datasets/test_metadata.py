@@ -73,3 +73,14 @@ def test_selected_fields_remain(films):
 def test_a_table_without_ids_is_refused():
     with pytest.raises(ValueError, match="the metadata lack the column ITEM_ID"):
         Metadata.from_frame(FILMS.drop(columns="ITEM_ID"), "ITEM_ID")
+
+
+@pytest.mark.parametrize(
+    "genres",
+    [["War", "Drama"], ("War",), {"War": 1}, {"War"}, np.array(["War", "Drama"])],
+    ids=lambda value: type(value).__name__,
+)
+def test_several_values_in_one_cell_are_refused(genres):
+    films = pd.DataFrame({"ITEM_ID": ["a", "b"], "GENRES": ["War", genres]})
+    with pytest.raises(ValueError, match=r"row 1, column GENRES, .* is several values; give one"):
+        Metadata.from_frame(films, "ITEM_ID")

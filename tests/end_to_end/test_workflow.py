@@ -11,8 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 import personalens
-from personalens.aws.http_server import LocalServer
 from personalens.home import Home
+from tests.local_server import LocalServer
 
 SCRIPT = Path(__file__).with_name("workflow.py")
 RECIPES = ["aws-hrnn", "aws-sims", "aws-popularity-count"]

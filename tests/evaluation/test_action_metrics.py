@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from personalens.evaluation.action_metrics import action_metrics, area_under_curve
+from personalens.evaluation.ranking_metrics import action_metrics, area_under_curve
 
 
 def test_areas():

@@ -5,11 +5,8 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.evaluation.segment_metrics import (
-    segment_metrics,
-    segment_size,
-    within_user_holdout,
-)
+from personalens.evaluation.holdouts import within_user_holdout
+from personalens.evaluation.ranking_metrics import segment_metrics, segment_size
 
 
 def events(**rows):

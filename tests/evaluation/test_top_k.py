@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from personalens.evaluation.top_k import NOTHING, rank_of, top_k, top_k_matrix
+from personalens.evaluation.ranking_metrics import NOTHING, rank_of, top_k, top_k_matrix
 
 
 def by_sorting(scores, k):

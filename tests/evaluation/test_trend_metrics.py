@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from personalens.evaluation.trend_metrics import trend_prediction_accuracy
+from personalens.evaluation.ranking_metrics import trend_prediction_accuracy
 
 
 def test_the_items_that_rose_most_are_the_best_list():

@@ -8,7 +8,7 @@ import pytest
 
 from personalens.datasets.interactions import Interactions
 from personalens.evaluation.holdouts import ServiceHoldout
-from personalens.evaluation.weighted_metrics import average_rewards, weighted_ndcg
+from personalens.evaluation.offline_report import average_rewards, weighted_ndcg
 
 
 @pytest.fixture

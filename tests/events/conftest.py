@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-ITEMS_SCHEMA = {
-    "type": "record",
-    "name": "Items",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
+from tests.dataset_tables import schema_of
+
+ITEMS_SCHEMA = schema_of(
+    "Items",
+    [
         {"name": "ITEM_ID", "type": "string"},
         {"name": "GENRES", "type": ["null", "string"], "categorical": True},
         {"name": "NUM_RATINGS", "type": "int"},
@@ -19,8 +19,7 @@ ITEMS_SCHEMA = {
         {"name": "IN_STOCK", "type": ["boolean", "null"]},
         {"name": "CREATION_TIMESTAMP", "type": ["long", "null"]},
     ],
-    "version": "1.0",
-}
+)
 
 
 @pytest.fixture

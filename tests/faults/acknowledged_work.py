@@ -33,12 +33,11 @@ from personalens.cli.home_examination import examine_home
 from personalens.home import Home
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
-from personalens.storage.dataset_folders import sweep_folders
 from personalens.storage.dataset_rows import DatasetRows
+from personalens.storage.datasets import sweep_folders
 from personalens.storage.job_queue import JobQueue
 from personalens.storage.model_folders import serving_folder
-from personalens.storage.resource_states import ACTIVE, is_in_transition
-from personalens.storage.resource_store import ResourceStore
+from personalens.storage.resource_store import ACTIVE, ResourceStore, is_in_transition
 from personalens.storage.service_context import ServiceContext
 from tests.conftest import INTERACTIONS_SCHEMA, Service, small_world
 from tests.dataset_tables import import_table

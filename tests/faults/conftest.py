@@ -19,21 +19,19 @@ from personalens.control.operations.provider import PersonalizeProvider
 from personalens.home import Home
 from personalens.jobs.opening import open_home
 from personalens.storage.catalogue import StorageError
-from personalens.storage.process_identity import ProcessIdentity
+from personalens.storage.job_queue import ProcessIdentity
 from personalens.storage.service_context import ServiceContext
+from tests.dataset_tables import schema_of
 
 EVENTS_SCHEMA = json.dumps(
-    {
-        "type": "record",
-        "name": "Interactions",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": [
+    schema_of(
+        "Interactions",
+        [
             {"name": "USER_ID", "type": "string"},
             {"name": "ITEM_ID", "type": "string"},
             {"name": "TIMESTAMP", "type": "long"},
         ],
-        "version": "1.0",
-    }
+    )
 )
 
 

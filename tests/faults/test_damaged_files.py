@@ -16,7 +16,7 @@ from personalens.cli.home_examination import examine_home
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.durable_files import CHECKSUMS_FILE, DamagedFiles, find_damage
 from personalens.service_errors import DamagedHome, ResourceNotFoundException
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from personalens.storage.model_folders import (
     TrainingOutcome,
     load_model,

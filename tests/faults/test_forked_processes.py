@@ -216,6 +216,50 @@ def test_locks_that_other_threads_hold_and_transactions_that_are_open(run):
     )
 
 
+def test_a_fork_waits_for_a_commit_of_another_thread(run):
+    """While SQLite flushes what is committed it says already that no transaction is open, and its
+    lock is held: a child that inherited it could never write."""
+    run(
+        """
+        from pathlib import Path
+        from personalens.storage import catalogue
+        from personalens.storage.event_log import Event
+        from personalens.jobs.opening import open_home
+        from personalens.home import Home
+
+        committing = threading.Event()
+
+        class Slow(catalogue._Connection):
+            in_transaction = False
+
+            def execute(self, statement, *values):
+                if statement == "COMMIT":
+                    committing.set()
+                    time.sleep(1)
+                return super().execute(statement, *values)
+
+        catalogue._Connection = Slow
+        context = open_home(Home(Path("home").resolve()), inline_jobs=True)
+        log, stream = context.events, "arn:aws:personalize:us-east-1:1:dataset/g/INTERACTIONS"
+        log.append(stream, "s", "u", [Event("i", 1, "click")])
+        committing.clear()
+        writer = threading.Thread(
+            target=log.append, args=(stream, "s", "u", [Event("i", 2, "click")])
+        )
+        writer.start()
+        committing.wait()
+        child = os.fork()
+        if child == 0:
+            log._catalogue.busy_seconds = 0.5
+            log.append(stream, "s", "u", [Event("i", 3, "click")])
+            os._exit(0)
+        writer.join()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert [len(batch) for batch in log.batches(stream)] == [3]
+        """
+    )
+
+
 def test_a_fork_inside_a_reading_leaves_the_reading_as_it_is(run):
     run(
         """

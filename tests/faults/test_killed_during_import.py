@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from tests.faults.conftest import StallingStorage, make_dataset, until, workers
 
 

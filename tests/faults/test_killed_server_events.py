@@ -1,24 +1,18 @@
 """kill -9 of the server under a stream of PutEvents: what was acknowledged is there.
 
-``benchmarks/put_events_durability.py`` does the same twenty times, at 200 calls a second.
+``python -m benchmarks.put_events_durability`` does the same twenty times, at 200 calls a second.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from benchmarks import put_events_durability as durability
 from tests.faults.conftest import until
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_no_acknowledged_event_is_missing(home, workers, monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import put_events_durability as durability
-
+def test_no_acknowledged_event_is_missing(home, workers):
     tracking_id, dataset = durability.make_tracker(home)
     stream = durability.Stream(tracking_id)
     for _ in range(2):

@@ -16,7 +16,7 @@ from personalens.home import Home
 from personalens.jobs.opening import open_home
 from personalens.storage import catalogue
 from personalens.storage.catalogue import StorageError
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from personalens.storage.resource_store import ResourceStore
 from tests.faults.conftest import EVENTS_SCHEMA, make_dataset, until, workers
 

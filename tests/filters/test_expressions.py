@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from personalens.filters.expressions import FilterError, Parameter, parse_filter
-from personalens.filters.parameters import values_of
+from personalens.filters.masks import values_of
 
 
 def said(text):

@@ -9,16 +9,11 @@ import pytest
 from personalens.datasets.avro_schemas import parse_schema
 from personalens.filters.expressions import FilterError, parse_filter
 from personalens.filters.field_rules import check_filter
+from tests.dataset_tables import schema_of
 
 
 def schema(name, *fields):
-    record = {
-        "type": "record",
-        "name": name,
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": list(fields),
-        "version": "1.0",
-    }
+    record = schema_of(name, list(fields))
     return parse_schema(json.dumps(record))
 
 

@@ -9,8 +9,7 @@ import pytest
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.metadata import Metadata
 from personalens.filters.expressions import FilterError, parse_filter
-from personalens.filters.masks import Catalogue, Circumstances, CompiledFilter
-from personalens.filters.parameters import parse_values
+from personalens.filters.masks import Circumstances, CompiledFilter, FieldIndex, parse_values
 
 FILMS = pd.DataFrame(
     {
@@ -20,7 +19,7 @@ FILMS = pd.DataFrame(
     }
 )
 IDS = IdMap(list("abcdef"))
-CATALOGUE = Catalogue(IDS, Metadata.from_frame(FILMS, "ITEM_ID"))
+INDEX = FieldIndex(IDS, Metadata.from_frame(FILMS, "ITEM_ID"))
 TOUCHED = {
     "event_codes": np.array([0, 1, 2, 0]),
     "event_types": np.array(["Click", "click", "Purchase", "Like"], object),
@@ -29,7 +28,7 @@ TOUCHED = {
 
 def passing(text, **circumstances):
     """Return the films that pass, as one string."""
-    mask = CompiledFilter(parse_filter(text), CATALOGUE).mask(Circumstances(**circumstances))
+    mask = CompiledFilter(parse_filter(text), INDEX).mask(Circumstances(**circumstances))
     return "".join(FILMS["ITEM_ID"][mask])
 
 
@@ -143,14 +142,14 @@ def test_related_items_are_compared_with_the_current_one():
 
 
 def test_a_mask_that_is_the_same_for_all_is_made_once():
-    fixed = CompiledFilter(parse_filter("INCLUDE ItemID WHERE Items.YEAR > 1980"), CATALOGUE)
+    fixed = CompiledFilter(parse_filter("INCLUDE ItemID WHERE Items.YEAR > 1980"), INDEX)
     assert fixed.mask(Circumstances()) is fixed.mask(Circumstances(**TOUCHED))
     personal = CompiledFilter(
-        parse_filter("EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN (*)"), CATALOGUE
+        parse_filter("EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN (*)"), INDEX
     )
     assert not personal.is_static
 
 
 def test_nothing_is_known_of_the_items():
     asked = parse_filter("INCLUDE ItemID WHERE Items.YEAR > 1980")
-    assert not CompiledFilter(asked, Catalogue(IDS, None)).mask(Circumstances()).any()
+    assert not CompiledFilter(asked, FieldIndex(IDS, None)).mask(Circumstances()).any()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from personalens.datasets.dataset_files import DatasetFiles
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from tests.conftest import Service
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"

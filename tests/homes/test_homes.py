@@ -13,9 +13,8 @@ from typer.testing import CliRunner
 
 from personalens.cli.commands import app
 from personalens.cli.home_examination import examine_home
-from personalens.control.work import schedule
 from personalens.home import Home
-from personalens.storage import custom_recipes
+from personalens.storage import custom_recipes, job_queue
 from personalens.storage.catalogue import MIGRATIONS, NewerFile
 from personalens.storage.event_log import Event
 from tests.conftest import INTERACTIONS_SCHEMA, Service
@@ -42,7 +41,7 @@ def old(request, tmp_path, monkeypatch):
         (made,) = connection.execute("SELECT max(updated_at) FROM resources").fetchone()
     connection.close()
     # The home is as old as it was then: hours later, updates would be due and change its answers.
-    monkeypatch.setattr(schedule, "clock", lambda: made)
+    monkeypatch.setattr(job_queue, "clock", lambda: made)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PERSONALENS_TRAINING_MAX_EPOCHS", "1")
     yield request.param, Service(home)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from personalens.aws.http_server import LocalServer
 from tests.contract.account import Account
+from tests.local_server import LocalServer
 
 SERVICES = ("PERSONALIZE", "PERSONALIZE_RUNTIME", "PERSONALIZE_EVENTS")
 

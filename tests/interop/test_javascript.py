@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 import pytest
 import websocket
 
-from personalens.aws.http_server import LocalServer
 from tests.contract.account import Account
+from tests.local_server import LocalServer
 
 WEB = Path(__file__).resolve().parents[2] / "labs" / "web"
 NODE = shutil.which("node")

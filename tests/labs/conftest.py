@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = sorted((ROOT / "labs").glob("[0-9][0-9]_*.ipynb"))
-SECONDS = 900
+SECONDS = 1800
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
@@ -36,35 +36,37 @@ def run(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.Compl
     )
 
 
-@pytest.fixture(scope="session")
-def reproduce(tmp_path_factory):
-    """Return a function that compares notebooks' outputs with fresh ones, by nbval.
+def reproduce(
+    notebooks: Sequence[Path], home: Path, report: Path, **variables: str
+) -> dict[str, str]:
+    """Run notebooks on a home, in their order, and compare their outputs with fresh ones, by nbval.
 
-    All notebooks of one ``session`` share a fresh home, in the order of the calls, or the one that
-    is named.
+    Returns what differs or failed, by the name of the notebook. All run in one process, each in a
+    kernel of its own.
     """
-    homes: dict[str, Path] = {}
-
-    def compare(notebook: Path, session: str, home: Path | None = None, **variables: str) -> None:
-        home = home or homes.setdefault(
-            session, tmp_path_factory.mktemp(f"nbval-{session}") / "home"
-        )
-        done = run(
-            "pytest",
-            str(notebook),
-            "--nbval",
-            "--nbval-current-env",
-            f"--nbval-sanitize-with={ROOT / 'tests' / 'sanitize.cfg'}",
-            f"--nbval-cell-timeout={SECONDS}",
-            f"--rootdir={ROOT}",
-            "--quiet",
-            "--no-header",
-            "--tb=short",
-            "-pno:cacheprovider",
-            PERSONALENS_HOME=str(home),
-            PERSONALENS_STRICT="1",
-            **variables,
-        )
-        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
-
-    return compare
+    done = run(
+        "pytest",
+        *map(str, notebooks),
+        "--nbval",
+        "--nbval-current-env",
+        f"--nbval-sanitize-with={ROOT / 'tests' / 'sanitize.cfg'}",
+        f"--nbval-cell-timeout={SECONDS}",
+        f"--rootdir={ROOT}",
+        f"--junitxml={report}",
+        "--override-ini=junit_family=xunit1",  # names the file of each cell
+        "--quiet",
+        "--no-header",
+        "--tb=short",
+        "-pno:cacheprovider",
+        PERSONALENS_HOME=str(home),
+        PERSONALENS_STRICT="1",
+        **variables,
+    )
+    found: dict[str, list[str]] = {}
+    for cell in ElementTree.parse(report).iter("testcase") if report.exists() else ():
+        name = Path(cell.get("file") or cell.get("name")).name
+        texts = [each.text or "" for each in cell if each.tag in ("failure", "error")]
+        found.setdefault(name, []).extend(f"{cell.get('name')}: {text}" for text in texts)
+    everything = f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+    missing = {notebook.name: f"no cell of it ran:\n{everything}" for notebook in notebooks}
+    return missing | {name: "\n".join(texts) for name, texts in found.items()}

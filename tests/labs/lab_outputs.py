@@ -18,7 +18,7 @@ import nbformat
 from personalens.cli.lab_runner import DEFAULT_DATASET, all_labs, execute_lab, kernel_environment
 from personalens.home import HOME_VARIABLE
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

@@ -13,7 +13,7 @@ from personalens import datasets
 from personalens.cli import lab_runner
 from personalens.cli.lab_runner import LabFailed, choose_dataset, find_labs, run_labs
 
-from .conftest import run
+from .conftest import reproduce, run
 
 
 @pytest.fixture
@@ -184,19 +184,23 @@ CLOCKS = (
 )
 
 
-def test_reproduction_overlooks_the_clock(write_lab, tmp_path, reproduce):
-    (done,) = run_labs([write_lab(*CLOCKS)], "sample", tmp_path / "out")
-    assert outputs(done.executed)[-1] == "Lab 03 on sample: datasets (lab 02).\n"
-    reproduce(done.executed, "clocks")
-
-
-def test_reproduction_sees_every_result_that_changes(write_lab, tmp_path, reproduce):
-    lab = write_lab(
+def test_reproduction_overlooks_the_clock_and_sees_every_result_that_changes(write_lab, tmp_path):
+    (same,) = run_labs([write_lab(*CLOCKS)], "sample", tmp_path / "same")
+    assert outputs(same.executed)[-1] == "Lab 03 on sample: datasets (lab 02).\n"
+    changing = write_lab(
         "import random, secrets\nprint(f'NDCG@10 {random.SystemRandom().random():.4f}')",
         "print('film-' + secrets.token_hex(4))",
         "secrets.randbits(64)",
+        name="04_changes.ipynb",
     )
-    (done,) = run_labs([lab], "sample", tmp_path / "out")
-    with pytest.raises(AssertionError, match="3 failed") as failure:
-        reproduce(done.executed, "changes")
-    assert "Cell outputs differ" in str(failure.value)
+    (other,) = run_labs([changing], "sample", tmp_path / "other")
+    executed = [same.executed, other.executed]
+    found = reproduce(executed, tmp_path / "home", tmp_path / "report.xml")
+    assert found[same.executed.name] == ""
+    assert found[other.executed.name].count("Cell outputs differ") == 3
+
+
+def test_a_notebook_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "05_broken.ipynb").write_text("{")
+    executed = [tmp_path / "05_broken.ipynb"]
+    assert reproduce(executed, tmp_path / "home", tmp_path / "report.xml")["05_broken.ipynb"]

@@ -1,8 +1,8 @@
 """Every lab runs from top to bottom, and running it again gives what it gave before.
 
 Passes: ``personalens run`` on the sample (papermill), nbval on the notebooks and the home that it
-leaves, where MovieLens is at hand nbval on the committed outputs, and, where
-``PERSONALENS_TEST_INSTALLS=1`` asks for what takes minutes, the labs in reverse order.
+leaves, and, where ``PERSONALENS_TEST_INSTALLS=1`` asks for what takes minutes, the labs in reverse
+order. test_lab_runs_committed.py compares the committed outputs, at the same time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from nbformat.v4 import new_code_cell
 from personalens.cli import lab_report
 from personalens.cli.lab_runner import run_labs
 
-from .conftest import LABS, ROOT, clean_environment, run
+from .conftest import LABS, ROOT, clean_environment, reproduce, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # all labs run in one fixture
 
 METRICS = (
     "coverage",
@@ -55,7 +57,6 @@ def sample_run(tmp_path_factory):
     return SimpleNamespace(out=out, stdout=done.stdout, stderr=done.stderr)
 
 
-@pytest.mark.slow
 def test_every_lab_is_executed_without_an_error(sample_run):
     executed = sorted(path.name for path in sample_run.out.glob("*.ipynb"))
     assert executed == [lab.name for lab in MADE]
@@ -67,7 +68,6 @@ def test_every_lab_is_executed_without_an_error(sample_run):
         assert 'DATASET = "sample"' in injected[0].source
 
 
-@pytest.mark.slow
 def test_it_shows_three_recipes_against_every_metric(sample_run):
     for metric in METRICS:
         row = re.search(rf"^{metric}((?: +\d\.\d{{4}}){{3}})$", sample_run.stdout, re.MULTILINE)
@@ -77,7 +77,6 @@ def test_it_shows_three_recipes_against_every_metric(sample_run):
     assert all(recipe in heading for recipe in RECIPES)
 
 
-@pytest.mark.slow
 def test_it_shows_a_viewer_s_history_and_lists_with_titles(sample_run):
     text = sample_run.stdout
     assert re.search(r"^Viewer \S+: the newest films$", text, re.MULTILINE)
@@ -87,7 +86,6 @@ def test_it_shows_a_viewer_s_history_and_lists_with_titles(sample_run):
     assert "[film-" not in text, "an item without a title"
 
 
-@pytest.mark.slow
 def test_it_says_what_took_how_long_and_where_the_notebooks_are(sample_run):
     steps = sample_run.stdout.split("\nSeconds\n")[1]
     names = ["import, ", "first recommendation, aws-hrnn", "Lab 00", "Lab 05"]
@@ -98,41 +96,42 @@ def test_it_says_what_took_how_long_and_where_the_notebooks_are(sample_run):
     assert f"Executed notebooks: {sample_run.out}" in sample_run.stdout
 
 
-@pytest.mark.slow
 def test_each_lab_has_a_progress_bar_that_reaches_its_end(sample_run):
     for lab in MADE:
         assert re.search(rf"Lab {lab.name[:2]} · .*100%", sample_run.stderr)
 
 
-@pytest.fixture
-def run_again(sample_run, reproduce, tmp_path):
-    """Return a function that runs an executed lab on the home where it ran, and compares.
+def spoiled(executed, folder):
+    """Return a copy of an executed lab that is compared with itself when it runs again.
 
     Its first cell has every answer that a check finds right spoiled, to see it refused.
     """
-
-    def compare(executed):
-        notebook = nbformat.read(executed, as_version=4)
-        ignored = {"tags": ["nbval-ignore-output"]}
-        for cell in notebook.cells:
-            if cell.id in SHOWN_OTHERWISE.get(executed.name[:2], ()):
-                cell.metadata.update(ignored)
-        notebook.cells.insert(0, new_code_cell(SPOIL_THE_ANSWERS, metadata=ignored))
-        again = tmp_path / executed.name
-        nbformat.write(notebook, again)
-        reproduce(again, "sample", home=sample_run.out / "home")
-
-    return compare
+    notebook = nbformat.read(executed, as_version=4)
+    ignored = {"tags": ["nbval-ignore-output"]}
+    for cell in notebook.cells:
+        if cell.id in SHOWN_OTHERWISE.get(executed.name[:2], ()):
+            cell.metadata.update(ignored)
+    notebook.cells.insert(0, new_code_cell(SPOIL_THE_ANSWERS, metadata=ignored))
+    nbformat.write(notebook, folder / executed.name)
+    return folder / executed.name
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def second_run(sample_run, tmp_path_factory):
+    """Each lab once more on the home where it ran: what differs, by its name."""
+    folder = tmp_path_factory.mktemp("again")
+    again = [spoiled(sample_run.out / lab.name, folder) for lab in MADE]
+    return reproduce(again, sample_run.out / "home", folder / "report.xml")
+
+
 @pytest.mark.parametrize("name", [lab.name for lab in MADE])
-def test_a_lab_runs_again_and_takes_no_wrong_answer(sample_run, run_again, name):
-    run_again(sample_run.out / name)
+def test_a_lab_runs_again_and_takes_no_wrong_answer(second_run, name):
+    assert not second_run[name], second_run[name]
 
 
-@pytest.mark.slow
-def test_the_last_lab_cleans_up_what_the_others_have_made_and_runs_again(sample_run, run_again):
+def test_the_last_lab_cleans_up_what_the_others_have_made_and_runs_again(
+    second_run, sample_run, tmp_path
+):
     executed = sample_run.out / CLEAN_UP.name
     done = run(
         "papermill",
@@ -142,11 +141,11 @@ def test_the_last_lab_cleans_up_what_the_others_have_made_and_runs_again(sample_
         PERSONALENS_STRICT="1",
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    run_again(executed)
+    again = spoiled(executed, tmp_path)
+    found = reproduce([again], sample_run.out / "home", tmp_path / "report.xml")
+    assert not found[CLEAN_UP.name], found[CLEAN_UP.name]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_labs_run_in_reverse_order(tmp_path, monkeypatch):
     """Each is opened first, or after labs that come later."""
     if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":
@@ -155,10 +154,3 @@ def test_the_labs_run_in_reverse_order(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     done = [each.executed.name for each in run_labs(LABS[::-1], "sample", tmp_path / "labs")]
     assert done == [lab.name for lab in LABS[::-1]]
-
-
-@pytest.mark.slow
-@pytest.mark.movielens
-@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.stem)
-def test_committed_outputs_reproduce(movielens_folder, reproduce, lab):
-    reproduce(lab, "committed", PERSONALENS_DATA=str(movielens_folder))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from personalens.networks.causal_transformer import TransformerEncoder
-from personalens.networks.dropout import Dropout
+from personalens.networks.session_network import Dropout
 
 STEPS, BATCH, WIDTH = 15, 3, 6
 

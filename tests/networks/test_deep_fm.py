@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from personalens.networks.deep_fm import DeepFM, Part
-from personalens.networks.dropout import Dropout
+from personalens.networks.session_network import Dropout
 
 USER, ITEM = ("age", "history"), ("film", "genres", "year")
 NAMES, SIZE, ROWS = (*USER, *ITEM), 5, 4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from personalens.networks.dropout import Dropout
+from personalens.networks.session_network import Dropout
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.5])

@@ -6,12 +6,20 @@ import torch
 
 from personalens.networks import deep_fm
 from personalens.networks.deep_fm import DeepFMNetwork
-from personalens.networks.dropout import Dropout
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.feed_forward import FeedForwardNetwork
-from personalens.networks.history_fields import LAST_EVENT, REQUEST, FieldNetwork, HistoryFields
-from personalens.networks.item_vectors import ItemVectors
-from personalens.networks.session_network import Events, seen_before
+from personalens.networks.feed_forward import (
+    LAST_EVENT,
+    REQUEST,
+    FeedForwardNetwork,
+    FieldNetwork,
+    HistoryFields,
+)
+from personalens.networks.session_network import (
+    Dropout,
+    Events,
+    ItemVectors,
+    QueryVectors,
+    seen_before,
+)
 
 ITEMS, WIDTH, FEATURES = 9, 4, 3
 NETWORKS = [FeedForwardNetwork, DeepFMNetwork]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from personalens.networks.recent_means import RecentMeans
+from personalens.networks.session_network import RecentMeans
 
 
 @pytest.mark.parametrize("decays", [(0.0, 0.8, 0.95), ()])

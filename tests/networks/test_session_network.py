@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from personalens.networks.feature_vectors import QueryVectors
-from personalens.networks.item_vectors import FieldValues
-from personalens.networks.session_network import Events, SessionNetwork, seen_before
+from personalens.networks.session_network import (
+    Events,
+    FieldValues,
+    QueryVectors,
+    SessionNetwork,
+    seen_before,
+)
 from tests.tiny_network import tiny_network
 
 ITEMS, FEATURES, QUERIES = 20, 7, (3, 4)

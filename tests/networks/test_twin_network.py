@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from personalens.networks.item_vectors import FieldValues
-from personalens.networks.session_network import Events, Seen, seen_before
+from personalens.networks.session_network import Events, FieldValues, Seen, seen_before
 from personalens.networks.twin_network import TwinNetwork
 from tests.tiny_network import tiny_network
 
@@ -88,7 +87,7 @@ def test_reading_on_ends_where_reading_the_whole_ends(network, events, cut):
 
 
 def test_neither_learns_from_what_the_other_gets_wrong(network, events, asked):
-    from personalens.recipes.twin_shape import TwinLoss
+    from personalens.recipes.network_builders import TwinLoss
     from personalens.training.losses import FullSoftmax
 
     positions, seen = asked

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.notebook import lab_checks  # noqa: F401  registers the checks
+from personalens.notebook import checks
 from personalens.notebook.checks import (
     CHECKS,
     STRICT_VARIABLE,
@@ -20,11 +20,13 @@ from personalens.notebook.checks import (
     NotYet,
     answers_taken,
     check,
+    load_checks,
     run_check,
 )
-from personalens.notebook.lab_checks.answers import expect_near
 
 from ..wrong_answers import WRONG, in_other_forms, is_done, spoiled
+
+load_checks()
 
 
 def test_a_right_answer_is_done(make_lab, tables, capsys):
@@ -238,6 +240,25 @@ def test_an_object_that_fails_at_every_touch_is_a_wrong_answer_too(make_lab, nam
 
 def test_nothing_is_not_near_to_a_small_truth(make_lab):
     """Of the sample's films 0.4% are rare: 0 is wrong although it differs by 0.004 only."""
+    from personalens.notebook.checks.answers import expect_near
+
     with pytest.raises(NotYet):
         expect_near(0, 0.004, what="the share", tolerance=5e-3)
     expect_near(0.0042, 0.004, what="the share", tolerance=5e-3)
+
+
+def test_without_the_checks_a_lab_says_what_to_do_and_goes_on(make_lab, monkeypatch, capsys):
+    monkeypatch.setattr(checks, "__path__", [])
+    monkeypatch.setattr(checks, "CHECKS", {})
+    make_lab(3).check("3b", "arn:aws:personalize:us-east-1:123456789012:dataset-import-job/x")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3b cannot be checked: the checks of the labs are not on this machine." in said
+    assert "copy the folder labs/checks" in said
+    monkeypatch.setenv(STRICT_VARIABLE, "1")
+    with pytest.raises(CheckFailed, match="copy the folder"):
+        make_lab(3).check("3b", "arn")
+
+
+def test_the_checks_of_the_working_tree_come_before_others(labs_folder, tmp_path, monkeypatch):
+    assert checks.__path__ == [str(labs_folder / "checks")]
+    assert not checks._is_checks(tmp_path)  # some other folder of this name, beside a notebook

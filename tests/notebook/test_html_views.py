@@ -15,7 +15,7 @@ from personalens.notebook.html_views import (
     TitledTable,
     format_value,
 )
-from personalens.notebook.staging import stage
+from personalens.notebook.lab_data import stage
 
 
 def parse(view) -> ElementTree.Element:
@@ -72,7 +72,7 @@ def test_a_card_leaves_clocks_out_and_names_nested_members():
 
 def test_an_excerpt_shows_the_file_and_leaves_the_docstring_out():
     text = repr(SourceExcerpt(stage))
-    assert text.startswith("personalens/notebook/staging.py\n\ndef stage(")  # no line numbers
+    assert text.startswith("personalens/notebook/lab_data.py\n\ndef stage(")  # no line numbers
     assert "Where a bucket is given" not in text
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from personalens import datasets
 from personalens.activation import deactivate
-from personalens.notebook.lab_session import ArnBook
+from personalens.notebook.lab_data import ArnBook
 
 
 def test_titles_stand_right_behind_the_identifier(make_lab):

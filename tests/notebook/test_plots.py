@@ -77,10 +77,10 @@ def test_a_figure_is_small_and_described(draw):
     assert Image.open(io.BytesIO(png)).size[0] < 900
 
 
-def test_axes_with_scales_are_labelled(draw):
-    ax = draw(None)
-    if ax.axison:
-        assert ax.get_xlabel()
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_axes_have_a_scale_with_a_label_but_for_the_map(name):
+    ax = FIGURES[name](None)
+    assert ax.axison == bool(ax.get_xlabel()) == (name != "workflow_map")
 
 
 def test_new_axes_come_side_by_side():

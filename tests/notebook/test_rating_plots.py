@@ -3,7 +3,7 @@
 import matplotlib
 import pytest
 
-from personalens.notebook.plots.rating_plots import DECK_RMSE, rmse_chart
+from personalens.notebook.plots.model_plots import DECK_RMSE, rmse_chart
 
 matplotlib.use("Agg")
 

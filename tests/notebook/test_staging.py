@@ -7,7 +7,8 @@ import pytest
 from moto import mock_aws
 
 from personalens.activation import activate
-from personalens.notebook.staging import BUCKET_VARIABLE, is_local, stage
+from personalens.notebook.lab_data import BUCKET_VARIABLE, stage
+from personalens.notebook.progress import is_local
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from safetensors.numpy import save_file
 from personalens.datasets.interactions import Interactions
 from personalens.progress import ProgressEvent
 from personalens.recipes import ranked_table
-from personalens.recipes.artifact_files import map_safetensors
 from personalens.recipes.base import Recipe, RecipeConfig, hyperparameter
-from personalens.recipes.saved_histories import newest_events
+from personalens.recipes.saved_models import map_safetensors
+from personalens.recipes.training_tables import newest_events
 
 
 class LastItemsConfig(RecipeConfig):

@@ -1,10 +1,11 @@
 """The domains' recipes: which events they learn from, and what they hide from whom."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.recipes import catalog
+from personalens.recipes import registry
 from personalens.recipes.domain import (
     BecauseYouWatchedX,
     CustomersWhoViewed,
@@ -18,10 +19,15 @@ from personalens.recipes.domain import (
     TopPicks,
     VideoTrendingNow,
 )
-from personalens.testing.tiny_world import tiny_world
+from personalens.recipes.popularity_count import PopularityCount
+from personalens.recipes.similar_items import SimilarItems
+from personalens.recipes.trending_now import TrendingNow
+from personalens.recipes.user_personalization import UserPersonalization
+from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
 
 QUICK_ITEMS = {"item_id_hidden_dim": 30, "item_metadata_hidden_dim": 30}
+QUICK_USERS = {"hidden_dimension": 32, "training": TrainingOptions(max_epochs=1)}
 FACTS = [
     # recipe, learns from, hides
     ("aws-vod-because-you-watched-x", BecauseYouWatchedX, "Watch", "Watch"),
@@ -39,15 +45,46 @@ FACTS = [
 
 @pytest.mark.parametrize(("name", "recipe", "trains_on", "hides"), FACTS)
 def test_the_rules_of_the_service(name, recipe, trains_on, hides):
-    entry = catalog.get(name)
+    entry = registry.get(name)
     assert entry.recipe is recipe
     assert entry.domain == ("VIDEO_ON_DEMAND" if "-vod-" in name else "ECOMMERCE")
     assert (recipe.trains_on, recipe.hides) == (trains_on, hides)
     assert not recipe.has_scores
 
 
+@pytest.mark.parametrize(
+    ("recipe", "base"),
+    [
+        (BecauseYouWatchedX, SimilarItems),
+        (MoreLikeX, SimilarItems),
+        (FrequentlyBoughtTogether, SimilarItems),
+        (CustomersWhoViewed, SimilarItems),
+        (MostPopular, PopularityCount),
+        (PopularByViews, PopularityCount),
+        (PopularByPurchases, PopularityCount),
+        (VideoTrendingNow, TrendingNow),
+        (TopPicks, UserPersonalization),
+        (RecommendedForYou, UserPersonalization),
+    ],
+)
+def test_each_is_the_recipe_it_stands_on_for_the_events_that_it_learns_from(recipe, base):
+    world = tiny_world()
+    frame = world.frame.replace({"EVENT_TYPE": {"watch": recipe.trains_on or "watch"}})
+    learned = frame[frame.EVENT_TYPE != "click"] if recipe.trains_on else frame
+    options = {SimilarItems: QUICK_ITEMS, UserPersonalization: QUICK_USERS}.get(base, {})
+    mine = recipe(**options).fit(frame, items=world.items)
+    plain = base(**options).fit(learned, items=world.items)
+    assert mine.items_ == plain.items_
+    if base is SimilarItems:
+        items = np.arange(len(mine.items_))
+        assert same_scores(mine.score_related(items), plain.score_related(items))
+    else:
+        histories = [mine.history(user) for user in (*world.next_item, "a stranger")]
+        assert same_scores(mine.score(histories), plain.score(histories))
+
+
 def test_there_are_ten():
-    of_domains = [entry for entry in catalog.RECIPES.values() if entry.domain]
+    of_domains = [entry for entry in registry.RECIPES.values() if entry.domain]
     assert len(of_domains) == len(FACTS) == 10
     assert all(issubclass(entry.recipe, DomainRecipe) for entry in of_domains)
 
@@ -108,7 +145,7 @@ def test_watched_films_are_hidden_after_saving_too(recipe, tmp_path):
 
 def test_top_picks_leave_out_what_was_watched():
     world = tiny_world()
-    model = TopPicks(hidden_dimension=32, training=TrainingOptions(max_epochs=1))
+    model = TopPicks(**QUICK_USERS)
     model.fit(world.frame, items=world.items, refit=False)
     own = world.frame[world.frame.USER_ID == "noir-fan-0"]
     listed = set(model.recommend(["noir-fan-0"], k=500).ITEM_ID)

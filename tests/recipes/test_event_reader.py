@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History, histories_of
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions, histories_of
 from personalens.datasets.metadata import Metadata
 from personalens.recipes.event_reader import GAP_EDGES, EventReader
 from personalens.training.batches import NO_TARGET

@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
+from personalens.datasets.array_tree import flatten
+from personalens.datasets.interactions import History
 from personalens.progress import ProgressEvent
-from personalens.recipes import catalog
-from personalens.recipes.deep_fm import DeepFMRecipe
-from personalens.recipes.ffnn import FFNN
+from personalens.recipes import registry
+from personalens.recipes.field_recipes import FFNN, DeepFMRecipe
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
+from personalens.testing.tiny_world import same_scores
 from personalens.training.options import TrainingOptions
+
+from .conftest import assert_the_context_decides, share_of
 
 RECIPES = [DeepFMRecipe, FFNN]
 SHORT = TrainingOptions(max_epochs=4)
@@ -33,27 +35,6 @@ class TestDeepFM(RecipeContract):
 
 
 @pytest.fixture(scope="module")
-def evenings() -> pd.DataFrame:
-    """Sixty users who watch news on the phone and films on the tv, adults other ones than
-    children."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for user in range(60):
-        who = ("child", "adult")[user % 2]
-        for step in range(8):
-            device = ("phone", "tv")[int(rng.integers(2))]
-            item = f"{who}-{device}-{rng.integers(5)}"
-            rows.append((f"u{user}", item, 1000 * user + step, device))
-    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP", "DEVICE"])
-
-
-@pytest.fixture(scope="module")
-def viewers() -> pd.DataFrame:
-    ages = [(8, 40)[user % 2] + user // 6 for user in range(60)]
-    return pd.DataFrame({"USER_ID": [f"u{user}" for user in range(60)], "AGE": ages})
-
-
-@pytest.fixture(scope="module")
 def shelf(evenings) -> pd.DataFrame:
     """All items with what they are, and one of each kind that nobody has had yet."""
     kinds = [f"{who}-{device}" for who in ("child", "adult") for device in ("phone", "tv")]
@@ -67,22 +48,8 @@ def model(request, evenings, viewers, shelf):
     return request.param(hidden_dimension=32).fit(evenings, users=viewers, items=shelf)
 
 
-def share_of(model, history: History, word: str) -> float:
-    """The share of the softmax that goes to items with a word in their name."""
-    scores = model.score([history])[0].astype(np.float64)
-    shares = np.exp(scores - scores.max())
-    return shares[[word in item for item in model.items_.ids]].sum() / shares.sum()
-
-
 def test_the_context_of_the_request_decides(model):
-    for who in ("u0", "u1", "a new user"):
-        past = model.history(who)
-        on_tv, on_phone = (
-            share_of(model, replace(past, context={"DEVICE": device}), "-tv-")
-            for device in ("tv", "phone")
-        )
-        assert on_tv > 0.7
-        assert on_phone < 0.3
+    assert_the_context_decides(model, 0.7)
 
 
 def test_a_context_never_seen_is_none(model):
@@ -149,7 +116,7 @@ def test_layers_are_half_as_wide_as_the_one_below(recipe, evenings):
     model = recipe(**options).fit(evenings)
     widths = {
         len(array)
-        for name, array in model._tensors().items()
+        for name, array in flatten(model._tensors()).items()
         if "layers" in name and name.endswith("bias")
     }
     assert {32, 16} <= widths
@@ -157,4 +124,4 @@ def test_layers_are_half_as_wide_as_the_one_below(recipe, evenings):
 
 @pytest.mark.parametrize("name", ["aws-deepfm", "aws-ffnn"])
 def test_both_read_all_three_datasets(name):
-    assert catalog.get(name).dataset_types == ("Interactions", "Items", "Users")
+    assert registry.get(name).recipe.dataset_types == ("Interactions", "Items", "Users")

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from personalens.datasets.histories import History
+from personalens.datasets.interactions import History
 from personalens.progress import Cancelled
 from personalens.recipes.hrnn import HRNN
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import tiny_world
+from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
 
 QUICK = TrainingOptions(max_epochs=2)
@@ -27,18 +26,6 @@ class TestHRNN(RecipeContract):
 def walk(pages: list[int], repeats: bool = False) -> History:
     codes = np.array(pages, np.int32)
     return History(codes, 1000 + np.arange(len(codes), dtype=np.int64))
-
-
-@pytest.fixture(scope="module")
-def ring() -> pd.DataFrame:
-    """Sixty users who go round a ring of twenty-four pages, nine or ten steps from a place of their
-    own."""
-    rows = [
-        (f"u{user:02}", f"p{(5 * user + step) % 24:02}", 1000 * user + 30 * step)
-        for user in range(60)
-        for step in range(9 + user % 2)
-    ]
-    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
 
 
 @pytest.fixture(scope="module")

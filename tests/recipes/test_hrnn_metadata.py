@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
-from personalens.recipes.hrnn import HRNN
-from personalens.recipes.hrnn_metadata import HRNNMetadata
+from personalens.datasets.interactions import History, Interactions
+from personalens.recipes.hrnn import HRNN, HRNNMetadata
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
-from personalens.testing.tiny_world import tiny_world
+from personalens.testing.tiny_world import same_scores, tiny_world
 from personalens.training.options import TrainingOptions
+
+from .conftest import assert_the_context_decides, share_of
 
 QUICK = TrainingOptions(max_epochs=1)
 
@@ -36,51 +35,12 @@ def genres() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def evenings() -> pd.DataFrame:
-    """Sixty users who watch news on the phone and films on the tv, adults other ones than
-    children."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for user in range(60):
-        who = ("child", "adult")[user % 2]
-        for step in range(8):
-            device = ("phone", "tv")[int(rng.integers(2))]
-            item = f"{who}-{device}-{rng.integers(5)}"
-            rows.append((f"u{user}", item, 1000 * user + step, device))
-    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP", "DEVICE"])
-
-
-@pytest.fixture(scope="module")
-def viewers() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "USER_ID": [f"u{user}" for user in range(60)],
-            "AGE": [(8, 40)[user % 2] + user // 6 for user in range(60)],
-        }
-    )
-
-
-@pytest.fixture(scope="module")
 def model(evenings, viewers) -> HRNNMetadata:
     return HRNNMetadata().fit(evenings, users=viewers)
 
 
-def share_of(model: HRNNMetadata, history: History, word: str) -> float:
-    """The share of the softmax that goes to items with a word in their name."""
-    scores = model.score([history])[0].astype(np.float64)
-    shares = np.exp(scores - scores.max())
-    return shares[[word in item for item in model.items_.ids]].sum() / shares.sum()
-
-
 def test_the_context_of_the_request_decides(model):
-    for who in ("u0", "u1", "a new user"):
-        past = model.history(who)
-        on_tv, on_phone = (
-            share_of(model, replace(past, context={"DEVICE": device}), "-tv-")
-            for device in ("tv", "phone")
-        )
-        assert on_tv > 0.8
-        assert on_phone < 0.2
+    assert_the_context_decides(model, 0.8)
 
 
 def test_without_context_and_with_one_never_seen_the_answer_is_in_between(model):
@@ -121,14 +81,14 @@ def test_item_metadata_do_not_lessen_what_the_events_say():
 
 
 def test_before_training_the_scores_are_those_of_hrnn():
-    from personalens.recipes.session_model import RecurrentShape, SessionModel, SideInformation
+    from personalens.recipes.session_model import RecurrentBuilder, SessionModel
     from personalens.recipes.training_tables import training_tables
 
     tables = training_tables(tiny_world().interactions, genres(), None, has_cold_items=False)
-    shape = RecurrentShape(16, 8, (0.0,))
+    builder = RecurrentBuilder(16, 8, (0.0,))
     models = [
-        SessionModel.begin(tables.interactions, shape, np.random.default_rng(0), side)
-        for side in (SideInformation(), SideInformation(tables.items))
+        SessionModel.begin(tables.interactions, builder, np.random.default_rng(0), items=items)
+        for items in (None, tables.items)
     ]
     for model in models:
         model.network.eval()

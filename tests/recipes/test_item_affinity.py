@@ -9,7 +9,7 @@ from personalens.recipes.item_attribute_affinity import (
     items_with_attributes,
     parse_attribute_expression,
 )
-from personalens.testing.segment_contract import SegmentContract
+from personalens.testing.contracts_by_type import SegmentContract
 from personalens.testing.tiny_world import tiny_world
 
 QUICK = {"hidden_dimension": 32}

@@ -6,7 +6,7 @@ import pytest
 
 from personalens.datasets.id_maps import IdMap
 from personalens.datasets.metadata import Metadata
-from personalens.recipes.item_fields import MOST_OF_A_FIELD, ItemFields
+from personalens.recipes.event_reader import MOST_OF_A_FIELD, ItemFields
 from personalens.training.start_values import explained_by_values
 
 

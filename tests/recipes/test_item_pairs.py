@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.recipes import item_pairs
 from personalens.recipes.item_pairs import (
     ItemPairs,

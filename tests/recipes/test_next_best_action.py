@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from personalens.datasets.interactions import Interactions
-from personalens.recipes.next_best_action import DAY, NextBestAction, offers_of
-from personalens.recipes.user_behaviour import UserBehaviour
-from personalens.testing.action_contract import ActionContract
+from personalens.recipes.next_best_action import DAY, NextBestAction, UserBehaviour, offers_of
+from personalens.testing.contracts_by_type import ActionContract
 
 
 class TestNextBestAction(ActionContract):

@@ -7,7 +7,7 @@ import pytest
 from personalens.datasets.metadata import Metadata
 from personalens.recipes.objective import SENSITIVITIES, Objective
 from personalens.recipes.popularity_count import PopularityCount
-from personalens.testing.same_scores import same_scores
+from personalens.testing.tiny_world import same_scores
 
 EVENTS = pd.DataFrame({"USER_ID": list("123123"), "ITEM_ID": list("aaabbc"), "TIMESTAMP": range(6)})
 ITEMS = Metadata.from_frame(

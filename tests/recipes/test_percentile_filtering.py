@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from personalens.recipes.percentile_filtering import within_percentiles
+from personalens.recipes.hyperparameters import within_percentiles
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.05, 0.95), (0.005, 0.995), (0.0, 0.9), (0.3, 1.0)])

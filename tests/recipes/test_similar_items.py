@@ -4,8 +4,7 @@ import pytest
 
 from personalens.datasets.metadata import Metadata
 from personalens.recipes import similar_items
-from personalens.recipes.item_features import foretold_vectors, metadata_vectors
-from personalens.recipes.similar_items import SimilarItems
+from personalens.recipes.similar_items import SimilarItems, expected_vectors, metadata_vectors
 from personalens.testing.recipe_contract import RelatedItemsContract
 from personalens.testing.tiny_world import HIT, tiny_world
 
@@ -97,7 +96,7 @@ def test_items_without_fields_have_no_vectors():
 def test_the_map_is_learned_from_items_with_events():
     metadata = np.array([[1.0, 0], [0, 1], [1, 1]])
     own = np.array([[2.0], [4.0], [99.0]])
-    foretold = foretold_vectors(metadata, own, np.array([1e6, 1e6, 0.0]))
+    foretold = expected_vectors(metadata, own, np.array([1e6, 1e6, 0.0]))
     assert foretold[:2, 0].tolist() == pytest.approx([2, 4], abs=0.1)
     assert foretold[2, 0] != pytest.approx(99, abs=50)
 

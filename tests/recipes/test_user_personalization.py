@@ -11,7 +11,7 @@ from personalens.datasets.metadata import Metadata
 from personalens.progress import Cancelled
 from personalens.recipes.user_personalization import CHOICES, UserPersonalization
 from personalens.testing.recipe_contract import RecipeContract
-from personalens.testing.same_scores import same_scores
+from personalens.testing.tiny_world import same_scores
 from personalens.training.options import TrainingOptions
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.datasets.histories import History
-from personalens.datasets.interactions import Interactions
+from personalens.datasets.interactions import History, Interactions
 from personalens.recipes.user_personalization_v2 import UserPersonalizationV2
 from personalens.testing.recipe_contract import RecipeContract
 from personalens.training.options import TrainingOptions
@@ -25,18 +24,6 @@ class TestUserPersonalizationV2(RecipeContract):
 def walk(pages: list[int]) -> History:
     codes = np.array(pages, np.int32)
     return History(codes, 1000 + 30 * np.arange(len(codes), dtype=np.int64))
-
-
-@pytest.fixture(scope="module")
-def ring() -> pd.DataFrame:
-    """Sixty users who go round a ring of twenty-four pages, nine or ten steps from a place of their
-    own."""
-    rows = [
-        (f"u{user:02}", f"p{(5 * user + step) % 24:02}", 1000 * user + 30 * step)
-        for user in range(60)
-        for step in range(9 + user % 2)
-    ]
-    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
 
 
 @pytest.fixture(scope="module")

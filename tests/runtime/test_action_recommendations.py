@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from personalens.service_errors import InvalidInputException
-from personalens.testing.action_contract import action_events
+from personalens.testing.contracts_by_type import action_events
 from tests.dataset_tables import import_table
 
 NEXT_BEST_ACTION = "arn:aws:personalize:::recipe/aws-next-best-action"

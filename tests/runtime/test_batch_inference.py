@@ -10,9 +10,9 @@ import pytest
 
 from personalens.datasets.csv_blocks import CsvSource
 from personalens.runtime import batch_lines
-from personalens.runtime.batch_inference import shares_of
+from personalens.runtime.answering import softmax
+from personalens.runtime.batch_jobs import shares_of
 from personalens.runtime.batch_lines import LONGEST_LINE, LineFault
-from personalens.runtime.candidate_ranking import softmax
 
 pytestmark = pytest.mark.usefixtures("taste_recipes")
 

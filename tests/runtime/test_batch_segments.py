@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from personalens.storage.model_folders import load_model, version_folder
+from tests.dataset_tables import schema_of
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 GENRES = ["drama", "war|drama", "comedy", "noir"]
@@ -32,15 +33,7 @@ FIELDS = {
 def train(train, service, films, tmp_path):
     """Return a function that trains a segmentation recipe, with items and users imported."""
     for kind, table in TABLES.items():
-        text = json.dumps(
-            {
-                "type": "record",
-                "name": kind,
-                "namespace": "com.amazonaws.personalize.schema",
-                "fields": FIELDS[kind],
-                "version": "1.0",
-            }
-        )
+        text = json.dumps(schema_of(kind, FIELDS[kind]))
         schema = service.create_schema(name=kind, schema=text)["schemaArn"]
         dataset = service.create_dataset(
             name=kind, schemaArn=schema, datasetGroupArn=films.group, datasetType=kind

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from personalens.runtime.request_randomness import SEED_VARIABLE, RequestRandomness
+from personalens.runtime.answering import SEED_VARIABLE, RequestRandomness
 from personalens.storage.model_folders import load_model, version_folder
 
 RECIPE = "arn:aws:personalize:::recipe/aws-user-personalization"

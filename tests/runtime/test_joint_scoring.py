@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from personalens.datasets.histories import History
-from personalens.runtime.user_scores import JointScoring
+from personalens.datasets.interactions import History
+from personalens.runtime.users import JointScoring
 
 
 class Doubler:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from personalens.service_errors import InvalidInputException, ResourceNotFoundException
+from tests.dataset_tables import schema_of
 
 ROLE = "arn:aws:iam::123456789012:role/personalize"
 CATALOGUE = pd.DataFrame(
@@ -17,17 +18,14 @@ CATALOGUE = pd.DataFrame(
         "YEAR": [1980 + number for number in range(44)],
     }
 )
-ITEMS_SCHEMA = {
-    "type": "record",
-    "name": "Items",
-    "namespace": "com.amazonaws.personalize.schema",
-    "fields": [
+ITEMS_SCHEMA = schema_of(
+    "Items",
+    [
         {"name": "ITEM_ID", "type": "string"},
         {"name": "GENRE", "type": ["null", "string"], "categorical": True},
         {"name": "YEAR", "type": "int"},
     ],
-    "version": "1.0",
-}
+)
 
 
 @pytest.fixture

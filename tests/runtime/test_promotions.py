@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from personalens.runtime.candidate_ranking import Promotion, place_promoted
+from personalens.runtime.answering import Promotion, place_promoted
 
 SCORES = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
 LATE = np.arange(10) >= 6

@@ -10,9 +10,9 @@ import pytest
 
 from personalens.home import Home
 from personalens.recipes.base import Recipe
-from personalens.runtime import user_histories
+from personalens.runtime import users
 from personalens.runtime.deployments import Deployment
-from personalens.runtime.user_histories import UserHistories
+from personalens.runtime.users import UserHistories
 from personalens.storage.event_log import Event, EventLog
 
 GROUP = "arn:aws:personalize:us-east-1:123456789012:dataset-group/films"
@@ -189,8 +189,8 @@ def test_deleted_events_are_forgotten(log, look):
 
 
 def test_very_many_events_are_cut_by_blocks(log, look, monkeypatch):
-    monkeypatch.setattr(user_histories, "MOST_LIVE", 10)
-    monkeypatch.setattr(user_histories, "LIVE_LEFT_OUT", 4)
+    monkeypatch.setattr(users, "MOST_LIVE", 10)
+    monkeypatch.setattr(users, "LIVE_LEFT_OUT", 4)
     lengths = []
     for second in range(20):
         log.append(CLICKS, "s", "new", [watch("c", 300 + second)])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from personalens.training import alternating_least_squares as module
-from personalens.training.alternating_least_squares import alternating_least_squares
+from personalens.training import factorization as module
+from personalens.training.factorization import alternating_least_squares
 
 
 @pytest.fixture

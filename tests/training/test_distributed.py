@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from personalens.recipes.hrnn import HRNN
-from personalens.training.distributed import InTurn, Replicas, joined_replicas, process_group
+from personalens.training.devices import InTurn, Replicas, joined_replicas, process_group
 from tests.tiny_network import tiny_network
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +22,9 @@ import sys
 import numpy as np
 import pandas as pd
 from personalens.recipes import session_model
+from personalens.datasets.array_tree import flatten
 from personalens.recipes.hrnn import HRNN
-from personalens.training.distributed import process_group
+from personalens.training.devices import process_group
 from personalens.training.options import TrainingOptions
 
 session_model.DROPOUT = 0.0  # what each process drops is another thing, and not one process's
@@ -31,8 +32,8 @@ events, folder = sys.argv[1:]
 with process_group() as rank:
     training = TrainingOptions(max_epochs=3, checkpoint_folder=f"{folder}/checkpoints")
     model = HRNN(training=training).fit(pd.read_csv(events, dtype=str).astype({"TIMESTAMP": int}))
-    log = pd.DataFrame(model.training_log_)
-    np.savez(f"{folder}/{rank}.npz", loss=log.loss, ndcg=log.ndcg_at_10, **model._tensors())
+    log, arrays = pd.DataFrame(model.training_log_), flatten(model._tensors())
+    np.savez(f"{folder}/{rank}.npz", loss=log.loss, ndcg=log.ndcg_at_10, **arrays)
 """
 
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from personalens.datasets.histories import History
-from personalens.networks.dropout import Dropout
-from personalens.networks.session_network import Events, seen_before
+from personalens.datasets.interactions import History
+from personalens.networks.session_network import Dropout, Events, seen_before
 from personalens.recipes.hrnn import HRNN
 from personalens.training.devices import choose_device, mixed_precision, tensor_cores
 from personalens.training.losses import FullSoftmax, SampledSoftmax

@@ -10,10 +10,9 @@ from torch.nn import functional
 from personalens.networks.gru import GRU
 from personalens.progress import Cancelled, ignore_progress
 from personalens.training.batches import NO_TARGET, Sequences, cut_windows
-from personalens.training.loop import Reporter, train
 from personalens.training.losses import FullSoftmax
 from personalens.training.options import TrainingOptions
-from personalens.training.trainer import Trainer
+from personalens.training.trainer import Reporter, Trainer, train
 from tests.tiny_network import tiny_network
 
 ITEMS = 12

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from personalens.training.propensity import Propensity
+from personalens.recipes.next_best_action import Propensity
 
 
 def test_without_features_it_is_the_share_of_each_group():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from personalens.training.text_vectors import (
+from personalens.training.factorization import (
     semantic_vectors,
     tf_idf,
     unit_rows,

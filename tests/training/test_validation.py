@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from personalens.training.batches import NO_TARGET, Sequences, Windows
-from personalens.training.validation import NextItemValidation, newest_events
+from personalens.training.trainer import NextItemValidation, newest_events
 
 
 def test_at_most_a_third_of_a_history_is_held_out():

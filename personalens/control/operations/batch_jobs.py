@@ -7,29 +7,31 @@ itself is done in ``personalens.runtime``, by what also answers GetRecommendatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personalens.arns import build, parse
-from personalens.control.operations.kinds import KindOperations, check_quota
-from personalens.control.operations.tags import put_tags
-from personalens.filters.expressions import parse_filter
+from personalens.control.operations.kinds import KindOperations
+from personalens.control.operations.recipes import require_recipe
 from personalens.jobs.output_folders import check_output
-from personalens.service_errors import InvalidInputException
+from personalens.service_errors import InvalidInputException, as_invalid_input
 from personalens.settings.serving_config import (
     BATCH_INFERENCE,
-    EXPLORATION,
-    EXPLORING_RECIPES,
     THEME_GENERATION,
-    ExplorationSettings,
+    check_serving_config,
 )
-from personalens.storage.dataset_rows import group_schemas
+from personalens.storage.datasets import group_schemas
 from personalens.storage.object_storage import DataLocationError, check_location, kept_folders
-from personalens.storage.resource_states import CREATE_PENDING, SOLUTION_VERSION, require_active
-from personalens.storage.resource_store import Resource, Transaction
+from personalens.storage.resource_store import (
+    SOLUTION_VERSION,
+    Resource,
+    Transaction,
+    require_active,
+)
+
+if TYPE_CHECKING:
+    from personalens.recipes.base import Recipe
 
 INFERENCE, SEGMENT = "batch-inference-job", "batch-segment-job"
 SEGMENTATION = "USER_SEGMENTATION"
-THEMED_RECIPE = "aws-similar-items"
 DEFAULT_RESULTS = 25
 MOST_RESULTS = {INFERENCE: 500, SEGMENT: 5_000_000}
 
@@ -47,40 +49,25 @@ class BatchJobOperations(KindOperations):
     ) -> dict[str, Any]:
         """Ask for recommendations: one line of JSON out for each line of JSON in. In the mode
         THEME_GENERATION each list has a theme, made of the catalogue's words (the service's is
-        written by a large language model).
-
-        Raises
-        ------
-        InvalidInputException
-            For a recipe, a filter or a configuration that does not fit; themes without a field that
-            names the items and one that describes them; or a location that no job can read or
-            write.
-        """
-        body: dict[str, Any] = {"batchInferenceJobMode": batchInferenceJobMode}
+        written by a large language model)."""
         if (batchInferenceJobMode == THEME_GENERATION) != (themeGenerationConfig is not None):
             raise InvalidInputException(
                 f"batchInferenceJobMode is {batchInferenceJobMode}; give themeGenerationConfig "
                 f"with {THEME_GENERATION}, and with it alone."
             )
-        if themeGenerationConfig is not None:
-            body["themeGenerationConfig"] = themeGenerationConfig
-        if batchInferenceJobConfig is not None:
-            body["batchInferenceJobConfig"] = batchInferenceJobConfig
-        return {"batchInferenceJobArn": self._create(INFERENCE, body, **request)}
+        body = {
+            "batchInferenceJobMode": batchInferenceJobMode,
+            "themeGenerationConfig": themeGenerationConfig,
+            "batchInferenceJobConfig": batchInferenceJobConfig,
+        }
+        return {"batchInferenceJobArn": self._create_job(INFERENCE, body, **request)}
 
     def create_batch_segment_job(self, **request: Any) -> dict[str, Any]:
         """Ask for user segments: one line with users out for each line with an item, or with item
-        attributes, in.
+        attributes, in."""
+        return {"batchSegmentJobArn": self._create_job(SEGMENT, {}, **request)}
 
-        Raises
-        ------
-        InvalidInputException
-            For a recipe that does not segment users, a filter that is not about users, or a
-            location that no job can read or write.
-        """
-        return {"batchSegmentJobArn": self._create(SEGMENT, {}, **request)}
-
-    def _create(
+    def _create_job(
         self,
         kind: str,
         body: dict[str, Any],
@@ -94,8 +81,6 @@ class BatchJobOperations(KindOperations):
         numResults: int = DEFAULT_RESULTS,
         tags: Sequence[dict[str, str]] | None = None,
     ) -> str:
-        context = self.context
-        arn = build(kind, jobName, region=context.region, account=context.account)
         if not 1 <= numResults <= MOST_RESULTS[kind]:
             raise InvalidInputException(
                 f"numResults is {numResults}; allowed: 1 to {MOST_RESULTS[kind]}."
@@ -107,58 +92,52 @@ class BatchJobOperations(KindOperations):
             "jobInput": jobInput,
             "jobOutput": jobOutput,
             "roleArn": roleArn,
+            "filterArn": filterArn,
             **kept_folders(),
         }
-        with context.store.transaction() as tx:
+        self.context.recipes()  # pandas loads with them: not while others wait for the transaction
+        with self.context.store.transaction() as tx:
             version = require_active(tx.require(solutionVersionArn, SOLUTION_VERSION))
-            self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
-            if "themeGenerationConfig" in body:
-                _check_themes(tx, version, body["themeGenerationConfig"])
+            recipe = self._check_recipe(kind, version, body.get("batchInferenceJobConfig") or {})
+            if themes := body.get("themeGenerationConfig"):
+                _check_themes(tx, version, recipe, themes)
             if filterArn is not None:
-                body["filterArn"] = filterArn
-                _check_filter(tx, kind, filterArn, version)
-            check_quota(tx, kind)
-            tx.insert(Resource(arn, kind, jobName, solutionVersionArn, CREATE_PENDING, body=body))
-            put_tags(tx, arn, tags)
-            context.jobs.enqueue(tx, kind, arn)
-        return arn
+                _check_filter(tx, kind, filterArn, version, recipe)
+            made = self._create(tx, kind, jobName, body, tags=tags, job=kind)
+        return made.arn
 
     def _check_places(self, source: str, target: str) -> None:
-        try:
+        with as_invalid_input(DataLocationError):
             check_location(source)
             check_output(target, self.context.home)
-        except DataLocationError as error:
-            raise InvalidInputException(str(error)) from None
         if source == target:
             raise InvalidInputException(
                 f"The input and output locations are both {source}; they must differ."
             )
 
-    def _check_recipe(self, kind: str, version: Resource, config: Mapping[str, Any]) -> None:
-        name = parse(version.body["recipeArn"]).name
-        recipe_type = self.context.recipes()[name].recipe_type
+    def _check_recipe(
+        self, kind: str, version: Resource, config: Mapping[str, Any]
+    ) -> type[Recipe]:
+        entry = require_recipe(self.context, version.body["recipeArn"])
+        name, recipe_type = entry.name, entry.recipe_type
         if recipe_type == "PERSONALIZED_ACTIONS":
             raise InvalidInputException(f"{name} recommends actions; no batch job does.")
         if (recipe_type == SEGMENTATION) != (kind == SEGMENT):
             operation = "CreateBatchSegmentJob" if kind == INFERENCE else "CreateBatchInferenceJob"
             raise InvalidInputException(f"{name} is a {recipe_type} recipe: call {operation}.")
-        for member, recipes in (
-            (EXPLORATION, EXPLORING_RECIPES),
-            ("rankingInfluence", ("aws-semantic-similarity",)),
-        ):
-            if member in config and name not in recipes:
-                raise InvalidInputException(
-                    f"batchInferenceJobConfig.{member} does not apply to the recipe {name}; leave "
-                    "it out."
-                )
-        ExplorationSettings.from_campaign(config)
+        check_serving_config("batchInferenceJobConfig", config, lambda: entry)
+        return entry.recipe
 
 
-def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any]) -> None:
-    recipe = parse(version.body["recipeArn"]).name
-    if recipe != THEMED_RECIPE:
+def _check_themes(
+    tx: Transaction, version: Resource, recipe: type[Recipe], config: Mapping[str, Any]
+) -> None:
+    if not recipe.has_themes:
+        from personalens.recipes.registry import names_with
+
         raise InvalidInputException(
-            f"Themes are generated for the recipe {THEMED_RECIPE}; this version is of {recipe}."
+            f"Themes are generated for the recipe {' or '.join(names_with('has_themes'))}; this "
+            f"version is of {recipe.name}."
         )
     schema = group_schemas(tx, version.body["datasetGroupArn"]).get("Items")
     fields = () if schema is None else schema.fields
@@ -176,21 +155,25 @@ def _check_themes(tx: Transaction, version: Resource, config: Mapping[str, Any])
         )
 
 
-def _check_filter(tx: Transaction, kind: str, arn: str, version: Resource) -> None:
+def _check_filter(
+    tx: Transaction, kind: str, arn: str, version: Resource, recipe: type[Recipe]
+) -> None:
     found = require_active(tx.require(arn, "filter"))
     if found.parent_arn != version.body["datasetGroupArn"]:
         raise InvalidInputException(
             f"The filter {arn} belongs to {found.parent_arn}, but the solution version to "
             f"{version.body['datasetGroupArn']}: create the filter in that group."
         )
+    from personalens.filters.expressions import parse_filter  # lark loads with it
+
     asked, wanted = parse_filter(found.body["filterExpression"]), "ItemID"
     if kind == SEGMENT:
         wanted = "UserID"
         of_events = any(c.field.dataset == "Interactions" for c in asked.conditions)
-        if of_events and parse(version.body["recipeArn"]).name == "aws-item-attribute-affinity":
+        if of_events and recipe.segments_by == "itemAttributes":
             raise InvalidInputException(
-                f"The filter {arn} asks about Interactions, which aws-item-attribute-affinity "
-                "cannot be filtered by: ask about Users."
+                f"The filter {arn} asks about Interactions, which {recipe.name} cannot be filtered "
+                "by: ask about Users."
             )
     if asked.target != wanted:
         raise InvalidInputException(

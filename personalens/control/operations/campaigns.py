@@ -5,33 +5,29 @@ Amazon Personalize: CreateCampaign, DescribeCampaign, ListCampaigns, UpdateCampa
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from personalens import arns
-from personalens.control.operations.kinds import KindOperations, check_quota
-from personalens.control.operations.tags import put_tags
+from personalens.control.operations.kinds import KindOperations
+from personalens.control.operations.recipes import require_recipe
 from personalens.control.work.deploy import (
     CAMPAIGN,
-    CAMPAIGN_HANDLER,
     CAMPAIGN_JOB,
     begin_update,
     newest_active_version,
 )
 from personalens.service_errors import InvalidInputException
-from personalens.settings.serving_config import EXPLORATION, EXPLORING_RECIPES, ExplorationSettings
-from personalens.storage.resource_states import (
-    CREATE_PENDING,
+from personalens.settings.serving_config import check_serving_config
+from personalens.storage.resource_store import (
     SOLUTION,
     SOLUTION_VERSION,
+    Resource,
+    ResourceReader,
     require_active,
     require_settled,
     solution_of,
 )
-from personalens.storage.resource_store import Resource, ResourceReader
-
-__all__ = ["CAMPAIGN_HANDLER", "CampaignOperations"]
-
-INFLUENCED = ("rankingInfluence", ("aws-semantic-similarity",))
 
 
 class CampaignOperations(KindOperations):
@@ -50,25 +46,17 @@ class CampaignOperations(KindOperations):
 
         ``minProvisionedTPS`` is stored and reported; in AWS it is what one pays for.
         """
-        context = self.context
-        arn = arns.build(CAMPAIGN, name, region=context.region, account=context.account)
-        with context.store.transaction() as tx:
+        with self.context.store.transaction() as tx:
             version = _require_version(tx, solutionVersionArn)
-            _check_config(campaignConfig, solutionVersionArn, version)
-            group = version.body["datasetGroupArn"]
-            others = [c for c in tx.list(CAMPAIGN) if c.body["_datasetGroupArn"] == group]
-            check_quota(tx, CAMPAIGN, existing=len(others))
-            body: dict[str, Any] = {
+            self._check_config(campaignConfig, solutionVersionArn, version)
+            body = {
                 "solutionVersionArn": version.arn,
                 "minProvisionedTPS": minProvisionedTPS,
-                "_datasetGroupArn": group,
+                "_datasetGroupArn": version.body["datasetGroupArn"],
+                "campaignConfig": campaignConfig,
             }
-            if campaignConfig is not None:
-                body["campaignConfig"] = campaignConfig
-            tx.insert(Resource(arn, CAMPAIGN, name, status=CREATE_PENDING, body=body))
-            put_tags(tx, arn, tags)
-            context.jobs.enqueue(tx, CAMPAIGN_JOB, arn)
-        return {"campaignArn": arn}
+            made = self._create(tx, CAMPAIGN, name, body, tags=tags, job=CAMPAIGN_JOB)
+        return {"campaignArn": made.arn}
 
     def list_campaigns(self, *, solutionArn: str | None = None, **page: Any) -> dict[str, Any]:
         """List campaigns, oldest first; those that a solution, or one version of it, serves if
@@ -91,11 +79,6 @@ class CampaignOperations(KindOperations):
         """Change the version, the capacity or the configuration; what is left out stays.
 
         The campaign serves as before until ``latestCampaignUpdate.status`` is ACTIVE.
-
-        Raises
-        ------
-        ResourceInUseException
-            Unless the campaign is ACTIVE or CREATE FAILED, with no update on its way.
         """
         with self.context.store.transaction() as tx:
             campaign = require_settled(tx.require(campaignArn, CAMPAIGN))
@@ -106,14 +89,27 @@ class CampaignOperations(KindOperations):
             if solutionVersionArn is not None or campaignConfig is not None:
                 kept = campaign.body.get("campaignConfig")
                 config = kept if campaignConfig is None else campaignConfig
-                _check_config(config, solutionVersionArn, version)
-            changes: dict[str, Any] = {"solutionVersionArn": version.arn}
-            if minProvisionedTPS is not None:
-                changes["minProvisionedTPS"] = minProvisionedTPS
-            if campaignConfig is not None:
-                changes["campaignConfig"] = campaignConfig
+                self._check_config(config, solutionVersionArn, version)
+            changes = {
+                "solutionVersionArn": version.arn,
+                "minProvisionedTPS": minProvisionedTPS,
+                "campaignConfig": campaignConfig,
+            }
             begin_update(tx, self.context.jobs, campaign, changes)
         return {"campaignArn": campaignArn}
+
+    def _check_config(
+        self, config: dict[str, Any] | None, asked: str | None, version: Resource
+    ) -> None:
+        config = config or {}
+        entry = partial(require_recipe, self.context, version.body["recipeArn"])
+        check_serving_config("campaignConfig", config, entry)
+        follows = config.get("syncWithLatestSolutionVersion", False)
+        if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
+            raise InvalidInputException(
+                "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
+                f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
+            )
 
 
 def _require_version(reader: ResourceReader, arn: str) -> Resource:
@@ -129,20 +125,3 @@ def _require_version(reader: ResourceReader, arn: str) -> Resource:
             "until it is ACTIVE."
         )
     return reader.require(newest, SOLUTION_VERSION)
-
-
-def _check_config(config: dict[str, Any] | None, asked: str | None, version: Resource) -> None:
-    config = config or {}
-    recipe = arns.parse(version.body["recipeArn"]).name
-    for member, recipes in ((EXPLORATION, EXPLORING_RECIPES), INFLUENCED):
-        if member in config and recipe not in recipes:
-            raise InvalidInputException(
-                f"campaignConfig.{member} does not apply to the recipe {recipe}; leave it out."
-            )
-    ExplorationSettings.from_campaign(config)
-    follows = config.get("syncWithLatestSolutionVersion", False)
-    if follows and not (asked or "").endswith(f"/{arns.LATEST}"):
-        raise InvalidInputException(
-            "syncWithLatestSolutionVersion needs a solutionVersionArn that ends in "
-            f"/{arns.LATEST}: {version.parent_arn}/{arns.LATEST}, not {asked or 'none'}."
-        )

@@ -9,20 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from personalens.arns import build
-from personalens.control.operations.kinds import KindOperations, check_quota
-from personalens.control.operations.tags import put_tags
-from personalens.filters.expressions import Filter, FilterError, parse_filter
-from personalens.filters.field_rules import MAX_FIELDS_OF_A_GROUP, check_filter
+from personalens.control.operations.kinds import KindOperations
 from personalens.service_errors import (
-    InvalidInputException,
     LimitExceededException,
+    as_invalid_input,
 )
-from personalens.storage.dataset_rows import group_schemas
-from personalens.storage.resource_states import ACTIVE, require_active
-from personalens.storage.resource_store import Resource
+from personalens.storage.datasets import group_schemas
+from personalens.storage.resource_store import Resource, require_active
 
-KIND = "filter"
+FILTER = "filter"
 _FIELDS = "_fields"
 """Member of a filter: the fields that it names, so that nobody parses it again to count them."""
 
@@ -38,53 +33,46 @@ class FilterOperations(KindOperations):
         filterExpression: str,
         tags: Sequence[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
-        """Check an expression against the group's schemas and keep it; it is ACTIVE at once.
+        """Check an expression against the group's schemas and keep it; it is ACTIVE at once. The
+        filters of a group may name twenty different fields together."""
+        # here, as below: lark loads with them, which a process that makes no filter can spare
+        from personalens.filters.expressions import FilterError, parse_filter
+        from personalens.filters.field_rules import check_filter
 
-        Raises
-        ------
-        InvalidInputException
-            If the expression cannot be read, with the column, or asks for what cannot be filtered
-            by, with the field.
-        LimitExceededException
-            If the filters of the group would name more than twenty fields.
-        """
-        arn = build(KIND, name, region=self.context.region, account=self.context.account)
-        try:
+        with as_invalid_input(FilterError):
             asked = parse_filter(filterExpression)
-        except FilterError as error:
-            raise InvalidInputException(str(error)) from None
         body = {
             "datasetGroupArn": datasetGroupArn,
             "filterExpression": filterExpression,
-            _FIELDS: _fields_of(asked),
+            _FIELDS: _named_fields(filterExpression),
         }
-        for other in self.context.store.list(KIND, parent_arn=datasetGroupArn):
+        for other in self.context.store.list(FILTER, parent_arn=datasetGroupArn):
             _kept_fields(other)  # of a filter of an older home, read before anybody has to wait
         with self.context.store.transaction() as tx:
             require_active(tx.require(datasetGroupArn, "dataset-group"))
-            try:
+            with as_invalid_input(FilterError):
                 check_filter(asked, group_schemas(tx, datasetGroupArn))
-            except FilterError as error:
-                raise InvalidInputException(str(error)) from None
-            others = tx.list(KIND, parent_arn=datasetGroupArn)
-            check_quota(tx, KIND, existing=len(others))
+            others = tx.list(FILTER, parent_arn=datasetGroupArn)
             _check_fields([body[_FIELDS], *map(_kept_fields, others)])
-            tx.insert(Resource(arn, KIND, name, datasetGroupArn, ACTIVE, body=body))
-            put_tags(tx, arn, tags)
-        return {"filterArn": arn}
+            made = self._create(tx, FILTER, name, body, tags=tags)
+        return {"filterArn": made.arn}
 
 
-def _fields_of(asked: Filter) -> list[str]:
-    return sorted({str(condition.field).upper() for condition in asked.conditions})
+def _named_fields(expression: str) -> list[str]:
+    from personalens.filters.expressions import parse_filter
+
+    return sorted({str(each.field).upper() for each in parse_filter(expression).conditions})
 
 
 def _kept_fields(resource: Resource) -> list[str]:
     """Return the fields that a filter names; one made by an older version has no list of them."""
     kept = resource.body.get(_FIELDS)
-    return _fields_of(parse_filter(resource.body["filterExpression"])) if kept is None else kept
+    return _named_fields(resource.body["filterExpression"]) if kept is None else kept
 
 
 def _check_fields(named: Iterable[list[str]]) -> None:
+    from personalens.filters.field_rules import MAX_FIELDS_OF_A_GROUP
+
     fields = {field for fields in named for field in fields}
     if len(fields) > MAX_FIELDS_OF_A_GROUP:
         raise LimitExceededException(

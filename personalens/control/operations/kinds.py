@@ -1,61 +1,84 @@
-"""The kinds of resources: how each is described, listed and deleted.
+"""The kinds of resources: what all of them have in common.
 
 Describe, List and Delete are the same for all kinds but for the members that a list shows, the
 parent that narrows it, and what stands against a deletion. So they are one table and three
-methods; what only one kind has stands with that kind.
+methods. Create and Update are written with each kind; what every Create does once its request is
+checked is here, and so are tags, which every kind can have.
 
 Amazon Personalize: the Describe, List and Delete operations. Names follow from the kind's word in
 ARNs: of "dataset-group" the operations are DescribeDatasetGroup, ListDatasetGroups and
 DeleteDatasetGroup, and the members "datasetGroup", "datasetGroups" and "datasetGroupArn".
+TagResource, UntagResource and ListTagsForResource. The quotas of the developer guide, on request.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from personalens.service_errors import LimitExceededException, ResourceInUseException
-from personalens.storage.resource_states import (
+from personalens.arns import build
+from personalens.service_errors import (
+    InvalidInputException,
+    LimitExceededException,
+    ResourceInUseException,
+    ResourceNotFoundException,
+    TooManyTagKeysException,
+    TooManyTagsException,
+)
+from personalens.storage.resource_store import (
+    ACTIVE,
+    CREATE_IN_PROGRESS,
+    CREATE_PENDING,
+    CREATE_STOPPING,
+    PENDING,
     UNFINISHED,
+    Resource,
+    Transaction,
     is_in_transition,
     require_settled,
     unfinished_update,
 )
-from personalens.storage.resource_store import Resource, Transaction
 from personalens.storage.service_context import ServiceContext
+
+QUOTAS_VARIABLE = "PERSONALENS_QUOTAS"
+MAX_TAGS = 50
+"""Of one resource. The service model lets a request name 200; the guide's limit is what holds."""
+_RESERVED_PREFIX = "aws:"
+
+
+class Quota(NamedTuple):
+    """How many resources of a kind there may be: ``most`` in all, or of those that have the same
+    value in the member ``shared``; where there are ``statuses``, only those in one of them count.
+    """
+
+    most: int
+    shared: str = ""
+    statuses: tuple[str, ...] | None = None
+
+
+_UNDER_WAY = (CREATE_PENDING, CREATE_IN_PROGRESS, CREATE_STOPPING)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes
-    ----------
-    word
-        The kind, such as "dataset-group".
-    listed
-        Members that its lists show beside the ARN, the name and the times.
-    parent
-        The member of a List request that names the parent; "" where lists are not narrowed.
-    name_key
-        What the service calls its name; "" where it has none that lists show.
-    used_by
-        What stands against its deletion: a kind, and the member in which that names this one.
-    only_unfinished
-        Whether only those that are not yet done stand against it.
-    deleted_with_it
-        Kinds of children that go with it.
-    """
-
-    word: str
-    listed: tuple[str, ...]
-    parent: str = ""
-    name_key: str = "name"
+    word: str  # such as "dataset-group"
+    listed: tuple[str, ...]  # what its lists show beside the ARN, the name and the times
+    parent: str = ""  # the member that names the parent; "" where there is none
+    name_key: str = "name"  # what the service calls its name; "" where lists show none
+    quota: Quota | None = None  # how many there may be, if PERSONALENS_QUOTAS is on
+    # What stands against its deletion: a kind, and the member in which that names this one.
     used_by: tuple[tuple[str, str], ...] = ()
-    only_unfinished: bool = False
-    deleted_with_it: tuple[str, ...] = ()
+    only_unfinished: bool = False  # whether only those that are not done yet stand against it
+    deleted_with_it: tuple[str, ...] = ()  # kinds of children that go with it
+
+    @property
+    def noun(self) -> str:
+        """The kind in a sentence, such as "dataset group"."""
+        return self.word.replace("-", " ")
 
     @property
     def member(self) -> str:
@@ -65,7 +88,7 @@ class Kind:
 
     @property
     def members(self) -> str:
-        """The member of its lists; that of filters alone has a capital letter."""
+        """The member of its lists; only that of filters has a capital letter."""
         return "Filters" if self.word == "filter" else f"{self.member}s"
 
     def describe(self, resource: Resource) -> dict[str, Any]:
@@ -90,15 +113,20 @@ class Kind:
 
 _STATE = ("status", "failureReason")
 _OF_GROUP = "datasetGroupArn"
-_OF_VERSION = {"parent": "solutionVersionArn", "name_key": "jobName"}
+_OF_VERSION = {
+    "parent": "solutionVersionArn",
+    "name_key": "jobName",
+    "quota": Quota(5, statuses=_UNDER_WAY),
+}
 
 KINDS = {
     kind.word: kind
     for kind in (
-        Kind("schema", ("domain",), used_by=(("dataset", "schemaArn"),)),
+        Kind("schema", ("domain",), quota=Quota(500), used_by=(("dataset", "schemaArn"),)),
         Kind(
             "dataset-group",
             (*_STATE, "domain"),
+            quota=Quota(5),
             used_by=(
                 ("dataset", _OF_GROUP),
                 ("solution", _OF_GROUP),
@@ -113,14 +141,27 @@ KINDS = {
             _OF_GROUP,
             deleted_with_it=("dataset-import-job",),
         ),
-        Kind("dataset-import-job", (*_STATE, "importMode"), "datasetArn", "jobName"),
+        Kind(
+            "dataset-import-job",
+            (*_STATE, "importMode"),
+            "datasetArn",
+            "jobName",
+            Quota(5, statuses=_UNDER_WAY),
+        ),
         Kind("dataset-export-job", _STATE, "datasetArn", "jobName"),
-        Kind("data-deletion-job", (*_STATE, _OF_GROUP), _OF_GROUP, "jobName"),
+        Kind(
+            "data-deletion-job",
+            (*_STATE, _OF_GROUP),
+            _OF_GROUP,
+            "jobName",
+            Quota(5, _OF_GROUP, (PENDING,)),
+        ),
         Kind("event-tracker", ("status",), _OF_GROUP),
         Kind(
             "filter",
             (*_STATE, _OF_GROUP),
             _OF_GROUP,
+            quota=Quota(30, _OF_GROUP),
             used_by=(("batch-inference-job", "filterArn"), ("batch-segment-job", "filterArn")),
             only_unfinished=True,
         ),
@@ -129,6 +170,7 @@ KINDS = {
             "solution",
             ("status", "recipeArn"),
             _OF_GROUP,
+            quota=Quota(10, _OF_GROUP),
             deleted_with_it=("solution-version",),
         ),
         Kind(
@@ -136,9 +178,15 @@ KINDS = {
             (*_STATE, "trainingMode", "trainingType"),
             "solutionArn",
             name_key="",
+            quota=Quota(20, statuses=_UNDER_WAY),
         ),
-        Kind("campaign", _STATE),
-        Kind("recommender", ("status", _OF_GROUP, "recipeArn", "recommenderConfig"), _OF_GROUP),
+        Kind("campaign", _STATE, quota=Quota(5, "_datasetGroupArn")),
+        Kind(
+            "recommender",
+            ("status", _OF_GROUP, "recipeArn", "recommenderConfig"),
+            _OF_GROUP,
+            quota=Quota(5, _OF_GROUP),
+        ),
         Kind(
             "batch-inference-job",
             (*_STATE, "solutionVersionArn", "batchInferenceJobMode"),
@@ -151,18 +199,48 @@ KINDS = {
 
 
 class KindOperations:
-    """Describe, List and Delete of every kind, as methods named as boto3 names them.
+    """What is the same for every kind: Describe, List, Delete and tags, as methods named as boto3
+    names them, and the common part of Create.
 
     A class that answers one of them in its own way writes that method.
     """
 
-    context: ServiceContext
+    def __init__(self, context: ServiceContext):
+        self.context = context
+
+    def _create(
+        self,
+        tx: Transaction,
+        word: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        arn: str | None = None,
+        status: str | None = "",
+        tags: Sequence[Mapping[str, str]] | None = None,
+        job: str | None = None,
+        lane: str | None = None,
+    ) -> Resource:
+        """Make a resource of a checked request: within the quota, with its tags, and with the job
+        that works for it, if any. By default it is CREATE PENDING with a job and ACTIVE without.
+        Members of ``body`` that are None are left out."""
+        context, kind = self.context, KINDS[word]
+        if status == "":
+            status = ACTIVE if job is None else CREATE_PENDING
+        arn = arn or build(word, name, region=context.region, account=context.account)
+        body = {key: value for key, value in body.items() if value is not None}
+        check_quota(tx, word, body)
+        made = tx.insert(Resource(arn, word, name, body.get(kind.parent), status, body=body))
+        put_tags(tx, arn, tags)
+        if job is not None:
+            context.jobs.enqueue(tx, job, arn, lane=lane)
+        return made
 
     def _describe(self, word: str, arn: str) -> dict[str, Any]:
         """Return the members of a resource."""
         found = self.context.store.require(arn, word)
         if is_in_transition(found) or unfinished_update(found):
-            self.context.jobs.wake()  # who waits for it sees to it that its job is worked on
+            self.context.jobs.wake()  # to wait for it is enough to have its job done
         return KINDS[word].describe(found)
 
     def _list(
@@ -192,17 +270,10 @@ class KindOperations:
         arn: str,
         prepare: Callable[[Transaction, Resource], None] | None = None,
     ) -> dict[str, Any]:
-        """Begin the deletion of a resource.
+        """Begin the deletion of a resource that nothing uses.
 
-        Parameters
-        ----------
-        prepare
-            Called in the transaction before: it may refuse, and say what is done after the commit.
-
-        Raises
-        ------
-        ResourceInUseException
-            If it is in transition, or something uses it.
+        ``prepare`` is called before, in the same transaction: it may refuse, and say what is to be
+        done after the commit.
         """
         kind = KINDS[word]
         with self.context.store.transaction() as tx:
@@ -215,6 +286,58 @@ class KindOperations:
             else:
                 tx.begin_deletion(arn, with_kinds=kind.deleted_with_it)
         return {}
+
+    def tag_resource(self, *, resourceArn: str, tags: Sequence[dict[str, str]]) -> dict[str, Any]:
+        """Add tags; a key that the resource has already gets the new value."""
+        with self.context.store.transaction() as tx:
+            tx.require(resourceArn)
+            put_tags(tx, resourceArn, tags)
+        return {}
+
+    def untag_resource(self, *, resourceArn: str, tagKeys: Sequence[str]) -> dict[str, Any]:
+        """Remove tags; keys that are not there are no error."""
+        if len(tagKeys) > MAX_TAGS:
+            raise TooManyTagKeysException(
+                f"{len(tagKeys)} tag keys in one request; at most {MAX_TAGS} are allowed."
+            )
+        with self.context.store.transaction() as tx:
+            tx.require(resourceArn)
+            tx.remove_tags(resourceArn, tagKeys)
+        return {}
+
+    def list_tags_for_resource(self, *, resourceArn: str) -> dict[str, Any]:
+        """Return all tags by key in alphabetical order."""
+        if self.context.store.get(resourceArn) is None:
+            raise ResourceNotFoundException(f"Could not find resource with ARN {resourceArn}.")
+        tags = self.context.store.tags(resourceArn)
+        return {"tags": [{"tagKey": key, "tagValue": value} for key, value in tags.items()]}
+
+
+def _operations(kind: Kind) -> dict[str, Callable[..., dict[str, Any]]]:
+    """Return the methods that answer for a kind, by name."""
+    arn, snake = f"{kind.member}Arn", kind.word.replace("-", "_")
+
+    def describe(self: KindOperations, **request: str) -> dict[str, Any]:
+        return {kind.member: self._describe(kind.word, request[arn])}
+
+    def list_(self: KindOperations, **request: Any) -> dict[str, Any]:
+        return self._list(kind.word, **request)
+
+    def delete(self: KindOperations, **request: str) -> dict[str, Any]:
+        return self._delete(kind.word, request[arn])
+
+    narrowed = "; of one parent if asked" * bool(kind.parent)
+    describe.__doc__ = f"Return a {kind.noun}."
+    list_.__doc__ = f"List {kind.noun}s, oldest first{narrowed}."
+    delete.__doc__ = f"Delete a {kind.noun} that nothing uses."
+    found = {f"describe_{snake}": describe, f"list_{snake}s": list_}
+    # The service deletes no job, and a version only with its solution.
+    return found if snake.endswith(("_job", "_version")) else {**found, f"delete_{snake}": delete}
+
+
+for _kind in KINDS.values():
+    for _name, _method in _operations(_kind).items():
+        setattr(KindOperations, _name, _method)
 
 
 def _refuse_used(tx: Transaction, kind: Kind, found: Resource) -> None:
@@ -232,88 +355,27 @@ def _refuse_used(tx: Transaction, kind: Kind, found: Resource) -> None:
             else "Delete these first, and wait until they are gone."
         )
         raise ResourceInUseException(
-            f"The {kind.word.replace('-', ' ')} {found.arn} is used by {', '.join(users)}. {remedy}"
+            f"The {kind.noun} {found.arn} is used by {', '.join(users)}. {remedy}"
         )
 
 
-def _operations(kind: Kind) -> dict[str, Callable[..., dict[str, Any]]]:
-    """Return the methods that answer for a kind, by name."""
-    arn, noun, snake = f"{kind.member}Arn", kind.word.replace("-", " "), kind.word.replace("-", "_")
-
-    def describe(self: KindOperations, **request: str) -> dict[str, Any]:
-        return {kind.member: self._describe(kind.word, request[arn])}
-
-    def list_(self: KindOperations, **request: Any) -> dict[str, Any]:
-        return self._list(kind.word, **request)
-
-    def delete(self: KindOperations, **request: str) -> dict[str, Any]:
-        return self._delete(kind.word, request[arn])
-
-    describe.__doc__ = f"Return a {noun}."
-    list_.__doc__ = f"List {noun}s, oldest first{'; of one parent if asked' * bool(kind.parent)}."
-    delete.__doc__ = f"Delete a {noun} that nothing uses."
-    found = {f"describe_{snake}": describe, f"list_{snake}s": list_}
-    # The service deletes no job, and a version only with its solution.
-    return found if snake.endswith(("_job", "_version")) else {**found, f"delete_{snake}": delete}
-
-
-for _kind in KINDS.values():
-    for _name, _method in _operations(_kind).items():
-        setattr(KindOperations, _name, _method)
-
-
-# The service's quotas, kept only on request.
-
-QUOTAS_VARIABLE = "PERSONALENS_QUOTAS"
-
-EXISTING = {
-    "schema": 500,
-    "dataset-group": 5,
-    "solution": 10,
-    "campaign": 5,
-    "recommender": 5,
-    "filter": 30,
-    "data-deletion-job": 5,
-}
-"""How many there may be, per region or per parent; of data deletion jobs, that are pending."""
-
-IN_PROGRESS = {
-    "dataset-import-job": 5,
-    "batch-inference-job": 5,
-    "batch-segment-job": 5,
-    "solution-version": 20,
-}
-"""How many may be pending or in progress at once."""
-
-
-def check_quota(tx: Transaction, kind: str, *, existing: int | None = None) -> None:
-    """Refuse one more resource of a kind where the quotas are on and this one is reached.
-
-    Parameters
-    ----------
-    tx
-        The transaction that is about to create it.
-    existing
-        How many of its kind count already. Default: all in the region.
-
-    Raises
-    ------
-    LimitExceededException
-        If the quota is reached.
-    """
-    if not _quotas_are_on():
+def check_quota(tx: Transaction, word: str, body: Mapping[str, Any]) -> None:
+    """Refuse one more resource, with this body, where its quota counts and is reached."""
+    quota = KINDS[word].quota
+    if quota is None or not _quotas_are_on():
         return
-    if kind in EXISTING:
-        count = len(tx.list(kind)) if existing is None else existing
-        if count >= EXISTING[kind]:
-            raise LimitExceededException(
-                f"More than {EXISTING[kind]} resources of the kind {kind.replace('-', ' ')}."
-                f" Delete one, or unset {QUOTAS_VARIABLE}."
-            )
-    if kind in IN_PROGRESS and sum(map(is_in_transition, tx.list(kind))) >= IN_PROGRESS[kind]:
+    others = tx.list(word, status_in=quota.statuses)
+    shared = quota.shared
+    if sum(not shared or each.body[shared] == body[shared] for each in others) < quota.most:
+        return
+    if quota.statuses == _UNDER_WAY:
         raise LimitExceededException(
-            f"More than {IN_PROGRESS[kind]} resources with PENDING or IN_PROGRESS status."
+            f"More than {quota.most} resources with PENDING or IN_PROGRESS status."
         )
+    raise LimitExceededException(
+        f"More than {quota.most} resources of the kind {KINDS[word].noun}. Delete one, or unset "
+        f"{QUOTAS_VARIABLE}."
+    )
 
 
 def _quotas_are_on() -> bool:
@@ -321,3 +383,23 @@ def _quotas_are_on() -> bool:
     if mode not in ("on", "aws", "off"):  # "aws" is what the first release called it
         raise ValueError(f"{QUOTAS_VARIABLE} is {mode!r}; allowed: on, off")
     return mode != "off"
+
+
+def put_tags(tx: Transaction, arn: str, tags: Sequence[Mapping[str, str]] | None) -> None:
+    """Add the tags of a request to a resource, in the transaction that creates or changes it."""
+    new: dict[str, str] = {}
+    for tag in tags or ():
+        key = tag["tagKey"]
+        if key in new:
+            raise InvalidInputException(f"The tag key {key!r} is given twice; give each key once.")
+        if key.lower().startswith(_RESERVED_PREFIX):
+            raise InvalidInputException(
+                f"The tag key {key!r} starts with {_RESERVED_PREFIX!r}, which is reserved for AWS."
+            )
+        new[key] = tag["tagValue"]
+    count = len(tx.tags(arn) | new)
+    if count > MAX_TAGS:
+        raise TooManyTagsException(
+            f"{arn} would have {count} tags; at most {MAX_TAGS} are allowed. Remove some first."
+        )
+    tx.set_tags(arn, new)

@@ -10,20 +10,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from personalens import arns
 from personalens.control.operations.kinds import KindOperations
-from personalens.control.work.metric_expressions import KIND, MAX_RESULTS, read_metrics
+from personalens.control.work.metric_expressions import (
+    MAX_RESULTS,
+    METRIC_ATTRIBUTION,
+    read_metrics,
+)
 from personalens.jobs.output_folders import check_output
-from personalens.service_errors import InvalidInputException, ResourceAlreadyExistsException
-from personalens.storage.dataset_rows import dataset_schemas
+from personalens.service_errors import (
+    InvalidInputException,
+    ResourceAlreadyExistsException,
+    as_invalid_input,
+)
+from personalens.storage.datasets import dataset_schemas
 from personalens.storage.object_storage import (
     KEPT_FOLDERS,
     DataLocationError,
     allowed_folders,
     kept_folders,
 )
-from personalens.storage.resource_states import ACTIVE, require_active, require_settled
-from personalens.storage.resource_store import Resource, make_token, read_token
+from personalens.storage.resource_store import (
+    Resource,
+    make_token,
+    read_token,
+    require_active,
+    require_settled,
+)
 
 
 class MetricAttributionOperations(KindOperations):
@@ -37,22 +49,10 @@ class MetricAttributionOperations(KindOperations):
         metrics: Sequence[Mapping[str, str]],
         metricsOutputConfig: dict[str, Any],
     ) -> dict[str, Any]:
-        """Say what is counted from now on, and where reports go; a group has one of these.
-
-        Raises
-        ------
-        InvalidInputException
-            For an expression that cannot be read or names a column that is no number, a metric name
-            that comes twice, an Interactions dataset without EVENT_TYPE, or a destination that
-            cannot be written to.
-        ResourceAlreadyExistsException
-            If the group has one.
-        """
-        context = self.context
-        arn = arns.build(KIND, name, region=context.region, account=context.account)
-        with context.store.transaction() as tx:
+        """Say what is counted from now on, and where reports go; a group has one of these."""
+        with self.context.store.transaction() as tx:
             group = require_active(tx.require(datasetGroupArn, "dataset-group"))
-            if others := tx.list(KIND, parent_arn=group.arn, also_deleted=True):
+            if others := tx.list(METRIC_ATTRIBUTION, parent_arn=group.arn, also_deleted=True):
                 raise ResourceAlreadyExistsException(
                     f"Another resource with Arn {others[0].arn} already exists. A dataset group "
                     "has one metric attribution: update that one, or delete it first."
@@ -65,8 +65,8 @@ class MetricAttributionOperations(KindOperations):
                 "_metrics": list(metrics),
                 **kept_folders(),
             }
-            tx.insert(Resource(arn, KIND, name, group.arn, ACTIVE, body=body))
-        return {"metricAttributionArn": arn}
+            made = self._create(tx, METRIC_ATTRIBUTION, name, body)
+        return {"metricAttributionArn": made.arn}
 
     def list_metric_attribution_metrics(
         self,
@@ -78,7 +78,7 @@ class MetricAttributionOperations(KindOperations):
         """List the metrics of a metric attribution, or of all."""
         found = [
             each
-            for each in self.context.store.list(KIND)
+            for each in self.context.store.list(METRIC_ATTRIBUTION)
             if metricAttributionArn in (None, each.arn)
         ]
         metrics = [metric for each in found for metric in _metrics(each)]
@@ -97,17 +97,11 @@ class MetricAttributionOperations(KindOperations):
         removeMetrics: Sequence[str] = (),
         metricsOutputConfig: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Add metrics, remove some by name, or send the reports elsewhere; it counts at once.
-
-        Raises
-        ------
-        ResourceAlreadyExistsException
-            If a metric of an added one's name stays.
-        """
+        """Add metrics, remove some by name, or send the reports elsewhere; it counts at once."""
         if metricAttributionArn is None:
             raise InvalidInputException("Give the metricAttributionArn of what is to be updated.")
         with self.context.store.transaction() as tx:
-            before = require_settled(tx.require(metricAttributionArn, KIND))
+            before = require_settled(tx.require(metricAttributionArn, METRIC_ATTRIBUTION))
             names = [metric["metricName"] for metric in _metrics(before)]
             if unknown := [name for name in removeMetrics if name not in names]:
                 raise InvalidInputException(
@@ -131,10 +125,8 @@ class MetricAttributionOperations(KindOperations):
 
     def _check_destination(self, config: Mapping[str, Any]) -> None:
         if path := config.get("s3DataDestination", {}).get("path"):
-            try:
+            with as_invalid_input(DataLocationError):
                 check_output(path, self.context.home)
-            except DataLocationError as error:
-                raise InvalidInputException(str(error)) from None
 
 
 def _metrics(attribution: Resource) -> list[dict[str, str]]:

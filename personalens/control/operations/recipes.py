@@ -6,34 +6,29 @@ Amazon Personalize: ListRecipes, DescribeRecipe, DescribeAlgorithm, DescribeFeat
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personalens.arns import (
-    algorithm_arn,
-    feature_transformation_arn,
-    parse,
-    partition_of,
-    recipe_arn,
-)
-from personalens.recipes import catalog
-from personalens.recipes.catalog import Hyperparameter
-from personalens.recipes.registry import PREVIEW_NAMES, RecipeEntry
+from personalens.arns import build, parse, partition_of, recipe_arn
+from personalens.control.operations.kinds import KindOperations
 from personalens.service_errors import ResourceNotFoundException
 from personalens.storage.resource_store import make_token, read_token
-from personalens.storage.service_context import ServiceContext
+
+if TYPE_CHECKING:
+    from personalens.recipes.hyperparameters import Hyperparameter
+    from personalens.recipes.registry import RecipeEntry
+    from personalens.storage.service_context import ServiceContext
 
 AVAILABLE_SINCE = datetime(2019, 6, 10, tzinfo=UTC).timestamp()
 """Recipes have always been there: the day on which Amazon Personalize became available."""
+_TIMES = {"creationDateTime": AVAILABLE_SINCE, "lastUpdatedDateTime": AVAILABLE_SINCE}
 
 PAGE = 20
 """Recipes on a page where the request does not say: less than there are, so that code which reads
 ``nextToken`` unasked, as AWS's own notebooks do, finds it."""
 
 
-class RecipeOperations:
+class RecipeOperations(KindOperations):
     """Operations on recipes. They change nothing."""
-
-    context: ServiceContext
 
     def list_recipes(
         self,
@@ -60,14 +55,15 @@ class RecipeOperations:
     def describe_recipe(self, *, recipeArn: str) -> dict[str, Any]:
         """Describe a recipe: its type, and the algorithm and transformation behind it."""
         entry = require_recipe(self.context, recipeArn)
+        region, transformation = self.context.region, entry.feature_transformation
         return {
             "recipe": {
-                **_summary(entry, self.context.region),
-                "algorithmArn": algorithm_arn(entry.algorithm, region=self.context.region),
-                "featureTransformationArn": feature_transformation_arn(
-                    entry.feature_transformation, region=self.context.region
+                **_summary(entry, region),
+                "algorithmArn": build("algorithm", entry.algorithm, region=region),
+                "featureTransformationArn": build(
+                    "feature-transformation", transformation, region=region
                 ),
-                "description": entry.description,
+                "description": entry.recipe.description,
                 "recipeType": entry.recipe_type,
             }
         }
@@ -84,23 +80,18 @@ class RecipeOperations:
         if entry is None:
             known = sorted({e.algorithm for e in entries})
             raise _not_found("algorithm", algorithmArn, known)
-        rows = [r for r in catalog.hyperparameter_table(entry) if r.group == catalog.ALGORITHM]
+        rows = _rows(entry, "algorithm")
         return {
             "algorithm": {
                 "name": name,
-                "algorithmArn": algorithm_arn(name, region=self.context.region),
+                "algorithmArn": build("algorithm", name, region=self.context.region),
                 "defaultHyperParameters": {row.name: row.default for row in rows},
                 "defaultHyperParameterRanges": _ranges(rows),
-                "creationDateTime": AVAILABLE_SINCE,
-                "lastUpdatedDateTime": AVAILABLE_SINCE,
+                **_TIMES,
             }
         }
 
-    def describe_feature_transformation(
-        self,
-        *,
-        featureTransformationArn: str,
-    ) -> dict[str, Any]:
+    def describe_feature_transformation(self, *, featureTransformationArn: str) -> dict[str, Any]:
         """Describe a feature transformation: the defaults of its parameters."""
         name = _name_in(self.context, featureTransformationArn, "feature-transformation")
         known_entries = self.context.recipes().values()
@@ -108,41 +99,30 @@ class RecipeOperations:
         if not entries:
             known = sorted({e.feature_transformation for e in known_entries})
             raise _not_found("feature transformation", featureTransformationArn, known)
-        defaults = {
-            row.name: row.default
-            for entry in entries
-            for row in catalog.hyperparameter_table(entry)
-            if row.group == catalog.FEATURE_TRANSFORMATION
-        }
+        rows = [row for entry in entries for row in _rows(entry, "featureTransformation")]
         return {
             "featureTransformation": {
                 "name": name,
-                "featureTransformationArn": feature_transformation_arn(
-                    name, region=self.context.region
+                "featureTransformationArn": build(
+                    "feature-transformation", name, region=self.context.region
                 ),
-                "defaultParameters": defaults,
-                "creationDateTime": AVAILABLE_SINCE,
-                "lastUpdatedDateTime": AVAILABLE_SINCE,
+                "defaultParameters": {row.name: row.default for row in rows},
+                **_TIMES,
                 "status": "ACTIVE",
             }
         }
 
 
 def require_recipe(context: ServiceContext, arn: str) -> RecipeEntry:
-    """Return the entry of a recipe ARN; those of the preview of 2018 still lead to their recipes.
+    """Return the entry of a recipe ARN; those of the preview of 2018 lead to their recipes."""
+    from personalens.recipes.registry import PREVIEW_NAMES  # pandas and pydantic load with it
 
-    Raises
-    ------
-    ResourceNotFoundException
-        If there is no such recipe, with those that there are; or if it came from outside the
-        package and cannot be imported any more.
-    """
     name, entries = _name_in(context, arn, "recipe") or "", context.recipes()
     entry = entries.get(PREVIEW_NAMES.get(name, name))
     if entry is None:
         raise _not_found("recipe", arn, sorted(entries))
     try:
-        _ = entry.recipe  # imported now, so that what is wrong with it is told here
+        _ = entry.recipe  # imported now, so that an error in it shows here
     except ImportError as error:
         raise ResourceNotFoundException(str(error)) from error
     return entry
@@ -153,10 +133,13 @@ def _summary(entry: RecipeEntry, region: str) -> dict[str, Any]:
         "name": entry.name,
         "recipeArn": recipe_arn(entry.name, region=region),
         "status": "ACTIVE",
-        "creationDateTime": AVAILABLE_SINCE,
-        "lastUpdatedDateTime": AVAILABLE_SINCE,
+        **_TIMES,
     }
     return summary if entry.domain is None else {**summary, "domain": entry.domain}
+
+
+def _rows(entry: RecipeEntry, group: str) -> list[Hyperparameter]:
+    return [row for row in entry.hyperparameters() if row.group == group]
 
 
 def _ranges(rows: list[Hyperparameter]) -> dict[str, list[dict[str, Any]]]:

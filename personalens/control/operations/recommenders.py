@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personalens import arns
-from personalens.control.operations.kinds import KindOperations, check_quota
+from personalens.control.operations.kinds import KindOperations
 from personalens.control.operations.recipes import require_recipe
-from personalens.control.operations.tags import put_tags
 from personalens.control.work.recommenders import (
     CREATING,
     RECOMMENDER,
@@ -23,25 +22,25 @@ from personalens.control.work.recommenders import (
     UPDATING,
     begin,
 )
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException, ResourceInUseException
-from personalens.settings.serving_config import EXPLORATION, ExplorationSettings
+from personalens.settings.serving_config import check_serving_config
 from personalens.settings.solution_config import check_columns
-from personalens.storage.dataset_rows import dataset_schemas
+from personalens.storage.datasets import dataset_schemas
 from personalens.storage.model_folders import MODEL, NEXT_MODEL, recommender_folder, remove_artifact
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_FAILED,
     CREATE_PENDING,
     INACTIVE,
+    Resource,
+    Transaction,
     new_update,
     require_active,
     require_settled,
 )
-from personalens.storage.resource_store import Resource, Transaction
 
-EXPLORING = ("aws-vod-top-picks", "aws-ecomm-recommended-for-you")
-NEEDS_ITEMS = ("aws-vod-top-picks", "aws-vod-more-like-x")
+if TYPE_CHECKING:
+    from personalens.recipes.registry import RecipeEntry
 
 
 class RecommenderOperations(KindOperations):
@@ -56,33 +55,22 @@ class RecommenderOperations(KindOperations):
         recommenderConfig: dict[str, Any] | None = None,
         tags: Sequence[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
-        """Ask for a recommender of a domain dataset group; a worker trains it.
-
-        Raises
-        ------
-        InvalidInputException
-            For a recipe that is not of the group's domain, a dataset that it needs and that is not
-            there, or a configuration that does not fit.
-        """
+        """Ask for a recommender of a domain dataset group; a worker trains it."""
         context = self.context
         entry = require_recipe(context, recipeArn)
-        arn = arns.build(RECOMMENDER, name, region=context.region, account=context.account)
         config = {"minRecommendationRequestsPerSecond": 1, **(recommenderConfig or {})}
         with context.store.transaction() as tx:
             group = require_active(tx.require(datasetGroupArn, "dataset-group"))
             _check_domain(entry, group)
             _check_config(tx, entry, group.arn, config)
-            others = tx.list(RECOMMENDER, parent_arn=group.arn)
-            check_quota(tx, RECOMMENDER, existing=len(others))
             body = {
                 "datasetGroupArn": group.arn,
                 "recipeArn": arns.recipe_arn(entry.name, region=context.region),
                 "recommenderConfig": config,
             }
-            made = tx.insert(Resource(arn, RECOMMENDER, name, group.arn, CREATE_PENDING, body=body))
-            put_tags(tx, arn, tags)
+            made = self._create(tx, RECOMMENDER, name, body, status=CREATE_PENDING, tags=tags)
             begin(tx, context.jobs, made, CREATING, trains=True)
-        return {"recommenderArn": arn}
+        return {"recommenderArn": made.arn}
 
     def update_recommender(
         self, *, recommenderArn: str, recommenderConfig: dict[str, Any]
@@ -158,15 +146,11 @@ def _check_config(
     tx: Transaction, entry: RecipeEntry, group_arn: str, config: dict[str, Any]
 ) -> None:
     schemas = dataset_schemas(tx, group_arn)
-    needed = ["INTERACTIONS", *(["ITEMS"] if entry.name in NEEDS_ITEMS else [])]
+    needed = ["INTERACTIONS", *(["ITEMS"] if entry.recipe.needs_items else [])]
     if missing := [kind for kind in needed if kind not in schemas]:
         raise InvalidInputException(
             f"{entry.name} needs the dataset {missing[0]}, which {group_arn} does not have. Create "
             "it and import data into it."
         )
-    if EXPLORATION in config and entry.name not in EXPLORING:
-        raise InvalidInputException(
-            f"recommenderConfig.{EXPLORATION} does not apply to {entry.name}; leave it out."
-        )
-    ExplorationSettings.from_campaign(config)
+    check_serving_config("recommenderConfig", config, lambda: entry)
     check_columns(config.get("trainingDataConfig", {}), schemas)

@@ -14,7 +14,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -22,13 +21,12 @@ import pyarrow.parquet as pq
 
 from personalens.control.work.metric_expressions import Metric, attribution_of, read_metrics
 from personalens.jobs.output_folders import OutputFolder, claim_outputs
-from personalens.storage.dataset_rows import DatasetRows, dataset_schemas, event_table
+from personalens.storage.dataset_rows import DatasetRows, event_table
+from personalens.storage.datasets import dataset_schemas
+from personalens.storage.job_queue import Job
 from personalens.storage.object_storage import KEPT_FOLDERS
 from personalens.storage.resource_store import Resource
-
-if TYPE_CHECKING:
-    from personalens.storage.job_queue import Job
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
 
@@ -54,32 +52,11 @@ Totals = Counter[tuple[Metric, str, int]]
 def write_reports(
     context: ServiceContext, job: Job, dataset: Resource, imported: Path, *, stamp: int, now: float
 ) -> Resource | None:
-    """Write the reports of an import into an Interactions dataset.
+    """Write the reports of an import into an Interactions dataset, whose rows are in the Parquet
+    file ``imported``. Return the attribution that has reported; None if there is none.
 
-    Parameters
-    ----------
-    context
-        Where the dataset is.
-    job
-        The import.
-    dataset
-        Which.
-    imported
-        The Parquet file of the import's rows.
-    stamp
-        Part of the files' names; an import that is done again takes the same and replaces them.
-    now
-        Events that came later are for the next report.
-
-    Returns
-    -------
-    Resource or None
-        The attribution that has reported; None if there is none to report to.
-
-    Raises
-    ------
-    DataLocationError
-        If its destination cannot be written to.
+    ``stamp`` is part of the files' names: an import that is done again takes the same, and replaces
+    them. Events that came after ``now`` are for the next report.
     """
     attribution = attribution_of(context.store, dataset.body["datasetGroupArn"])
     if attribution is None or dataset.body["datasetType"] != "INTERACTIONS":
@@ -146,8 +123,8 @@ class _Counting:
         return values.astype(float).fillna(0.0)
 
     def _source(self, events: pd.DataFrame) -> pd.Series:
-        """Return where each event is said to come from: the explicit source, else who gave the
-        recommendation."""
+        """Return where each event came from: the source that it names, else the campaign or
+        recommender that gave the recommendation."""
         found = pd.Series(None, events.index, dtype=object)
         if _SOURCE in events:
             found = events[_SOURCE].astype(object)

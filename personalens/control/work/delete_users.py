@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from personalens.datasets.csv_blocks import CsvImportError, CsvSource, read_blocks
 from personalens.datasets.csv_import import read_cells
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Progress, ProgressEvent
-from personalens.storage.dataset_rows import dataset_folder
+from personalens.storage.datasets import dataset_folder
 from personalens.storage.job_queue import Job
 from personalens.storage.model_folders import group_folders, load_model, replace_memory
 from personalens.storage.object_storage import (
@@ -19,21 +18,11 @@ from personalens.storage.object_storage import (
     DataLocationError,
     find_sources,
 )
-from personalens.storage.resource_store import Transaction
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
-
-
-PENDING, IN_PROGRESS, COMPLETED, FAILED = "PENDING", "IN_PROGRESS", "COMPLETED", "FAILED"
-
+from personalens.storage.resource_store import COMPLETED, FAILED, IN_PROGRESS, Transaction
+from personalens.storage.service_context import ServiceContext
 
 MOST_BYTES = 100_000_000
-
-
 OF_USERS = ("INTERACTIONS", "USERS", "ACTION_INTERACTIONS")
-
-
 _COUNTED = "_rowsCounted"
 
 
@@ -71,13 +60,7 @@ def delete_users(context: ServiceContext, job: Job, report: Progress) -> None:
 
 
 def read_user_ids(location: str, *, region: str, folders: Sequence[str] | None = None) -> list[str]:
-    """Return the distinct ids of the CSV files at a location, in their order.
-
-    Raises
-    ------
-    JobFailed
-        If they cannot be read, are larger than 100 MB together, or have other columns.
-    """
+    """Return the distinct ids of the CSV files at a location, in their order."""
     found: dict[str, None] = {}
     try:
         sources = find_sources(location, region=region, recursive=True, folders=folders)
@@ -131,4 +114,6 @@ def _stop(tx: Transaction, job: Job) -> None:
     _fail(tx, job, "It was stopped.")
 
 
-DELETION_HANDLER = JobHandler(delete_users, on_failure=_fail, on_stopped=_stop)
+DELETION_HANDLER = JobHandler(
+    delete_users, on_failure=_fail, on_stopped=_stop, on_full_disk="The deletion is not complete."
+)

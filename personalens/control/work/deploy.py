@@ -9,27 +9,28 @@ Amazon Personalize: CreateCampaign, UpdateCampaign, ``syncWithLatestSolutionVers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Progress, ProgressEvent
 from personalens.storage.job_queue import Job, JobQueue
 from personalens.storage.model_folders import load_model, serving_folder
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     CREATE_PENDING,
     SOLUTION_VERSION,
+    Resource,
+    ResourceReader,
+    Transaction,
     moved_update,
     new_update,
     solution_of,
     unfinished_update,
 )
-from personalens.storage.resource_store import Resource, ResourceReader, Transaction
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 CAMPAIGN = "campaign"
 CAMPAIGN_JOB = "campaign"
@@ -40,8 +41,10 @@ DEPLOYED = ("solutionVersionArn", "minProvisionedTPS", "campaignConfig")
 def begin_update(
     tx: Transaction, jobs: JobQueue, campaign: Resource, changes: dict[str, Any]
 ) -> None:
-    """Ask for an update of a campaign; members that are not in ``changes`` stay as they are."""
-    wanted = {name: campaign.body[name] for name in DEPLOYED if name in campaign.body} | changes
+    """Ask for an update of a campaign; members that are not in ``changes``, or None there, stay as
+    they are."""
+    kept = {name: campaign.body.get(name) for name in DEPLOYED}
+    wanted = kept | {name: value for name, value in changes.items() if value is not None}
     tx.update(campaign.arn, latestCampaignUpdate=new_update(CREATE_PENDING, **wanted))
     jobs.enqueue(tx, CAMPAIGN_JOB, campaign.arn, {"update": True})
 
@@ -78,11 +81,8 @@ def deploy(context: ServiceContext, job: Job, report: Progress) -> None:
         campaign = _set_status(tx, job.arn, is_update, CREATE_IN_PROGRESS)
     target = campaign.body["latestCampaignUpdate"] if is_update else campaign.body
     report(ProgressEvent("loading the model", 0.0))
-    try:
-        version = context.store.require(target["solutionVersionArn"])
-        load_model(serving_folder(context.home, version), context.recipes())
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise JobFailed(f"The model cannot be read: {error}") from error
+    version = context.store.require(target["solutionVersionArn"])
+    prove_readable(context, serving_folder(context.home, version))
     report(ProgressEvent("loading the model", 1.0))
     with context.jobs.finishing(job) as tx:
         if is_update:
@@ -90,6 +90,14 @@ def deploy(context: ServiceContext, job: Job, report: Progress) -> None:
         _set_status(tx, job.arn, is_update, ACTIVE)
         tx.update(job.arn, status=ACTIVE, failure_reason="")
         follow_newest_version(tx, context.jobs, solution_of(target["solutionVersionArn"]))
+
+
+def prove_readable(context: ServiceContext, folder: Path) -> None:
+    """Fail the job unless a model can be loaded."""
+    try:
+        load_model(folder, context.recipes())
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise JobFailed(f"The model cannot be read: {error}") from error
 
 
 def fail_deployment(tx: Transaction, job: Job, reason: str) -> None:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from personalens.datasets.avro_schemas import DatasetSchema
 from personalens.service_errors import InvalidInputException
 from personalens.settings.solution_config import NUMBERS
 from personalens.storage.resource_store import Resource, ResourceReader
 
-KIND = "metric-attribution"
+if TYPE_CHECKING:
+    from personalens.datasets.avro_schemas import DatasetSchema
 
-
+METRIC_ATTRIBUTION = "metric-attribution"
 MAX_METRICS, MAX_RESULTS = 10, 100
-
-
 _EXPRESSION = re.compile(r"SAMPLECOUNT\(\)|SUM\((ITEMS|INTERACTIONS)\.(\w+)\)", re.IGNORECASE)
 
 
@@ -39,13 +37,7 @@ class Metric(NamedTuple):
 def read_metrics(
     metrics: Sequence[Mapping[str, str]], schemas: Mapping[str, DatasetSchema]
 ) -> list[Metric]:
-    """Return the metrics of a request or a resource, held against the schemas of the group.
-
-    Raises
-    ------
-    InvalidInputException
-        If they do not fit.
-    """
+    """Return the metrics of a request or a resource, held against the schemas of the group."""
     if "INTERACTIONS" not in schemas or "EVENT_TYPE" not in schemas["INTERACTIONS"].names:
         raise InvalidInputException(
             "A metric attribution counts events by their type: the dataset group needs an "
@@ -64,7 +56,7 @@ def read_metrics(
 
 def attribution_of(reader: ResourceReader, dataset_group_arn: str) -> Resource | None:
     """Return the metric attribution of a group if it has a destination for reports; else None."""
-    for found in reader.list(KIND, parent_arn=dataset_group_arn):
+    for found in reader.list(METRIC_ATTRIBUTION, parent_arn=dataset_group_arn):
         if "s3DataDestination" in found.body["metricsOutputConfig"]:
             return found
     return None

@@ -10,9 +10,10 @@ import logging
 import secrets
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from personalens.jobs.job_runner import JobFailed, JobHandler
+from personalens.control.work.deploy import prove_readable
+from personalens.jobs.job_runner import JobHandler
 from personalens.progress import Progress
 from personalens.settings.solution_config import EVENTS_UNTIL, LATER_COLUMNS
 from personalens.storage.job_queue import Job, JobQueue
@@ -22,22 +23,20 @@ from personalens.storage.model_folders import (
     TRAINED_AT,
     TRIED_AT,
     UPDATED_AT,
-    load_model,
     read_outcome,
     recommender_folder,
     remove_artifact,
 )
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_FAILED,
     CREATE_IN_PROGRESS,
     INACTIVE,
+    Resource,
+    Transaction,
     moved_update,
 )
-from personalens.storage.resource_store import Resource, Transaction
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
 
@@ -73,31 +72,15 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
         recommender = _set_status(tx, job, 0)
         if job.kind == TRAIN_RECOMMENDER and NEXT_UNTIL not in recommender.body:
             until = context.events.newest()
-            if purpose == REFRESHING:  # the events of the training, as what serves is told
+            if purpose == REFRESHING:  # the events of the training: what serves has the newer ones
                 until = recommender.body[EVENTS_UNTIL]
             recommender = tx.update(job.arn, **{NEXT_UNTIL: until})
     found: dict[str, Any] = {}
     if job.kind == TRAIN_RECOMMENDER:
-        from personalens.control.work.train import BASE, RECOUNT, make_artifact
-
-        model, settings = recommender.body[NEXT_MODEL], _settings(recommender, purpose)
-        folder = recommender_folder(context.home, job.arn, model)
-        if purpose == REFRESHING:
-            base = recommender_folder(context.home, job.arn, recommender.body[MODEL])
-            settings |= {"trainingMode": "UPDATE", BASE: base, RECOUNT: True}
-        make_artifact(context, folder, settings, report)
-        found = {
-            "modelMetrics": read_outcome(folder).metrics,
-            MODEL: model,
-            EVENTS_UNTIL: recommender.body[NEXT_UNTIL],
-            **_NOTHING_IN_TRAINING,
-        }
-        if purpose == REFRESHING:
-            found[UPDATED_AT] = recommender.body[TRIED_AT]
-        else:
-            found[TRAINED_AT] = time.time()
+        found = _train(context, recommender, purpose, report)
     elif purpose == STARTING:
-        _prove_readable(context, recommender)
+        folder = recommender_folder(context.home, job.arn, recommender.body[MODEL])
+        prove_readable(context, folder)
     if purpose == UPDATING:
         found["recommenderConfig"] = recommender.body[UPDATE]["recommenderConfig"]
     with context.jobs.finishing(job) as tx:
@@ -106,6 +89,28 @@ def work(context: ServiceContext, job: Job, report: Progress) -> None:
         if NEXT_MODEL in found and MODEL in recommender.body:
             before = recommender_folder(context.home, job.arn, recommender.body[MODEL])
             tx.after_commit.append(partial(remove_artifact, before))
+
+
+def _train(
+    context: ServiceContext, recommender: Resource, purpose: str, report: Progress
+) -> dict[str, Any]:
+    """Train the next model, or add to the present one; return the members that tell of it."""
+    from personalens.control.work.train import BASE, RECOUNT, make_artifact  # torch loads with it
+
+    body, settings = recommender.body, _settings(recommender, purpose)
+    folder = recommender_folder(context.home, recommender.arn, body[NEXT_MODEL])
+    if is_refreshed := purpose == REFRESHING:
+        base = recommender_folder(context.home, recommender.arn, body[MODEL])
+        settings |= {"trainingMode": "UPDATE", BASE: base, RECOUNT: True}
+    make_artifact(context, folder, settings, report)
+    made = {UPDATED_AT: body[TRIED_AT]} if is_refreshed else {TRAINED_AT: time.time()}
+    return {
+        "modelMetrics": read_outcome(folder).metrics,
+        MODEL: body[NEXT_MODEL],
+        EVENTS_UNTIL: body[NEXT_UNTIL],
+        **made,
+        **_NOTHING_IN_TRAINING,
+    }
 
 
 def _settings(recommender: Resource, purpose: str) -> dict[str, Any]:
@@ -117,14 +122,6 @@ def _settings(recommender: Resource, purpose: str) -> dict[str, Any]:
     copied = {member: body[member] for member in members if member in body}
     until = {EVENTS_UNTIL: body[NEXT_UNTIL]}
     return {**copied, **until, "solutionConfig": kept, "trainingMode": "FULL"}
-
-
-def _prove_readable(context: ServiceContext, recommender: Resource) -> None:
-    folder = recommender_folder(context.home, recommender.arn, recommender.body[MODEL])
-    try:
-        load_model(folder, context.recipes())
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise JobFailed(f"The model cannot be read: {error}") from error
 
 
 def _set_status(tx: Transaction, job: Job, stage: int, reason: str | None = None) -> Resource:

@@ -20,14 +20,14 @@ from personalens.control.work.training_data import TrainingData
 from personalens.evaluation.holdouts import Holdout
 from personalens.jobs.job_runner import JobFailed
 from personalens.progress import Progress, within
-from personalens.recipes import catalog
 from personalens.recipes.base import Recipe, RecipeConfig
+from personalens.recipes.hyperparameters import ALGORITHM, config_strings
 from personalens.recipes.registry import RecipeEntry
 from personalens.settings.hpo_config import SearchPlan, plan_search
 from personalens.training.tuning import Params, Range, Search, Trial
 
 OBJECTIVE = "normalized_discounted_cumulative_gain_at_25"
-"""What hyperparameter optimisation maximises, and AutoML unless it is told otherwise."""
+"""What hyperparameter optimisation maximises, and AutoML unless autoMLConfig names another."""
 
 AUTOML_JOBS = 5
 """Trainings that AutoML spends on the hyperparameters of the recipe it has chosen."""
@@ -38,44 +38,22 @@ _SHORT_NAMES = {"normalized_discounted_cumulative_gain_at_": "NDCG@", "precision
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be trained.
-
-    Attributes
-    ----------
-    entry, config
-        The recipe and its hyperparameters.
-    tuned
-        The algorithm hyperparameters as strings, if they were searched for; else None.
-    trials
-        Every training of the search.
-    """
+    """What is to be trained."""
 
     entry: RecipeEntry
     config: RecipeConfig
-    tuned: dict[str, str] | None = None
-    trials: list[Trial] = field(default_factory=list)
+    tuned: dict[str, str] | None = None  # algorithm hyperparameters, if they were searched for
+    trials: list[Trial] = field(default_factory=list)  # every training of the search
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Where and by what trials are compared.
+    """Where and by what trials are compared."""
 
-    Attributes
-    ----------
-    data
-        All of a version's data.
-    seed
-        Of hold-outs and trainings.
-    metric
-        A key of what ``Recipe.measure`` returns.
-    folder
-        Where finished trials are kept, so that a killed search goes on.
-    """
-
-    data: TrainingData
-    seed: int
-    metric: str
-    folder: Path
+    data: TrainingData  # all of a version's data
+    seed: int  # of hold-outs and trainings
+    metric: str  # a key of what ``Recipe.measure`` returns
+    folder: Path  # where finished trials are kept, so that a killed search goes on
 
     def search(self, name: str, plan: SearchPlan, first: list[Params], **options: Any) -> Search:
         """Return a search that keeps its trials in a file of this name."""
@@ -119,28 +97,13 @@ def choose(
     contest: Contest,
     progress: Progress,
 ) -> Choice:
-    """Return what a version trains, after the trials that its configuration asks for.
-
-    Parameters
-    ----------
-    version
-        Members of the solution version: ``recipeArn``, ``performHPO``, ``performAutoML``,
-        ``solutionConfig``.
-    recipes
-        By name.
-    contest
-        How to compare, where there is something to choose.
-    progress
-        Hears of the trials; fractions are of the choice.
-    """
+    """Return what a version trains, after the trials that its configuration asks for."""
     if version.get("performAutoML"):
         return _choose_recipe(candidates(version, recipes), contest, progress)
     config = version["solutionConfig"]
     entry = recipes[parse(version["recipeArn"]).name]
-    base = catalog.parse_hyperparameters(
-        entry,
-        config.get("algorithmHyperParameters"),
-        config.get("featureTransformationParameters"),
+    base = entry.parse(
+        config.get("algorithmHyperParameters"), config.get("featureTransformationParameters")
     )
     if not version.get("performHPO"):
         return Choice(entry, base)
@@ -168,7 +131,7 @@ def _choose_recipe(entries: list[RecipeEntry], contest: Contest, progress: Progr
     best = comparison.run(train, within(progress, 0.0, COMPARISON_SHARE))
     entry = by_name[best.params["recipe"]]
     choice = Choice(entry, entry.config(), trials=comparison.trials)
-    if not any(row.tunable for row in catalog.hyperparameter_table(entry)):
+    if not any(row.tunable for row in entry.hyperparameters()):
         return choice
     plan = plan_search(
         entry, {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": str(AUTOML_JOBS)}}}
@@ -178,7 +141,7 @@ def _choose_recipe(entries: list[RecipeEntry], contest: Contest, progress: Progr
 
 def _tune(choice: Choice, plan: SearchPlan, contest: Contest, progress: Progress) -> Choice:
     """Return the choice with the best hyperparameters that a search finds."""
-    entry, base = choice.entry, catalog.config_strings(choice.config)
+    entry, base = choice.entry, config_strings(choice.config)
 
     def train(params: Params, listen: Progress) -> float:
         return contest.value(entry, _with(entry, base, params), listen)
@@ -186,10 +149,8 @@ def _tune(choice: Choice, plan: SearchPlan, contest: Contest, progress: Progress
     search = contest.search("hyperparameters", plan, [base])
     best = search.run(train, progress)
     config = _with(entry, base, best.params)
-    in_algorithm = [
-        row.name for row in catalog.hyperparameter_table(entry) if row.group == catalog.ALGORITHM
-    ]
-    strings = catalog.config_strings(config)
+    in_algorithm = [row.name for row in entry.hyperparameters() if row.group == ALGORITHM]
+    strings = config_strings(config)
     tuned = {name: strings[name] for name in in_algorithm}
     return Choice(entry, config, tuned, [*choice.trials, *search.trials])
 

@@ -12,20 +12,25 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from personalens.arns import parse, recipe_arn
 from personalens.control.work.deploy import follow_newest_version
 from personalens.control.work.search import OBJECTIVE, Choice, Contest, choose
-from personalens.control.work.training_data import TrainingData, check_minimums, load_training_data
+from personalens.control.work.training_data import (
+    MIN_COMPLETE,
+    TrainingData,
+    check_minimums,
+    load_training_data,
+)
 from personalens.jobs.job_runner import JobFailed, JobHandler
 from personalens.progress import Cancelled, Progress, ProgressEvent, within
-from personalens.recipes.artifact_files import OtherFormat
 from personalens.recipes.base import Recipe
-from personalens.recipes.cold_items import ColdItemRecipe
+from personalens.recipes.saved_models import OtherFormat
 from personalens.recipes.training_tables import CannotLearn
-from personalens.settings.solution_config import EVENTS_UNTIL, heeded_config
+from personalens.settings.solution_config import EVENTS_UNTIL, ITEMS, heeded_config
 from personalens.storage.catalogue import StorageError
+from personalens.storage.dataset_rows import rows_of_group
 from personalens.storage.job_queue import Job, LeaseLost
 from personalens.storage.model_folders import (
     TrainingOutcome,
@@ -39,15 +44,13 @@ from personalens.storage.model_folders import (
     sweep_artifacts,
     version_folder,
 )
-from personalens.storage.resource_states import (
+from personalens.storage.resource_store import (
     ACTIVE,
     CREATE_IN_PROGRESS,
     CREATE_PENDING,
     CREATE_STOPPING,
 )
-
-if TYPE_CHECKING:
-    from personalens.storage.service_context import ServiceContext
+from personalens.storage.service_context import ServiceContext
 
 logger = logging.getLogger(__name__)
 
@@ -86,20 +89,9 @@ def train(context: ServiceContext, job: Job, report: Progress) -> None:
 def make_artifact(
     context: ServiceContext, folder: Path, settings: Mapping[str, Any], report: Progress
 ) -> None:
-    """Train, measure and save, unless an earlier attempt has.
-
-    Parameters
-    ----------
-    context
-        Where the data are.
-    folder
-        Where the artifact goes.
-    settings
-        Members of a solution version. With trainingMode UPDATE nothing is trained, and ``BASE`` is
-        among them, and ``RECOUNT`` may be.
-    report
-        Hears how it goes.
-    """
+    """Train, measure and save, unless an earlier attempt has. ``settings`` are members of a
+    solution version; with trainingMode UPDATE, by which nothing is trained, ``BASE`` is among them,
+    and ``RECOUNT`` may be."""
     sweep_artifacts(context.home, context.jobs.store)
     if not folder.is_dir():
         remove_partials(folder)
@@ -177,40 +169,60 @@ def _train(
         progress=within(report, train_from, MEASURE_FROM),
         **data.tables(choice.entry),
     )
-    if objective := settings["solutionConfig"].get("optimizationObjective"):
-        _optimize((measured, model), objective, data)
+    _optimize(context, settings, (measured, model), data)
     report(ProgressEvent("measuring on the hold-out", MEASURE_FROM))
     metrics = measured.measure(holdout, catalogue_size=data.catalogue_size)
     return model, _outcome(choice, measured, metrics)
 
 
-def _optimize(models: Sequence[Recipe], objective: Mapping[str, str], data: TrainingData) -> None:
+def _optimize(
+    context: ServiceContext,
+    settings: Mapping[str, Any],
+    models: Sequence[Recipe],
+    data: TrainingData,
+) -> None:
+    objective = settings["solutionConfig"].get("optimizationObjective")
+    if not objective:
+        return
     attribute = objective["itemAttribute"]
     if data.items is None or attribute not in data.items.fields:
         raise JobFailed(
-            f"optimizationObjective needs the Items column {attribute}: import data into the Items "
-            "dataset, and do not exclude the column from training."
+            f"optimizationObjective needs the Items column {attribute}: "
+            f"{_how_to_train_a_column(context, settings, attribute)}."
         )
     for model in models:
         model.optimize_for(data.items, attribute, objective.get("objectiveSensitivity", "MEDIUM"))
 
 
+def _how_to_train_a_column(
+    context: ServiceContext, settings: Mapping[str, Any], column: str
+) -> str:
+    until = settings.get(EVENTS_UNTIL, 0)
+    items = rows_of_group(context, settings["datasetGroupArn"], until=until).get(ITEMS)
+    if items is not None and column in items.schema.names:
+        values = items.read(columns=[column])[column]
+        share = 1 - values.null_count / len(values)
+        if share < MIN_COMPLETE:  # cut, not rounded: 84.99 % must not read as 85 %
+            return (
+                f"it has a value for {int(share * 1000) / 10:g} % of the items, and needs one for "
+                f"{MIN_COMPLETE * 100:g} % of them to train; fill it in and import the items again"
+            )
+    return "import data into the Items dataset, and do not exclude the column from training"
+
+
 def _update(
     context: ServiceContext, settings: Mapping[str, Any], data: TrainingData, report: Progress
 ) -> tuple[Recipe, TrainingOutcome]:
-    """Add what is new to a trained model; its figures are still those of the training. A model
-    without such a method, of texts or of actions, is trained anew."""
+    """Add what is new to a trained model; its figures are still those of the training."""
     folder, recipes = settings[BASE], context.recipes()
     trained = load_model(folder, recipes)
-    add = getattr(trained, "update", trained.refit)
-    model = add(
+    model = trained.update(
         data.interactions,
         progress=within(report, READ_SHARE, SAVE_FROM),
         **data.tables(recipes[trained.name]),
     )
-    if objective := settings["solutionConfig"].get("optimizationObjective"):
-        _optimize([model], objective, data)
-    if settings.get(RECOUNT) and isinstance(model, ColdItemRecipe):
+    _optimize(context, settings, [model], data)
+    if settings.get(RECOUNT) and model.explores:
         of_now = {**settings, EVENTS_UNTIL: context.events.newest()}
         now = load_training_data(context, of_now)
         model.recount(now.interactions, now.items)

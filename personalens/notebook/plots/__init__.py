@@ -1,7 +1,7 @@
 """The figures of the labs. Each takes ``ax=None`` and returns the Axes, so that it can be restyled.
 
-Colours are petroff10 (told apart by colour-blind readers); markers or labels repeat what a colour
-says. Nothing here is random: the same data gives the same picture.
+Colours are petroff10, which colour-blind readers can tell apart; markers or labels repeat what a
+colour says. Nothing here is random: the same data gives the same picture.
 """
 
 from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes
@@ -12,6 +12,7 @@ from personalens.notebook.plots.data_plots import (
     rank_curve,
     share_histogram,
     viewer_timelines,
+    workflow_map,
 )
 from personalens.notebook.plots.model_plots import (
     came_by_reach,
@@ -27,7 +28,6 @@ from personalens.notebook.plots.model_plots import (
     tried_values,
     winner_by_trials,
 )
-from personalens.notebook.plots.workflow_plot import workflow_map
 
 __all__ = [
     "COLOURS",

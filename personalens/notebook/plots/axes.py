@@ -1,8 +1,10 @@
-"""The labs' style of axes and colours."""
+"""The labs' axes, colours and markers, and their figures as small pictures with a description."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib import color_sequences
@@ -12,7 +14,33 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from PIL import Image
 
-_COLOURS = 64
+COLOURS = color_sequences["petroff10"]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SIZE, DPI = (7.5, 3.2), 88
+_PNG_COLOURS = 64
+
+
+def new_axes(*, columns: int = 1, size: tuple[float, float] = SIZE) -> Axes | np.ndarray:
+    """Return one Axes, or an array of ``columns`` Axes side by side, in the labs' style."""
+    _, axes = plt.subplots(1, columns, figsize=size, dpi=DPI, layout="constrained")
+    use_small_png()
+    for axis in np.atleast_1d(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.3, linewidth=0.6)
+        axis.set_axisbelow(True)
+    return axes
+
+
+def show_percent(axis: Axis) -> None:
+    """Label an axis of shares in per cent, with no more digits than its ticks need."""
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+
+
+def styles(names: Iterable[object]) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Yield each name with a colour, a marker and a label, for one line of a figure each."""
+    for place, name in enumerate(names):
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        yield name, {"color": colour, "marker": marker, "label": str(name)}
 
 
 def use_small_png() -> None:
@@ -38,7 +66,7 @@ def small_png(figure: Figure) -> tuple[bytes, dict[str, str]]:
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", bbox_inches="tight")
     image = Image.open(raw).convert("RGB")
-    image = image.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image = image.quantize(_PNG_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
     return small.getvalue(), {"alt": describe_figure(figure)}
 
@@ -57,24 +85,3 @@ def describe_figure(figure: Figure) -> str:
         title = axes.get_title()
         panels.append(": ".join(filter(None, (title, words))))
     return " ".join(["Figure.", *(f"{panel}." for panel in panels if panel)])
-
-
-COLOURS = color_sequences["petroff10"]
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SIZE, DPI = (7.5, 3.2), 88
-
-
-def new_axes(*, columns: int = 1, size: tuple[float, float] = SIZE) -> Axes | np.ndarray:
-    """Return one Axes, or an array of ``columns`` Axes side by side, in the labs' style."""
-    _, axes = plt.subplots(1, columns, figsize=size, dpi=DPI, layout="constrained")
-    use_small_png()
-    for axis in np.atleast_1d(axes):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3, linewidth=0.6)
-        axis.set_axisbelow(True)
-    return axes
-
-
-def show_percent(axis: Axis) -> None:
-    """Label an axis of shares in per cent, with no more digits than its ticks need."""
-    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")

@@ -1,4 +1,4 @@
-"""How well models do: curves, comparisons, overlaps."""
+"""How well models do: metrics and curves, lists, exploring, searches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from personalens.notebook.plots.axes import COLOURS, MARKERS, new_axes, show_percent
+from personalens.notebook.plots.axes import COLOURS, new_axes, show_percent, styles
+
+NEWEST_EVENTS = 100
+"""Events of a viewer that a filter looks back on."""
+DECK_RMSE = {
+    "rolling average": 0.933,
+    "FM": 0.916,
+    "I-AutoRec": 0.871,
+    "RNN": 0.857,
+    "HRNN": 0.846,
+}
+"""What the deck's chart shows for "MovieLens"; it names neither release nor split."""
 
 
 def training_curve(log: pd.DataFrame, column: str, *, label: str, ax: Axes | None = None) -> Axes:
@@ -42,15 +53,8 @@ def metric_comparison(metrics: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(size=(7.5, 0.42 * len(metrics) + 1.1)) if ax is None else ax
     rows = np.arange(len(metrics))
-    for position, recipe in enumerate(metrics.columns):
-        ax.plot(
-            metrics[recipe],
-            rows,
-            MARKERS[position % len(MARKERS)],
-            color=COLOURS[position % 10],
-            markersize=8,
-            label=recipe,
-        )
+    for recipe, style in styles(metrics):
+        ax.plot(metrics[recipe], rows, linestyle="none", markersize=8, **style)
     ax.hlines(rows, metrics.min(axis=1), metrics.max(axis=1), color="grey", alpha=0.4, zorder=0)
     ax.set_yticks(rows, [_short_metric(str(name)) for name in metrics.index])
     ax.invert_yaxis()
@@ -97,6 +101,47 @@ def ladder(
     return ax
 
 
+def rmse_chart(
+    figures: Mapping[str, Mapping[str, float]] | pd.DataFrame, *, ax: Axes | None = None
+) -> Axes:
+    """Plot one row for each model and one marker for each series of RMSE; less is better.
+
+    Parameters
+    ----------
+    figures
+        Series -> model -> RMSE; a model that a series lacks has no marker. Models stand in the
+        order in which they first come, from the top.
+    ax
+        Where to draw.
+    """
+    table = pd.DataFrame(figures)
+    models = list(dict.fromkeys(name for series in figures for name in dict(figures[series])))
+    table = table.reindex(models)
+    ax = new_axes(size=(7.5, 0.6 + 0.42 * len(models))) if ax is None else ax
+    for number, (series, style) in enumerate(styles(table)):
+        known = table[series].dropna()
+        places = [models.index(model) for model in known.index]
+        ax.plot(known, places, linestyle="none", markersize=7, **style)
+        side, edge = ((-0.16, "bottom"), (0.16, "top"))[number % 2]  # neighbours stay legible
+        text = {"color": style["color"], "size": 7, "ha": "center", "va": edge}
+        for value, place in zip(known, places, strict=True):
+            ax.text(value, place + side, f"{value:.3f}", **text)
+    ax.set_yticks(range(len(models)), models)
+    ax.set_ylim(len(models) - 0.5, -0.7)
+    ax.set(xlabel="RMSE of the rating, one step ahead (less is better)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    return ax
+
+
+def _short_metric(name: str) -> str:
+    """Return ``NDCG at 10`` for ``normalized_discounted_cumulative_gain_at_10``."""
+    name = name.replace("normalized_discounted_cumulative_gain", "NDCG")
+    return name.replace("mean_reciprocal_rank", "MRR").replace("_", " ")
+
+
+# -- lists ---------------------------------------------------------------------------------------
+
+
 def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None) -> Axes:
     """Plot how many items each pair of lists has in common, as numbers on shades."""
     ax = new_axes(size=(3.8, 3.2)) if ax is None else ax
@@ -114,15 +159,6 @@ def overlap_matrix(lists: Mapping[str, Sequence[str]], *, ax: Axes | None = None
     return ax
 
 
-def _short_metric(name: str) -> str:
-    """Return ``NDCG at 10`` for ``normalized_discounted_cumulative_gain_at_10``."""
-    name = name.replace("normalized_discounted_cumulative_gain", "NDCG")
-    return name.replace("mean_reciprocal_rank", "MRR").replace("_", " ")
-
-
-# Where in a list the wanted items stand.
-
-
 def found_by_place(places: pd.DataFrame, *, most: int = 20, ax: Axes | None = None) -> Axes:
     """Plot which share of the wanted items stands among the first k, for k up to ``most``.
 
@@ -135,48 +171,15 @@ def found_by_place(places: pd.DataFrame, *, most: int = 20, ax: Axes | None = No
     """
     ax = new_axes(size=(7.5, 3.6)) if ax is None else ax
     reach = np.arange(1, most + 1)
-    for position, name in enumerate(places.columns):
+    for name, style in styles(places):
         within = (places[name].to_numpy()[:, None] <= reach).mean(axis=0)  # (most,)
-        marker = MARKERS[position % len(MARKERS)]
-        ax.plot(reach, within, marker + "-", color=COLOURS[position % 10], ms=4, label=name)
+        ax.plot(reach, within, markersize=4, **style)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     show_percent(ax.yaxis)
     ax.set_ylim(bottom=0)
     ax.set(xlabel="results that the viewer looks at, from the top", ylabel="wanted films so far")
     ax.legend(frameon=False)
     return ax
-
-
-# How many of those whom a message reaches come.
-
-
-def came_by_reach(shares: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
-    """Plot which share of the people who are written to come, over how many they are.
-
-    Parameters
-    ----------
-    shares
-        Index: number of people, the likeliest first; one column per way of choosing them; values
-        0..1.
-    chance
-        The share if people are drawn by lot.
-    """
-    ax = new_axes(size=(7.5, 3.4)) if ax is None else ax
-    for position, name in enumerate(shares.columns):
-        style = {"color": COLOURS[position % 10], "markersize": 4, "markevery": 5}
-        marker = MARKERS[position % len(MARKERS)] + "-"
-        ax.plot(shares.index, shares[name], marker, label=name, **style)
-    ax.axhline(chance, color="0.3", linestyle="--", linewidth=1, label="by lot")
-    show_percent(ax.yaxis)
-    ax.set_ylim(bottom=0)
-    ax.set(xlabel="people who are written to, the likeliest first", ylabel="who came of them")
-    ax.legend(frameon=False)
-    return ax
-
-
-# What filters leave in a list.
-
-NEWEST_EVENTS = 100
 
 
 def seen_in_lists(events: pd.Series, seen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -191,10 +194,8 @@ def seen_in_lists(events: pd.Series, seen: pd.DataFrame, *, ax: Axes | None = No
     """
     ax = new_axes(size=(7.5, 3.4)) if ax is None else ax
     number = events.loc[seen.index].to_numpy()
-    for position, name in enumerate(seen.columns):
-        marker = MARKERS[position % len(MARKERS)]
-        style = {"color": COLOURS[position % 10], "s": 12, "alpha": 0.6, "label": name}
-        ax.scatter(number, seen[name].to_numpy(), marker=marker, **style)
+    for name, style in styles(seen):
+        ax.scatter(number, seen[name].to_numpy(), s=12, alpha=0.6, **style)
     ax.axvline(NEWEST_EVENTS, color="0.3", linestyle="--", linewidth=1)
     label = {"va": "top", "color": "0.3"}
     ax.text(NEWEST_EVENTS * 1.04, ax.get_ylim()[1], f"{NEWEST_EVENTS} events", **label)
@@ -202,9 +203,6 @@ def seen_in_lists(events: pd.Series, seen: pd.DataFrame, *, ax: Axes | None = No
     ax.set(xlabel="events of the viewer (logarithmic)", ylabel="seen films in the list")
     ax.legend(frameon=False, loc="upper left")
     return ax
-
-
-# How lists follow events.
 
 
 def shares_by_click(shares: pd.DataFrame, label: str, *, ax: Axes | None = None) -> Axes:
@@ -218,9 +216,8 @@ def shares_by_click(shares: pd.DataFrame, label: str, *, ax: Axes | None = None)
         Of the vertical axis.
     """
     ax = new_axes() if ax is None else ax
-    for position, name in enumerate(shares.columns):
-        marker = MARKERS[position % len(MARKERS)]
-        ax.plot(shares[name].to_numpy(), marker=marker, color=COLOURS[position % 10], label=name)
+    for name, style in styles(shares):
+        ax.plot(shares[name].to_numpy(), **style)
     show_percent(ax.yaxis)
     ax.set_ylim(0, min(1.02, 1.2 * max(0.1, shares.to_numpy().max())))
     ax.set_xticks(range(len(shares)))
@@ -229,7 +226,29 @@ def shares_by_click(shares: pd.DataFrame, label: str, *, ax: Axes | None = None)
     return ax
 
 
-# What exploring costs and buys.
+def came_by_reach(shares: pd.DataFrame, *, chance: float, ax: Axes | None = None) -> Axes:
+    """Plot which share of the people who are written to come, over how many they are.
+
+    Parameters
+    ----------
+    shares
+        Index: number of people, the likeliest first; one column per way of choosing them; values
+        0..1.
+    chance
+        The share if people are drawn by lot.
+    """
+    ax = new_axes(size=(7.5, 3.4)) if ax is None else ax
+    for name, style in styles(shares):
+        ax.plot(shares.index, shares[name], markersize=4, markevery=5, **style)
+    ax.axhline(chance, color="0.3", linestyle="--", linewidth=1, label="by lot")
+    show_percent(ax.yaxis)
+    ax.set_ylim(bottom=0)
+    ax.set(xlabel="people who are written to, the likeliest first", ylabel="who came of them")
+    ax.legend(frameon=False)
+    return ax
+
+
+# -- exploring and searching ---------------------------------------------------------------------
 
 
 def regret_curves(regret: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -243,26 +262,14 @@ def regret_curves(regret: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = new_axes() if ax is None else ax
     rounds = np.arange(1, len(regret) + 1)
     step = max(1, len(regret) // 8)
-    for position, name in enumerate(regret.columns):
-        ax.plot(
-            rounds,
-            regret[name],
-            marker=MARKERS[position % len(MARKERS)],
-            markevery=(step - 1, step),
-            color=COLOURS[position % 10],
-            label=str(name).replace("_", "-"),
-        )
-    ax.set(
-        xlabel="round",
-        ylabel="regret: clicks lost so far",
-        title="What a strategy has lost against always showing the best film",
-    )
+    for name, style in styles(regret):
+        style["label"] = name.replace("_", "-")
+        ax.plot(rounds, regret[name], markevery=(step - 1, step), **style)
+    title = "What a strategy has lost against always showing the best film"
+    ax.set(xlabel="round", ylabel="regret: clicks lost so far", title=title)
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False)
     return ax
-
-
-# What a search for hyperparameters tried, and what its winner is worth.
 
 
 def winner_by_trials(curve: pd.DataFrame, *, label: str, ax: Axes | None = None) -> Axes:
