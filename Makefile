@@ -1,21 +1,22 @@
 # Needs only make and Python 3.11 or newer. Everything is installed into .venv, nothing beside it.
 #
+#   make lab    JupyterLab, opened on the first lab
 #   make run    the main job: labs 00 to 05 on real data    DATASET=ml-latest-small|ml-100k|sample
 #   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x" WORKERS=2
 #               but for what needs a browser                 MARKS= (that, too)
-#   make lab    JupyterLab, opened on the first lab
 #   make outputs execute the labs and write back their outputs   LABS="04 05"
 #   make bench  ours and the peers measured (hours)          QUICK=1 LIMIT=seconds a slow peer has
+#   make install only the installation that the others begin with
+#   make binder-link  the address that opens this repository on mybinder.org
 #   make clean  remove what runs and tests leave behind      (make distclean: .venv as well)
 #
 # PERSONALENS_DATA=folder reads MovieLens files or zips that are already there.
-# TORCH_BACKEND=cpu installs PyTorch's CPU build (on Linux pip's own choice brings CUDA, 2 GB more).
+# TORCH_BACKEND=cpu|cu130|... chooses PyTorch's build; by itself it is the CPU's where no GPU answers.
 
 DATASET ?=
 LABS ?=
 QUICK ?=
 LIMIT ?=
-TORCH_BACKEND ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
 MARKS ?= not browser
@@ -31,14 +32,15 @@ BENCH := .venv-bench
 PYTHON := $(VENV)/bin/python
 # Named after the folder's path too, so a copied or moved tree does not run another tree's code.
 STAMP := $(VENV)/.installed-$(firstword $(shell echo "$(CURDIR)" | cksum))
-TORCH := $(shell sed -n 1p requirements.txt)
-UV := uv==0.13.9
+INSTALL := setup/install.py
 
-.PHONY: help run test lab outputs bench clean distclean
+.PHONY: help install run test lab outputs bench binder-link clean distclean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
+
+install: $(STAMP)
 
 run: $(STAMP)
 	@$(PYTHON) -m personalens run $(if $(DATASET),--dataset $(DATASET))
@@ -49,7 +51,7 @@ test: $(STAMP)
 	  --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
 
 lab: $(STAMP)
-	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/labs/00_start_here.ipynb
+	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=.
 
 outputs: $(STAMP)
 	@$(PYTHON) -m tests.labs.lab_outputs $(LABS)
@@ -67,11 +69,12 @@ $(BENCH)/recbole/.installed: benchmarks/requirements-recbole.txt | $(STAMP)
 
 define MAKE_ENVIRONMENT
 echo "Installing $< into $(@D) (once; some minutes) ..."; rm -rf $(@D); \
-$(PYTHON) -m venv $(@D) \
-$(if $(TORCH_BACKEND),&& $(PYTHON) -m pip install --quiet $(UV) && $(VENV)/bin/uv pip install \
-  --quiet --python $(@D)/bin/python --torch-backend=$(TORCH_BACKEND) $(TORCH)) \
-&& $(@D)/bin/python -m pip install --disable-pip-version-check --quiet -r $< && touch $@
+$(PYTHON) -m venv $(@D) && $(PYTHON) $(INSTALL) --python $(@D)/bin/python -r $< && touch $@
 endef
+
+# The first of this checkout's remotes decides; without one, give it: REMOTE=https://github.com/...
+binder-link:
+	@name=$$($(FIND_PYTHON)) && $$name setup/binder_link.py $(REMOTE)
 
 clean:
 	rm -rf build dist .personalens .pytest_cache .ruff_cache *.egg-info
@@ -94,25 +97,12 @@ echo 'Install one (Debian, Ubuntu: python3 and python3-venv) or name it: make ru
 exit 1
 endef
 
-$(STAMP): requirements.txt pyproject.toml
+$(STAMP): requirements.txt pyproject.toml $(INSTALL) $(wildcard setup/jupyter/*)
 	@if ! $(PYTHON) -c '$(IS_NEW_ENOUGH)' 2>/dev/null; then \
 	  found=$$($(FIND_PYTHON)) || exit 1; \
 	  echo "Making $(VENV) with $$($$found --version) ..."; \
 	  rm -rf $(VENV) && $$found -m venv $(VENV) || exit 1; \
 	fi
-ifneq ($(TORCH_BACKEND),)
-	@echo "Installing PyTorch ($(TORCH_BACKEND)) ..."
-	@$(PYTHON) -m pip install --quiet $(UV)
-	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --torch-backend=$(TORCH_BACKEND) $(TORCH)
-endif
-	@echo "Installing the pinned packages into $(VENV) (once; some minutes) ..."
-	@{ $(PYTHON) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt; \
-	   echo $$? >$(VENV)/pip-status; } | { count=0; \
-	   total=$$(grep -c == requirements.txt); \
-	   while read -r first second rest; do case "$$first $$second" in \
-	     Collecting*|Processing*|"Requirement already") count=$$((count + 1)); \
-	       printf '\r%-70.70s' "  $$count of $$total: $${second##*/}" ;; \
-	     "Installing collected") printf '\r%-70s' "  unpacking $$total packages" ;; \
-	   esac; done; printf '\r%-70s\n' "  done"; }
-	@test "$$(cat $(VENV)/pip-status)" = 0
+	@echo "Installing the pinned packages into $(VENV) (once) ..."
+	@$(PYTHON) $(INSTALL)
 	@rm -f $(VENV)/.installed-* && touch $@

@@ -97,7 +97,8 @@ def check_packages(pins: Path | None = None) -> Finding:
     pins = pins or Path(__file__).resolve().parents[2] / "requirements.txt"
     if not pins.is_file():
         return Finding("packages", "no requirements.txt beside the package: versions not compared")
-    wanted = dict(_PIN.findall(re.sub(r"#.*", "", pins.read_text(encoding="utf-8"))))
+    # A pin with a marker is for one version of Python only, maybe another one.
+    wanted = dict(_PIN.findall(re.sub(r"#.*|.*;.*", "", pins.read_text(encoding="utf-8"))))
     different = []
     for name, version in wanted.items():
         try:

@@ -39,6 +39,7 @@ from personalens.training.devices import (
     threads_of_each,
 )
 from personalens.training.losses import OutputLoss
+from personalens.training.optimizer import AdamW
 from personalens.training.options import TrainingOptions
 
 HELD_OUT_EVENTS, HELD_OUT_HISTORIES = 2, 1000
@@ -89,11 +90,10 @@ class Trainer:
         if self.replicas is not None:
             self.rng = copy.deepcopy(rng)  # orders the batches, and must do so alike everywhere
             self.replicas.begin(network)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             network.parameters(),
-            lr=options.learning_rate,
+            learning_rate=options.learning_rate,
             weight_decay=options.weight_decay,
-            fused=True,
         )
         self.position = Position()
         self.kept: dict[str, Tensor] = {}  # the weights that keep() remembered
@@ -146,7 +146,7 @@ class Trainer:
     def _step(self, chosen: np.ndarray) -> tuple[float, int]:
         if self.replicas is not None:
             chosen = self.replicas.share(chosen)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.forget_gradients()
         loss, targets = self._find_gradients(chosen) if len(chosen) else (0.0, 0)
         if self.replicas is not None:
             loss, targets = self.replicas.merge_gradients(self.network, loss, targets)
@@ -169,9 +169,8 @@ class Trainer:
         """Rise linearly, then fall along half a cosine to zero at the end of ``max_epochs``."""
         rise = min(1.0, (self.position.steps + 1) / self.options.warm_up_steps)
         done = min(1.0, self.position.steps / (batches * self.options.max_epochs))
-        rate = self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        fall = 0.5 * (1.0 + math.cos(math.pi * done))
+        self.optimizer.learning_rate = self.options.learning_rate * rise * fall
 
     # -- all that the next steps depend on, for a checkpoint ---------------------------------------
 
@@ -180,7 +179,7 @@ class Trainer:
         with self.between_steps:
             tensors = {f"network.{name}": w for name, w in self.network.state_dict().items()}
             tensors |= {f"kept.{name}": w for name, w in self.kept.items()}
-            for place, moments in self.optimizer.state_dict()["state"].items():
+            for place, moments in self.optimizer.moments.items():
                 tensors |= {f"optimizer.{place}.{name}": value for name, value in moments.items()}
             generators = [rng.bit_generator.state for rng in self._generators()]
             return (
@@ -197,8 +196,7 @@ class Trainer:
         for name, value in part_of(tensors, "optimizer.").items():
             place, _, kind = name.partition(".")
             moments.setdefault(int(place), {})[kind] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.optimizer.restore(moments)
         self.position = replace(self.position, **state["position"])
         for rng, saved in zip(self._generators(), state["generators"], strict=True):
             rng.bit_generator.state = saved

@@ -65,6 +65,8 @@ def test_packages_are_compared_with_their_pins(tmp_path):
     assert doctor.check_packages(pins) == Finding(
         "packages", "1 packages, all at their pinned versions"
     )
+    pins.write_text('other-python-s==2.0 ; python_version == "3.12"\n')
+    assert doctor.check_packages(pins).is_ok
     pins.write_text("pytest==1.0\nno-such-package==2.0\n")
     found = doctor.check_packages(pins)
     assert f"pytest {pytest.__version__} (pinned 1.0)" in found.text

@@ -6,6 +6,7 @@ as in CI.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,11 +15,17 @@ import subprocess
 import sys
 import time
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+from tests.docs.setup_scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 BINDER = ROOT / "binder"
@@ -35,12 +42,60 @@ def test_the_python_is_one_that_the_package_supports():
     assert f">={version}" == project["requires-python"]
 
 
-def test_its_pins_are_those_of_the_root_without_torch():
-    ours, root = pins(BINDER / "requirements.txt"), pins(ROOT / "requirements.txt")
-    uv = ours.pop("uv")
-    assert f"uv=={uv}" in (ROOT / "Makefile").read_text()
-    assert "torch" not in ours
-    assert {name: root.get(name) for name in ours} == ours
+def test_its_uv_is_the_one_that_installs():
+    (uv,) = pins(BINDER / "requirements.txt").items()
+    assert uv == ("uv", load_script("install").UV_VERSION)
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """Binder's manager of kernels, with four that were used one after another: busy, idle, idle,
+    idle; ``shut`` is what it has shut down, 300 MB each."""
+    settings = SimpleNamespace(ServerApp=SimpleNamespace(), MemoryKernelManager=SimpleNamespace())
+    names = {"get_config": lambda: settings}
+    exec((BINDER / "jupyter" / "jupyter_server_config.py").read_text(), names)
+    manager = settings.ServerApp.kernel_manager_class()
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    for number, state in enumerate(("busy", "idle", "idle", "idle")):
+        kernel = SimpleNamespace(
+            execution_state=state, last_activity=begun + timedelta(seconds=number)
+        )
+        manager._kernels[str(number)] = kernel
+    manager.shut = []
+
+    async def shut_down(kernel_id):
+        manager.shut.append(kernel_id)
+
+    async def by_age(manager):
+        """No kernel is old."""
+
+    monkeypatch.setattr(manager, "shutdown_kernel", shut_down)
+    monkeypatch.setattr(AsyncMappingKernelManager, "cull_kernels", by_age)
+    names["session_memory"] = lambda: manager.used - 300e6 * len(manager.shut)
+    monkeypatch.setenv("MEM_LIMIT", str(2 * 10**9))
+    return manager
+
+
+@pytest.mark.parametrize(
+    ("used", "shut"), [(800e6, []), (1000e6, ["1"]), (1300e6, ["1", "2"]), (1900e6, ["1", "2"])]
+)
+def test_where_memory_is_scarce_the_longest_idle_kernels_go_and_never_the_last(kernels, used, shut):
+    kernels.used = used
+    asyncio.run(kernels.cull_kernels())
+    assert kernels.shut == shut
+
+
+def test_a_session_s_memory_is_that_of_its_server_and_what_its_kernels_started():
+    names = {"get_config": MagicMock}
+    exec((BINDER / "jupyter" / "jupyter_server_config.py").read_text(), names)
+    alone = names["session_memory"]()
+    environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
+    code = "import sys; data = bytearray(50_000_000); print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as worker:
+        worker.stdout.readline()
+        assert names["session_memory"]() > alone + 40e6
+        worker.communicate()
 
 
 def test_the_scripts_can_be_executed_and_parsed():
@@ -64,9 +119,6 @@ def image(tmp_path_factory):
         if not name.startswith(("PERSONALENS_", "OMP_"))
     }
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
-    # uv does not read pip's settings. Where they name a folder of wheels, torch lies there.
-    if wheels := environment.get("PIP_FIND_LINKS"):
-        environment |= {"UV_FIND_LINKS": wheels, "TORCH_BACKEND": ""}
 
     def run(*command: str) -> None:
         done = subprocess.run(
@@ -112,6 +164,12 @@ def test_jupyterlab_opens_the_first_lab(image):
         url = wait_for_url(runtime)
         with urlopen(url, timeout=30) as page:
             assert page.url.endswith("/lab/tree/labs/00_start_here.ipynb")
+            settings = re.search(
+                r'id="jupyter-config-data"[^>]*>(.*?)</script>', page.read().decode()
+            )
+        assert json.loads(settings.group(1))["news"] == {"disabled": True}
+        with urlopen(f"{url}api/metrics/v1", timeout=30) as answer:
+            assert json.load(answer)["rss"] > 0  # the status bar's
         request = Request(f"{url}api/contents/labs/00_start_here.ipynb?content=0")
         with urlopen(request, timeout=30) as answer:
             assert json.load(answer)["type"] == "notebook"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,9 +17,9 @@ FAKE_PYTHON = """#!/bin/sh
 case "$1" in
   --version) echo "Python {version}" ;;
   -c) exit {status} ;;
+  setup/install.py) shift; echo "installed: $*, backend $TORCH_BACKEND"; exit ${{STATUS:-0}} ;;
   -m) case "$2" in
         venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-        pip) echo "Collecting numpy==1"; echo "$PIP_SAYS"; exit ${{PIP_STATUS:-0}} ;;
         *) echo "ran: $*" ;;
       esac ;;
 esac
@@ -33,6 +34,7 @@ def tree(tmp_path):
     tools.mkdir()
     for file in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / file, root)
+    shutil.copytree(ROOT / "setup", root / "setup")
     for name in ("sh", "sed", "cksum", "rm", "mkdir", "cp", "cat", "touch", "grep"):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
@@ -60,8 +62,10 @@ def tree(tmp_path):
     return Tree
 
 
-def test_help_comes_first(tree):
-    assert "make run" in tree.make().stdout
+def test_help_comes_first_and_begins_with_what_a_learner_wants(tree):
+    assert re.findall(r"^  make ([\w-]+)", tree.make().stdout, re.MULTILINE) == [
+        *("lab", "run", "test", "outputs", "bench", "install", "binder-link", "clean")
+    ]
 
 
 def test_says_what_is_missing_where_every_python_is_too_old(tree):
@@ -87,10 +91,30 @@ def test_installs_once_and_again_when_the_pins_change(tree):
     assert "Installing" in tree.make("run").stdout
     assert "Installing" not in tree.make("run").stdout
     later = (tree.path / ".venv").stat().st_mtime + 60
-    os.utime(tree.path / "requirements.txt", (later, later))
-    again = tree.make("run")
-    assert "Installing" in again.stdout
-    assert "Making .venv" not in again.stdout
+    for file in ("requirements.txt", "setup/jupyter/jupyter_lab_config.json"):
+        os.utime(tree.path / file, (later, later))
+        again = tree.make("run")
+        assert "Installing" in again.stdout
+        assert "Making .venv" not in again.stdout
+        later += 60
+        os.utime(next((tree.path / ".venv").glob(".installed-*")), (later, later))
+        later += 60
+
+
+def test_the_build_of_pytorch_can_be_chosen(tree):
+    tree.python("python3", "3.13.0")
+    assert "backend cu130\n" in tree.make("install", "TORCH_BACKEND=cu130").stdout
+    assert "ran:" not in tree.make("install").stdout
+
+
+def test_each_environment_of_the_benchmarks_is_installed_in_the_same_way(tree):
+    tree.python("python3", "3.13.0")
+    (tree.path / "benchmarks").mkdir()
+    for name in ("requirements.txt", "requirements-recbole.txt"):
+        (tree.path / "benchmarks" / name).touch()
+    done = tree.make("bench")
+    wanted = "installed: --python .venv-bench/peers/bin/python -r benchmarks/requirements.txt"
+    assert wanted in done.stdout
 
 
 def test_a_moved_tree_is_installed_anew(tree):
@@ -110,7 +134,7 @@ def test_a_moved_tree_is_installed_anew(tree):
 
 def test_a_failed_installation_fails_and_is_tried_again(tree):
     tree.python("python3", "3.13.0")
-    failed = tree.make("run", PIP_STATUS="1")
+    failed = tree.make("run", STATUS="1")
     assert failed.returncode != 0
     assert "ran:" not in failed.stdout
     assert "ran:" in tree.make("run").stdout

@@ -4,30 +4,48 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tests.docs.setup_scripts import load_script
+
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benchmarks" / "peers"
 HERE = ".".join(map(str, sys.version_info[:2]))
-PYTHONS = ("3.11", "3.12", "3.13")
-"""On which the pins are installed: see .ci/newest_python."""
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""For which the pins are; see .ci/newest_python, too."""
 PINNED_EXTRAS = ("labs", "server", "hpo", "dev")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LINES = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-PINS = {
-    canonicalize_name(name): version
-    for name, version in re.findall(r"^([\w.-]+)==(\S+)$", "\n".join(LINES), re.MULTILINE)
-}
+PIN = re.compile(r"^([\w.-]+)==([\w.]+)(?: ; (.+))?$", re.MULTILINE)
+FOUND = [(canonicalize_name(name), *rest) for name, *rest in PIN.findall("\n".join(LINES))]
+PINS = {name: version for name, version, _ in FOUND}
+OF_CUDA = re.compile(r"nvidia-|cuda-|triton$")
+
+
+def pins_of(python: str) -> dict[str, str]:
+    """Return what is pinned for this version of Python."""
+    environment = {"python_version": python}
+    return {
+        name: version
+        for name, version, marker in FOUND
+        if not marker or Marker(marker).evaluate(environment)
+    }
 
 
 def declared() -> list[Requirement]:
@@ -45,8 +63,7 @@ def requirements_of(name: str) -> tuple[Requirement, ...]:
         needed = tuple(map(Requirement, metadata.requires(name) or ()))
     except metadata.PackageNotFoundError:  # another Python's
         return ()
-    of_cuda = re.compile(r"nvidia-|cuda-|triton$")
-    return tuple(r for r in needed if name != "torch" or not of_cuda.match(r.name))
+    return tuple(r for r in needed if name != "torch" or not OF_CUDA.match(r.name))
 
 
 def closure(roots: list[Requirement], pythons: Sequence[str] = (HERE,)) -> set[str]:
@@ -75,15 +92,15 @@ def test_torch_comes_first_and_the_package_last():
 
 def test_every_line_is_an_exact_pin_without_a_build_or_a_host():
     pinned = [line for line in LINES[:-1] if not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pinned)
+    assert all(map(PIN.fullmatch, pinned))
     assert len(PINS) == len(pinned)
     assert "://" not in "\n".join(LINES)
 
 
 def test_the_pins_are_the_whole_closure_and_nothing_else():
-    assert closure(declared()) - set(PINS) == set(), "not pinned"
+    assert closure(declared()) - set(pins_of(HERE)) == set(), "not pinned"
     of_any = closure(declared(), PYTHONS)
-    assert set(PINS) - of_any == set(), "pinned, but nobody needs it"
+    assert set(pins_of(HERE)) - of_any == set(), "pinned, but nobody needs it"
 
 
 def test_the_pins_satisfy_the_ranges():
@@ -93,9 +110,38 @@ def test_the_pins_satisfy_the_ranges():
 
 def test_the_pins_run_on_the_python_that_is_promised():
     assert SpecifierSet(PROJECT["requires-python"]).contains("3.11.0")
-    for name in PINS:
+    for name in pins_of(HERE):
         needs = metadata.metadata(name).get("Requires-Python")
         assert needs is None or SpecifierSet(needs).contains("3.11.0"), f"{name} needs {needs}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_package_index_has_a_wheel_of_every_pin(python, tmp_path):
+    """What pyproject.toml leads to on a Python that need not be here is what the pins say."""
+    if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":
+        pytest.skip("asks the package index: set PERSONALENS_TEST_INSTALLS=1")
+    install = load_script("install")
+    uv = shutil.which("uv", path=sysconfig.get_path("scripts"))
+    if uv is None:
+        pytest.skip("this environment was installed without uv")
+    pins = tmp_path / "pins.txt"
+    pins.write_text(install.pins_of(ROOT / "requirements.txt"), encoding="utf-8")
+    extras = [word for name in PINNED_EXTRAS for word in ("--extra", name)]
+    command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary"]
+    command += [":all:", "--python-version", python, "-c", str(pins), *extras, "pyproject.toml"]
+    environment = os.environ | install.pip_settings()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("==") for line in done.stdout.splitlines())
+    build = re.compile(r"\+\w+$")  # of PyTorch, where this machine has it
+    wanted = {canonicalize_name(name): build.sub("", version) for name, version in found.items()}
+    pinned = pins_of(python)
+    assert {name: v for name, v in wanted.items() if not OF_CUDA.match(name)}.items() <= (
+        pinned.items()
+    )
+    older = set(pinned) - set(wanted)  # pins without a marker that only older Pythons need
+    assert older <= closure(declared(), PYTHONS)
 
 
 def sources():

@@ -19,7 +19,8 @@ from personalens.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "labs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "data" / "README.md"]
+DOCUMENTS += [path for folder in ("labs", "docs") for path in sorted((ROOT / folder).glob("*.md"))]
 LABS = sorted((ROOT / "labs").glob("*.ipynb"))
 BLOCKS = re.findall(r"^ *```(\w*)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
 LINES = [
@@ -60,7 +61,9 @@ def test_every_setting_in_the_code_is_documented_and_the_other_way_round():
     listed = set(re.findall(r"^\| `(PERSONALENS_\w+)`", README, re.MULTILINE))
     named = set(re.findall(r"PERSONALENS_[A-Z_]+[A-Z]", README))
     sources = [*(ROOT / "personalens").rglob("*.py"), ROOT / "Makefile", ROOT / ".ci" / "run"]
-    sources += [*(ROOT / "binder").iterdir(), *LABS]
+    for folder in ("binder", "setup"):
+        sources += [path for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
+    sources = [path for path in sources if path.is_file()] + LABS
     used = set()
     for path in sources:
         text = path.read_text(encoding="utf-8")

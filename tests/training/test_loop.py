@@ -139,9 +139,7 @@ def test_the_learning_rate_rises_and_falls_to_nothing():
     trainer = make_trainer(options=TrainingOptions(max_epochs=2, warm_up_steps=5, batch_size=1))
     rates = []
     for epoch in (1, 2):
-        trainer.run_epoch(
-            epoch, lambda done, loss: rates.append(trainer.optimizer.param_groups[0]["lr"])
-        )
+        trainer.run_epoch(epoch, lambda done, loss: rates.append(trainer.optimizer.learning_rate))
     peak = int(np.argmax(rates))
     assert peak == 4
     assert all(a > b for a, b in itertools.pairwise(rates[peak:]))
