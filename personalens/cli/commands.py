@@ -76,6 +76,29 @@ def run(
 
 
 @app.command()
+def labs(
+    to: Annotated[Path, typer.Option(help="The folder of the copies.")] = Path("my_labs"),
+    source: Annotated[Path, typer.Option(help="The folder of the notebooks.")] = Path("labs"),
+) -> None:
+    """Copy the labs for a learner: without outputs, so that no answer shows before it was tried.
+
+    A copy that you have written into stays as it is. One that you have not touched follows its
+    source.
+    """
+    from personalens.cli.lab_copies import copy_labs
+
+    try:
+        copies = copy_labs(source, to)
+    except OSError as error:
+        _fail(error)
+    if not copies.made and not copies.kept:
+        _fail(FileNotFoundError(f"no lab in {source}: name the folder of the labs with --source"))
+    typer.echo(f"{len(copies.made) + len(copies.kept)} labs in {to}")
+    if copies.kept:
+        typer.echo(f"Yours, and left as they are: {', '.join(copies.kept)}")
+
+
+@app.command()
 def doctor(
     home: HomeOption = None,
     port: Annotated[

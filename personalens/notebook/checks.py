@@ -16,7 +16,7 @@ import re
 import reprlib
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,7 +48,14 @@ __path__ = _find_checks()
 
 
 class NotYet(Exception):
-    """Raised by a check: what is missing or wrong, in the learner's terms."""
+    """Raised by a check: what is missing or wrong, in the learner's terms.
+
+    A check that knows the mistake gives a hint that answers it, instead of the next step.
+    """
+
+    def __init__(self, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(problem)
+        self.hint = hint
 
 
 class CheckFailed(AssertionError):
@@ -60,7 +67,7 @@ class Check:
     """One self-check: ``test(lab, *answer)`` returns what it found, or raises :class:`NotYet`."""
 
     test: Callable[..., str]
-    hint: str
+    hints: tuple[str, ...]  # a step each; the first does not give the answer
 
 
 CHECKS: dict[str, Check] = {}
@@ -70,13 +77,16 @@ _NO_CHECKS = (
 )
 
 
-def check(name: str, *, hint: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Register a function as the check of this name."""
+def check(
+    name: str, *, hint: str | Sequence[str]
+) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Register a function as the check of this name, with its hint, or with the steps of one."""
+    hints = (hint,) if isinstance(hint, str) else tuple(hint)
 
     def register(test: Callable[..., str]) -> Callable[..., str]:
         if name in CHECKS:
             raise ValueError(f"there are two checks named {name!r}")
-        CHECKS[name] = Check(test, hint)
+        CHECKS[name] = Check(test, hints)
         return test
 
     return register
@@ -113,9 +123,20 @@ def run_check(lab: Lab, name: str, answer: tuple[Any, ...] = ()) -> None:
     try:
         text = _tested(found, lab, answer)
     except NotYet as problem:
-        _tell_problem(f"{name} not yet: {problem} Hint: {found.hint}")
+        _tell_problem(f"{name} not yet: {problem} {_next_hint(lab, name, found, problem)}")
     else:
         say(f"✓ {name} done: {text}")
+        lab.note_done(name)
+
+
+def _next_hint(lab: Lab, name: str, found: Check, problem: NotYet) -> str:
+    """Return the hint that answers the mistake, or the next step; the last one stays."""
+    if problem.hint is not None:
+        return f"Hint: {problem.hint}"
+    step = min(lab.missed[name], len(found.hints) - 1)
+    lab.missed[name] += 1
+    more = " Another hint comes with the next try." if step + 1 < len(found.hints) else ""
+    return f"Hint: {found.hints[step]}{more}"
 
 
 def _tell_problem(message: str) -> None:

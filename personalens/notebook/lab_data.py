@@ -3,7 +3,9 @@ them. The same calls work with AWS."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import boto3
 import pandas as pd
 
-from personalens import datasets
+from personalens import datasets, durable_files
 from personalens.home import default_home
 from personalens.notebook.progress import is_local
 
@@ -20,6 +22,7 @@ ROLE_VARIABLE = "PERSONALENS_ROLE_ARN"
 KEY_PREFIX = "personalens"
 _LOCAL_ROLE = "arn:aws:iam::123456789012:role/PersonaLensLabs"
 _PREFIX = "lab"
+_DONE = "checks.json"
 
 
 def stage(path: str | os.PathLike[str], *, bucket: str | None = None) -> str:
@@ -114,6 +117,14 @@ class ArnBook(dict[str, str]):
         return [*super().__dir__(), *self]
 
 
+def read_done() -> set[str]:
+    """Return the names of the self-checks that were done; a damaged file counts as none."""
+    try:
+        return set(json.loads((default_home().labs / _DONE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
 class Lab:
     """The data of one lab, and what it has made: what its steps and its checks look at."""
 
@@ -123,6 +134,13 @@ class Lab:
         self.data, self._notice = _load(dataset)
         self.dataset: str = self.data.name
         self.arns = ArnBook()
+        self.missed: Counter[str] = Counter()  # how often each check was not yet done
+
+    def note_done(self, check: str) -> None:
+        """Note in the home that a self-check was done, for good."""
+        if check not in (done := read_done()):
+            durable_files.make_folders(default_home().labs)
+            durable_files.write_json(default_home().labs / _DONE, sorted({*done, check}))
 
     @cached_property
     def client(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from personalens.notebook import catch_up, checks
+from personalens.notebook import board, catch_up, checks
 from personalens.notebook.checks import say
 from personalens.notebook.html_views import ResourceCard, SourceExcerpt, TitledTable
 from personalens.notebook.lab_data import ArnBook, Lab
@@ -83,6 +83,14 @@ class LabSession(Lab):
     def check(self, name: str, *answer: Any) -> None:
         """Say whether a step is done, or give a hint; raise in strict mode (see ``checks``)."""
         checks.run_check(self, name, answer)
+
+    def board(self) -> None:
+        """Print how many checks are done, lab by lab."""
+        print(board.board())
+
+    def close(self) -> None:
+        """Say which checks of this lab are done, and offer to end the kernel."""
+        board.close(self.number)
 
     def catch_up(self) -> ArnBook:
         """Make what the labs before this one made, where it is missing; return the ARNs."""
