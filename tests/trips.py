@@ -148,7 +148,7 @@ def _through_the_service(trips: Trips, csv: Path) -> None:
 
 def main() -> None:
     """Make the trips; print them as text, or with ``--json`` as JSON."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         trips = make_trips(Path(folder))
     if "--json" in sys.argv:
         print(json.dumps(trips))
