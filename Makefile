@@ -1,9 +1,10 @@
 # Needs only make and Python 3.11 or newer. Everything is installed into .venv, nothing beside it.
 #
-#   make lab    JupyterLab, opened on the first lab
+#   make lab    JupyterLab, opened on your copy of the first lab (in my_labs/)
 #   make run    the main job: labs 00 to 05 on real data    DATASET=ml-latest-small|ml-100k|sample
 #   make test   everything a contributor must pass           PYTEST_ARGS="tests/recipes -x" WORKERS=2
 #               but for what needs a browser                 MARKS= (that, too)
+#   make copies your copies of the labs, without opening JupyterLab
 #   make outputs execute the labs and write back their outputs   LABS="04 05"
 #   make bench  ours and the peers measured (hours)          QUICK=1 LIMIT=seconds a slow peer has
 #   make install only the installation that the others begin with
@@ -32,9 +33,9 @@ BENCH := .venv-bench
 PYTHON := $(VENV)/bin/python
 # Named after the folder's path too, so a copied or moved tree does not run another tree's code.
 STAMP := $(VENV)/.installed-$(firstword $(shell echo "$(CURDIR)" | cksum))
-INSTALL := setup/install.py
+INSTALL := binder/setup/install.py
 
-.PHONY: help install run test lab outputs bench binder-link clean distclean
+.PHONY: help install run test lab copies outputs bench binder-link clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,8 +51,12 @@ test: $(STAMP)
 	@OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile \
 	  --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
 
-lab: $(STAMP)
+lab: copies
 	@$(PYTHON) -m jupyterlab --ServerApp.root_dir=.
+
+# What a learner has written into a copy stays.
+copies: $(STAMP)
+	@$(PYTHON) -m personalens labs
 
 outputs: $(STAMP)
 	@$(PYTHON) -m tests.labs.lab_outputs $(LABS)
@@ -74,7 +79,7 @@ endef
 
 # The first of this checkout's remotes decides; without one, give it: REMOTE=https://github.com/...
 binder-link:
-	@name=$$($(FIND_PYTHON)) && $$name setup/binder_link.py $(REMOTE)
+	@name=$$($(FIND_PYTHON)) && $$name binder/setup/binder_link.py $(REMOTE)
 
 clean:
 	rm -rf build dist .personalens .pytest_cache .ruff_cache *.egg-info
@@ -97,7 +102,7 @@ echo 'Install one (Debian, Ubuntu: python3 and python3-venv) or name it: make ru
 exit 1
 endef
 
-$(STAMP): requirements.txt pyproject.toml $(INSTALL) $(wildcard setup/jupyter/*)
+$(STAMP): requirements.txt pyproject.toml $(INSTALL) $(wildcard binder/setup/jupyter/*)
 	@if ! $(PYTHON) -c '$(IS_NEW_ENOUGH)' 2>/dev/null; then \
 	  found=$$($(FIND_PYTHON)) || exit 1; \
 	  echo "Making $(VENV) with $$($$found --version) ..."; \

@@ -163,14 +163,14 @@ def test_jupyterlab_opens_the_first_lab(image):
     try:
         url = wait_for_url(runtime)
         with urlopen(url, timeout=30) as page:
-            assert page.url.endswith("/lab/tree/labs/00_start_here.ipynb")
+            assert page.url.endswith("/lab/tree/my_labs/00_start_here.ipynb")
             settings = re.search(
                 r'id="jupyter-config-data"[^>]*>(.*?)</script>', page.read().decode()
             )
         assert json.loads(settings.group(1))["news"] == {"disabled": True}
         with urlopen(f"{url}api/metrics/v1", timeout=30) as answer:
             assert json.load(answer)["rss"] > 0  # the status bar's
-        request = Request(f"{url}api/contents/labs/00_start_here.ipynb?content=0")
+        request = Request(f"{url}api/contents/my_labs/00_start_here.ipynb?content=0")
         with urlopen(request, timeout=30) as answer:
             assert json.load(answer)["type"] == "notebook"
     finally:

@@ -1,4 +1,4 @@
-"""setup/install.py: which PyTorch, whose settings, what is said, and what happens without uv."""
+"""The installer: which PyTorch, whose settings, what is said, and what happens without uv."""
 
 from __future__ import annotations
 
@@ -154,24 +154,24 @@ def test_the_labs_settings_reach_every_jupyterlab_of_the_environment(install, tm
     install.configure_jupyter(tmp_path)
     path = tmp_path / "etc" / "jupyter" / "jupyter_lab_config.json"
     opened = json.loads(path.read_text())["LabApp"]["default_url"]
-    assert (ROOT / opened.removeprefix("/lab/tree/")).is_file()
+    assert (ROOT / opened.removeprefix("/lab/tree/my_")).is_file()  
 
 
 @pytest.mark.parametrize(
     ("remote", "place"),
     [
-        ("git@github.com:anna/films.git", "gh/anna/films"),
-        ("https://github.com/anna/films", "gh/anna/films"),
-        ("https://anna:secret@github.com/anna/films.git", "gh/anna/films"),
+        ("git@github.com:someone/films.git", "gh/someone/films"),
+        ("https://github.com/someone/films", "gh/someone/films"),
+        ("https://someone:secret@github.com/someone/films.git", "gh/someone/films"),
         ("ssh://git@gitlab.com:22/group/sub/films.git", "gl/group%2Fsub%2Ffilms"),
-        ("https://git.example:8443/anna/films.git",
-         "git/https%3A%2F%2Fgit.example%3A8443%2Fanna%2Ffilms"),
+        ("https://git.example:8443/someone/films.git",
+         "git/https%3A%2F%2Fgit.example%3A8443%2Fsomeone%2Ffilms"),
     ],
 )  # fmt: skip
 def test_binder_s_address_is_that_of_the_remote(remote, place):
     link = load_script("binder_link").binder_link(remote)
     assert link == (
-        f"https://mybinder.org/v2/{place}/HEAD?urlpath=lab/tree/labs/00_start_here.ipynb"
+        f"https://mybinder.org/v2/{place}/HEAD?urlpath=lab/tree/my_labs/00_start_here.ipynb"
     )
 
 
@@ -179,14 +179,14 @@ def test_binder_s_address_is_written_where_one_stands(tmp_path):
     old = "https://mybinder.org/v2/gh/someone/else/HEAD?urlpath=lab/tree/labs/01_old.ipynb"
     page = tmp_path / "page.md"
     page.write_text(f"[open]({old}), or `{old}`.\n")
-    script = [sys.executable, ROOT / "setup" / "binder_link.py"]
-    command = [*script, "git@github.com:anna/films.git", "--write", page]
+    script = [sys.executable, ROOT / "binder" / "setup" / "binder_link.py"]
+    command = [*script, "git@github.com:someone/films.git", "--write", page]
     link = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert page.read_text() == f"[open]({link}), or `{link}`.\n"
 
 
 def test_a_remote_that_binder_cannot_clone_is_refused_with_the_next_step():
-    command = [sys.executable, ROOT / "setup" / "binder_link.py", "/srv/films.git"]
+    command = [sys.executable, ROOT / "binder" / "setup" / "binder_link.py", "/srv/films.git"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "https://github.com/you/name" in done.stderr

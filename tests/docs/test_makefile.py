@@ -17,7 +17,8 @@ FAKE_PYTHON = """#!/bin/sh
 case "$1" in
   --version) echo "Python {version}" ;;
   -c) exit {status} ;;
-  setup/install.py) shift; echo "installed: $*, backend $TORCH_BACKEND"; exit ${{STATUS:-0}} ;;
+  binder/setup/install.py) shift
+     echo "installed: $*, backend $TORCH_BACKEND"; exit ${{STATUS:-0}} ;;
   -m) case "$2" in
         venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
         *) echo "ran: $*" ;;
@@ -34,7 +35,7 @@ def tree(tmp_path):
     tools.mkdir()
     for file in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / file, root)
-    shutil.copytree(ROOT / "setup", root / "setup")
+    shutil.copytree(ROOT / "binder" / "setup", root / "binder" / "setup")
     for name in ("sh", "sed", "cksum", "rm", "mkdir", "cp", "cat", "touch", "grep"):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
@@ -64,7 +65,7 @@ def tree(tmp_path):
 
 def test_help_comes_first_and_begins_with_what_a_learner_wants(tree):
     assert re.findall(r"^  make ([\w-]+)", tree.make().stdout, re.MULTILINE) == [
-        *("lab", "run", "test", "outputs", "bench", "install", "binder-link", "clean")
+        *("lab", "run", "test", "copies", "outputs", "bench", "install", "binder-link", "clean")
     ]
 
 
@@ -91,7 +92,7 @@ def test_installs_once_and_again_when_the_pins_change(tree):
     assert "Installing" in tree.make("run").stdout
     assert "Installing" not in tree.make("run").stdout
     later = (tree.path / ".venv").stat().st_mtime + 60
-    for file in ("requirements.txt", "setup/jupyter/jupyter_lab_config.json"):
+    for file in ("requirements.txt", "binder/setup/jupyter/jupyter_lab_config.json"):
         os.utime(tree.path / file, (later, later))
         again = tree.make("run")
         assert "Installing" in again.stdout

@@ -61,7 +61,7 @@ def test_every_setting_in_the_code_is_documented_and_the_other_way_round():
     listed = set(re.findall(r"^\| `(PERSONALENS_\w+)`", README, re.MULTILINE))
     named = set(re.findall(r"PERSONALENS_[A-Z_]+[A-Z]", README))
     sources = [*(ROOT / "personalens").rglob("*.py"), ROOT / "Makefile", ROOT / ".ci" / "run"]
-    for folder in ("binder", "setup"):
+    for folder in ("binder",):
         sources += [path for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
     sources = [path for path in sources if path.is_file()] + LABS
     used = set()

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 UV_VERSION = "0.13.9"
 PIP = ("-m", "pip", "--disable-pip-version-check")
 OF_PIP = {
@@ -170,8 +170,10 @@ def run_plainly(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def configure_jupyter(prefix: Path) -> None:
-    """Give every JupyterLab of this environment the labs' settings: see setup/jupyter."""
-    shutil.copytree(ROOT / "setup" / "jupyter", prefix / "etc" / "jupyter", dirs_exist_ok=True)
+    """Give every JupyterLab of this environment the labs' settings: see binder/setup/jupyter."""
+    shutil.copytree(
+        ROOT / "binder" / "setup" / "jupyter", prefix / "etc" / "jupyter", dirs_exist_ok=True
+    )
 
 
 def say(text: str) -> None:

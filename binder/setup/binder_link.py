@@ -1,6 +1,6 @@
 """Print the address that opens this repository on mybinder.org, as its git remote says.
 
-    python setup/binder_link.py [REMOTE] [--write FILE ...]
+    python binder/setup/binder_link.py [REMOTE] [--write FILE ...]
 
 With ``--write`` it replaces each address on mybinder.org that stands in the files.
 """
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-ROOT = Path(__file__).resolve().parents[1]
-LAB_SETTINGS = ROOT / "setup" / "jupyter" / "jupyter_lab_config.json"
+ROOT = Path(__file__).resolve().parents[2]
+LAB_SETTINGS = ROOT / "binder" / "setup" / "jupyter" / "jupyter_lab_config.json"
 ADDRESS = re.compile(r"https://mybinder\.org/v2/[\w/%.+-]+/HEAD\?urlpath=[\w/%.-]+")
 PROVIDERS = {"github.com": "gh", "gitlab.com": "gl"}
 
@@ -56,8 +56,8 @@ def git(*arguments: str) -> str:
 def binder_link(remote: str) -> str:
     """Return the address for a repository that Binder can clone.
 
-    >>> binder_link("git@github.com:anna/films.git")
-    'https://mybinder.org/v2/gh/anna/films/HEAD?urlpath=lab/tree/labs/00_start_here.ipynb'
+    >>> binder_link("git@github.com:someone/films.git")
+    'https://mybinder.org/v2/gh/someone/films/HEAD?urlpath=lab/tree/my_labs/00_start_here.ipynb'
     """
     host, path = split_remote(remote)
     match PROVIDERS.get(host):
