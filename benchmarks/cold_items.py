@@ -66,9 +66,9 @@ def hidden_scores(model: Recipe, case: HiddenHalf) -> np.ndarray:
     users = np.arange(len(case.known.users))
     return np.concatenate(
         [
-            model.score(
-                histories_of(case.known, batch, items=model.items_, users=model.users_),
-            )[:, codes]
+            model.score(histories_of(case.known, batch, items=model.items_, users=model.users_))[
+                :, codes
+            ]
             for batch in np.array_split(users, -(-len(users) // BATCH))
         ]
     )

@@ -11,12 +11,7 @@ import pandas as pd
 from benchmarks.splits import Round
 from personalens.datasets.interactions import ITEM_ID, USER_ID
 from personalens.evaluation import ranking_metrics
-from personalens.evaluation.offline_report import (
-    HIT_RATE_10,
-    MRR_25,
-    NDCG_10,
-    paired_difference,
-)
+from personalens.evaluation.offline_report import HIT_RATE_10, MRR_25, NDCG_10, paired_difference
 
 PRECISION_5, COVERAGE, SERVICE_NDCG_10 = "P@5", "coverage", "service NDCG@10"
 METRICS = (NDCG_10, HIT_RATE_10, MRR_25, PRECISION_5, SERVICE_NDCG_10)

@@ -96,9 +96,7 @@ CONTENDERS = {
         has_seed=True,
     ),
     REFERENCE: Contender(
-        RatingHRNN,
-        {"penalty": [100.0, 200.0, 400.0], "epochs": [3, 5]},
-        has_seed=True,
+        RatingHRNN, {"penalty": [100.0, 200.0, 400.0], "epochs": [3, 5]}, has_seed=True
     ),
 }
 PARTS = {

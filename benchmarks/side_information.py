@@ -26,11 +26,7 @@ from personalens import datasets
 from personalens.datasets.interactions import ITEM_ID, USER_ID, Interactions
 from personalens.datasets.releases import SAMPLE
 from personalens.evaluation.holdouts import LeaveOneOut, NextItemCases, leave_one_out
-from personalens.evaluation.offline_report import (
-    HIT_RATE_10,
-    NDCG_10,
-    paired_difference,
-)
+from personalens.evaluation.offline_report import HIT_RATE_10, NDCG_10, paired_difference
 from personalens.evaluation.ranking_metrics import top_k_matrix
 from personalens.recipes.base import Recipe
 from personalens.recipes.hrnn import HRNN, HRNNMetadata

@@ -22,13 +22,7 @@ import pandas as pd
 
 from benchmarks.peers.exchange import Task
 from personalens import datasets
-from personalens.datasets.interactions import (
-    EVENT_VALUE,
-    ITEM_ID,
-    TIMESTAMP,
-    USER_ID,
-    Interactions,
-)
+from personalens.datasets.interactions import EVENT_VALUE, ITEM_ID, TIMESTAMP, USER_ID, Interactions
 from personalens.evaluation.holdouts import (
     NextItemCases,
     ServiceHoldout,

@@ -47,10 +47,7 @@ SMALL_FIELDS = {
         {"name": "ITEM_ID", "type": "string"},
         {"name": "GENRES", "type": ["null", "string"], "categorical": True},
     ],
-    "Users": [
-        {"name": "USER_ID", "type": "string"},
-        {"name": "AGE", "type": ["null", "int"]},
-    ],
+    "Users": [{"name": "USER_ID", "type": "string"}, {"name": "AGE", "type": ["null", "int"]}],
 }
 USERS, EVENTS_EACH, ITEMS = 60, 25, 40
 

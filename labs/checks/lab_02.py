@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING
 
 from personalens.notebook.checks import NotYet, check
 
-from .answers import (
-    as_texts,
-    described,
-    require_active,
-    schema_fields,
-)
+from .answers import as_texts, described, require_active, schema_fields
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

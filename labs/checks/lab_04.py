@@ -12,13 +12,7 @@ from personalens.notebook.checks import NotYet, check
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
-from .answers import (
-    all_different,
-    as_films,
-    described,
-    expect_near,
-    require_active,
-)
+from .answers import all_different, as_films, described, expect_near, require_active
 
 
 @check("4a", hint="run the cells of section 1 again, from the top.")

@@ -11,14 +11,7 @@ from personalens.notebook.checks import NotYet, check
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession
-from .answers import (
-    all_different,
-    as_films,
-    as_texts,
-    described,
-    expect_near,
-    require_active,
-)
+from .answers import all_different, as_films, as_texts, described, expect_near, require_active
 
 _METRIC_KEYS = 8
 _BY_HAND = 4

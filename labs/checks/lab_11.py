@@ -12,14 +12,7 @@ import pandas as pd
 from personalens.ingest import kinesis_handler
 from personalens.notebook.checks import NotYet, check
 
-from .answers import (
-    as_films,
-    as_list,
-    as_texts,
-    described,
-    expect_near,
-    require_active,
-)
+from .answers import as_films, as_list, as_texts, described, expect_near, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

@@ -10,13 +10,7 @@ import pandas as pd
 
 from personalens.notebook.checks import NotYet, check
 
-from .answers import (
-    all_different,
-    as_list,
-    as_texts,
-    described,
-    require_active,
-)
+from .answers import all_different, as_list, as_texts, described, require_active
 
 if TYPE_CHECKING:
     from personalens.notebook.lab_session import LabSession

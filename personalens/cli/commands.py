@@ -195,8 +195,7 @@ def serve(
 
 @app.command()
 def reset(
-    home: HomeOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: HomeOption = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
     """Delete the home: every dataset group, model, campaign and job. Downloaded data stay.
 

@@ -28,21 +28,10 @@ from personalens.storage.model_folders import (
     serving_folder,
     version_folder,
 )
-from personalens.storage.resource_store import (
-    ACTIVE,
-    Resource,
-    is_in_transition,
-    unfinished_update,
-)
+from personalens.storage.resource_store import ACTIVE, Resource, is_in_transition, unfinished_update
 from personalens.storage.service_context import ServiceContext
 
-_PARENTS = {
-    "datasetGroupArn",
-    "_datasetGroupArn",
-    "schemaArn",
-    "datasetArn",
-    "solutionVersionArn",
-}
+_PARENTS = {"datasetGroupArn", "_datasetGroupArn", "schemaArn", "datasetArn", "solutionVersionArn"}
 """Members that hold the ARN of something that must be there as long as the resource is."""
 _BELONGS_IN_A_DATASET = {"current.json", "parts", ".lock"}
 _NEXT_JOB = "the next worker removes it; if it stays, delete it"

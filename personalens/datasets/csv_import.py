@@ -38,12 +38,7 @@ import pyarrow.parquet as pq
 
 from personalens import durable_files
 from personalens.datasets.avro_schemas import DatasetSchema
-from personalens.datasets.column_checks import (
-    FALSE_VALUES,
-    TRUE_VALUES,
-    ColumnCheck,
-    column_checks,
-)
+from personalens.datasets.column_checks import FALSE_VALUES, TRUE_VALUES, ColumnCheck, column_checks
 from personalens.datasets.csv_blocks import (
     BadRow,
     CsvBlock,

@@ -81,13 +81,7 @@ class Metadata:
     fields: dict[str, Field]
 
     @classmethod
-    def from_frame(
-        cls,
-        frame: pd.DataFrame,
-        id_column: str,
-        *,
-        text: Sequence[str] = (),
-    ) -> Self:
+    def from_frame(cls, frame: pd.DataFrame, id_column: str, *, text: Sequence[str] = ()) -> Self:
         """Build from a table: numbers become numeric fields, strings categorical ones, moments
         numeric ones in epoch seconds.
 

@@ -174,11 +174,7 @@ def _hits(ranked: np.ndarray, truths: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def leave_one_out_report(
-    model: ScoresHistories,
-    split: LeaveOneOut,
-    *,
-    part: str = "test",
-    exclude_seen: bool = True,
+    model: ScoresHistories, split: LeaveOneOut, *, part: str = "test", exclude_seen: bool = True
 ) -> pd.DataFrame:
     """Return one row per question: USER_ID, ITEM_ID, RANK, NDCG@10, HR@10, MRR@25.
 
@@ -253,10 +249,7 @@ def paired_difference(
 
 
 def question_scores(
-    model: ScoresHistories,
-    histories: Sequence[History],
-    last_codes: np.ndarray,
-    exclude_seen: bool,
+    model: ScoresHistories, histories: Sequence[History], last_codes: np.ndarray, exclude_seen: bool
 ) -> np.ndarray:
     """Return (B, items) scores for what comes next.
 

@@ -412,10 +412,7 @@ def area_under_curve(scores: np.ndarray, taken: np.ndarray) -> float:
 
 
 def action_metrics(
-    ranked: np.ndarray,
-    truths: Sequence[np.ndarray],
-    areas: Sequence[float],
-    actions: int,
+    ranked: np.ndarray, truths: Sequence[np.ndarray], areas: Sequence[float], actions: int
 ) -> dict[str, float]:
     """Return the figures of GetSolutionMetrics for PERSONALIZED_ACTIONS.
 

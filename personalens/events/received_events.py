@@ -100,11 +100,7 @@ class PropertyColumns:
         return cls(schema, {*logged_columns(schema), subject_column(schema)})
 
     def read(
-        self,
-        properties: Mapping[str, Any],
-        where: str,
-        *,
-        members: Mapping[str, Any] | None = None,
+        self, properties: Mapping[str, Any], where: str, *, members: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return column -> value as the schema declares it; columns that are null are left out.
 

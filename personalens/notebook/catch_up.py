@@ -45,7 +45,7 @@ ITEMS_SCHEMA: dict[str, Any] = {
 }
 RECIPES = {"popularity": "aws-popularity-count", "sims": "aws-sims", "hrnn": "aws-hrnn"}
 SETTINGS: dict[str, dict[str, dict[str, str]]] = {
-    "sims": {"featureTransformationParameters": {"max_item_interaction_count_percentile": "1.0"}},
+    "sims": {"featureTransformationParameters": {"max_item_interaction_count_percentile": "1.0"}}
 }
 """The solutionConfig of each solution that has one; lab 04 says why."""
 NEWEST_SHARE = 0.05

@@ -286,12 +286,7 @@ class RatingGRU(nn.Module):
     """
 
     def __init__(
-        self,
-        items: int,
-        *,
-        hidden_size: int,
-        embedding_size: int,
-        rng: np.random.Generator,
+        self, items: int, *, hidden_size: int, embedding_size: int, rng: np.random.Generator
     ):
         super().__init__()
         self.item = nn.Embedding(items + 1, embedding_size)  # the last is any other item

@@ -48,15 +48,7 @@ from personalens.recipes.training_tables import (
 )
 from personalens.training.options import TrainingOptions
 
-__all__ = [
-    "RANK",
-    "SCORE",
-    "History",
-    "Recipe",
-    "RecipeConfig",
-    "RecipeType",
-    "hyperparameter",
-]
+__all__ = ["RANK", "SCORE", "History", "Recipe", "RecipeConfig", "RecipeType", "hyperparameter"]
 
 _NONE = np.zeros(0, np.int32)
 

@@ -12,9 +12,7 @@ import pandas as pd
 
 from personalens.datasets.array_tree import json_array, parse_json_array
 from personalens.datasets.interactions import History, Interactions
-from personalens.datasets.metadata import (
-    Metadata,
-)
+from personalens.datasets.metadata import Metadata
 from personalens.training.batches import NO_TARGET, Sequences
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

@@ -25,10 +25,7 @@ class HRNNColdstartConfig(WideHRNNConfig):
     """Hyperparameters of aws-hrnn-coldstart: those of HRNN, and which items are cold."""
 
     cold_start_max_interactions: int = hyperparameter(
-        15,
-        "The most interactions that a cold item has.",
-        group="featureTransformation",
-        ge=1,
+        15, "The most interactions that a cold item has.", group="featureTransformation", ge=1
     )
     cold_start_max_duration: float = hyperparameter(
         5.0,

@@ -12,12 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from personalens.datasets.array_tree import json_array, parse_json_array
-from personalens.datasets.metadata import (
-    CREATION_TIMESTAMP,
-    Field,
-    Metadata,
-    categorical_values,
-)
+from personalens.datasets.metadata import CREATION_TIMESTAMP, Field, Metadata, categorical_values
 from personalens.recipes.event_reader import BUCKETS, ValueCodes, named_codes, numbered
 
 _SMALL = 1e-6

@@ -327,12 +327,7 @@ def _network(
     values: int,
 ) -> SessionNetwork:
     fields = None if table is None else FieldValues(*(torch.from_numpy(np.array(a)) for a in table))
-    items = ItemVectors(
-        reader.catalogue_size,
-        ITEM_VECTOR_SIZE,
-        fields=fields,
-        values=values,
-    )
+    items = ItemVectors(reader.catalogue_size, ITEM_VECTOR_SIZE, fields=fields, values=values)
     sizes = list(reader.query_sizes.values())
     query = None
     if sizes:

@@ -13,11 +13,7 @@ from personalens.recipes.event_reader import bucket_edges
 from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.training.factorization import semantic_vectors, tf_idf, unit_rows
-from personalens.training.start_values import (
-    positive_pmi,
-    principal_vectors,
-    windowed_cooccurrence,
-)
+from personalens.training.start_values import positive_pmi, principal_vectors, windowed_cooccurrence
 
 OWN_EVENTS = 10.0
 """Events at which an item's own vector counts as much as the one that its metadata predict."""

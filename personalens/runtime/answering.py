@@ -202,10 +202,7 @@ class RequestRandomness:
 
 
 def _offered(
-    deployment: Deployment,
-    scores: Scores,
-    histories: Sequence[History],
-    chance: RequestRandomness,
+    deployment: Deployment, scores: Scores, histories: Sequence[History], chance: RequestRandomness
 ) -> Scores:
     """Return users' scores as recommendations show them; where nothing changes, the same object."""
     model, rows = deployment.model, scores.values

@@ -128,11 +128,7 @@ class ItemFilters:
         return revisions
 
     def _circumstances(
-        self,
-        compiled: CompiledFilter,
-        ids: IdMap,
-        deployment: Deployment,
-        question: Question,
+        self, compiled: CompiledFilter, ids: IdMap, deployment: Deployment, question: Question
     ) -> Circumstances:
         """Look up what the filter's conditions ask about, and nothing else."""
         group, user_id = deployment.dataset_group_arn, question.user_id

@@ -82,10 +82,7 @@ class UserHistories:
         self._followed: RecentValues[_Followed] = RecentValues(KEPT_HISTORY_BYTES, _size)
 
     def state(
-        self,
-        deployment: Deployment,
-        user_id: str | None,
-        context: Mapping[str, str] | None = None,
+        self, deployment: Deployment, user_id: str | None, context: Mapping[str, str] | None = None
     ) -> UserState:
         """Return what is known of a user, for the model of a deployment.
 
@@ -97,10 +94,7 @@ class UserHistories:
         return state or _in_circumstances(self._follow(deployment, user_id), context)
 
     def kept_state(
-        self,
-        deployment: Deployment,
-        user_id: str | None,
-        context: Mapping[str, str] | None = None,
+        self, deployment: Deployment, user_id: str | None, context: Mapping[str, str] | None = None
     ) -> UserState | None:
         """Return what :meth:`state` does, or None where it has to read something first."""
         state = NOBODY

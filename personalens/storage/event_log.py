@@ -297,12 +297,7 @@ class EventLog:
         return _batch(rows)
 
     def batches(
-        self,
-        dataset_arn: str,
-        *,
-        after: int = 0,
-        until: int | None = None,
-        known_only: bool = True,
+        self, dataset_arn: str, *, after: int = 0, until: int | None = None, known_only: bool = True
     ) -> Iterator[pa.RecordBatch]:
         """Yield the events of a stream, in the order of their numbers, as of one moment: those
         with a number above ``after`` and up to ``until``. Unless ``known_only``, events of sessions

@@ -18,11 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personalens.aws.http_server import read_headers
-from personalens.aws.signatures import (
-    AuthenticationError,
-    SignatureVerifier,
-    read_credentials,
-)
+from personalens.aws.signatures import AuthenticationError, SignatureVerifier, read_credentials
 from tests.local_server import LocalServer
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -65,13 +61,7 @@ def test_headers_that_are_not_signed_may_change(monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"method": "PUT"},
-        {"path": "/items"},
-        {"query": "a=b"},
-        {"body": BODY + b" "},
-        {"body": b""},
-    ],
+    [{"method": "PUT"}, {"path": "/items"}, {"query": "a=b"}, {"body": BODY + b" "}, {"body": b""}],
 )
 def test_nothing_that_is_signed_may(monkeypatch, change):
     code, message = refusal(signed(monkeypatch), **change)

@@ -208,8 +208,7 @@ def test_an_operation_without_output_answers_with_an_empty_body():
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
-    [(ResourceNotFoundException("gone"), 400), (ServiceError("broken"), 500)],
+    ("error", "status"), [(ResourceNotFoundException("gone"), 400), (ServiceError("broken"), 500)]
 )
 def test_control_errors_carry_their_type_in_the_body(error, status):
     response = render_error(error, "id-7", is_control=True)

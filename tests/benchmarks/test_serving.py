@@ -17,11 +17,7 @@ def result(**changed):
         FIGURES | {"what": SEEN_ELSEWHERE, "slowest_ms": 20.0, "failed": 0},
     ]
     rows = [row | changed.get(row["what"].replace(" ", "_"), {}) for row in rows]
-    return {
-        "benchmark": "serving",
-        "workers": 2,
-        "catalogues": [{"name": "ml-100k", "rows": rows}],
-    }
+    return {"benchmark": "serving", "workers": 2, "catalogues": [{"name": "ml-100k", "rows": rows}]}
 
 
 def test_targets_are_held_against_the_rows():

@@ -31,10 +31,7 @@ FIELDS = {
         {"name": "GENRES", "type": ["null", "string"], "categorical": True},
         {"name": "CREATION_TIMESTAMP", "type": ["null", "long"]},
     ],
-    "Users": [
-        {"name": "USER_ID", "type": "string"},
-        {"name": "AGE", "type": ["null", "int"]},
-    ],
+    "Users": [{"name": "USER_ID", "type": "string"}, {"name": "AGE", "type": ["null", "int"]}],
     "Actions": [
         {"name": "ACTION_ID", "type": "string"},
         {"name": "VALUE", "type": ["null", "long"]},

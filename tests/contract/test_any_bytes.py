@@ -270,9 +270,7 @@ targets = st.one_of(
 def test_any_head(router, has_credentials):
     known = {"AKIDEXAMPLE": Credentials("AKIDEXAMPLE", "secret")}
     application = ServiceApplication(
-        router,
-        allowed_hosts=("*",),
-        verifier=SignatureVerifier(known) if has_credentials else None,
+        router, allowed_hosts=("*",), verifier=SignatureVerifier(known) if has_credentials else None
     )
 
     @given(st.sampled_from(["POST", "GET", "OPTIONS", "PUT", "\x00"]), targets, headers)

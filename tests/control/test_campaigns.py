@@ -122,10 +122,7 @@ def test_exploration_has_the_defaults_of_the_service():
     ("config", "message"),
     [
         ({"itemExplorationConfig": {"explorationWeight": "0.3"}}, "itemExplorationConfig does not"),
-        (
-            {"rankingInfluence": {"POPULARITY": 0.5}},
-            "rankingInfluence does not apply",
-        ),
+        ({"rankingInfluence": {"POPULARITY": 0.5}}, "rankingInfluence does not apply"),
         (SYNC, r"needs a solutionVersionArn that ends in /\$LATEST"),
     ],
 )

@@ -40,11 +40,7 @@ def delete(service, films, tmp_path):
 @pytest.fixture
 def users_dataset(service, films, tmp_path):
     schema = schema_of(
-        "Users",
-        [
-            {"name": "USER_ID", "type": "string"},
-            {"name": "AGE", "type": "int"},
-        ],
+        "Users", [{"name": "USER_ID", "type": "string"}, {"name": "AGE", "type": "int"}]
     )
     schema_arn = service.create_schema(name="users", schema=json.dumps(schema))["schemaArn"]
     dataset = service.create_dataset(

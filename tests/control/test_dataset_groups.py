@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from personalens.service_errors import (
-    InvalidInputException,
-)
+from personalens.service_errors import InvalidInputException
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:dataset-group/films"
 ROLE = "arn:aws:iam::123456789012:role/personalize"

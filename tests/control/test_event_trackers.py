@@ -6,9 +6,7 @@ import uuid
 
 import pytest
 
-from personalens.service_errors import (
-    ResourceAlreadyExistsException,
-)
+from personalens.service_errors import ResourceAlreadyExistsException
 
 
 @pytest.fixture

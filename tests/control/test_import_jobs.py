@@ -12,10 +12,7 @@ from personalens.control.work import transfer_rows
 from personalens.datasets.dataset_files import DatasetFiles
 from personalens.jobs.job_runner import run_jobs
 from personalens.jobs.opening import open_home
-from personalens.service_errors import (
-    InvalidInputException,
-    ResourceInUseException,
-)
+from personalens.service_errors import InvalidInputException, ResourceInUseException
 from personalens.storage.datasets import dataset_folder
 from personalens.storage.job_queue import ProcessIdentity
 from personalens.storage.service_context import ServiceContext

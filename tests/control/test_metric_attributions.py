@@ -7,10 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from personalens.service_errors import (
-    InvalidInputException,
-    ResourceAlreadyExistsException,
-)
+from personalens.service_errors import InvalidInputException, ResourceAlreadyExistsException
 from personalens.storage.event_log import Event
 from tests.conftest import INTERACTIONS_SCHEMA
 
@@ -60,10 +57,7 @@ class Shop:
     def attribute(self, *metrics, name="impact", out=None):
         config = {"roleArn": ROLE, "s3DataDestination": {"path": str(out or self.out) + "/"}}
         return self._service.create_metric_attribution(
-            name=name,
-            datasetGroupArn=self.group,
-            metrics=list(metrics),
-            metricsOutputConfig=config,
+            name=name, datasetGroupArn=self.group, metrics=list(metrics), metricsOutputConfig=config
         )["metricAttributionArn"]
 
     def report(self, name, *rows):
@@ -108,10 +102,7 @@ def test_it_is_active_and_described(service, shop):
         "name": "impact",
         "metricAttributionArn": ARN,
         "datasetGroupArn": shop.group,
-        "metricsOutputConfig": {
-            "roleArn": ROLE,
-            "s3DataDestination": {"path": f"{shop.out}/"},
-        },
+        "metricsOutputConfig": {"roleArn": ROLE, "s3DataDestination": {"path": f"{shop.out}/"}},
         "status": "ACTIVE",
     }
     [summary] = service.list_metric_attributions(datasetGroupArn=shop.group)["metricAttributions"]
@@ -142,10 +133,7 @@ def test_a_group_has_one(service, shop):
         ("AVG(Items.PRICE)", "cannot be read"),
         ("SUM(Users.AGE)", "cannot be read"),
         ("SUM(Items.WEIGHT)", "names no numeric column; ITEMS has PRICE"),
-        (
-            "SUM(Interactions.DEVICE)",
-            "no numeric column; INTERACTIONS has TIMESTAMP, EVENT_V",
-        ),
+        ("SUM(Interactions.DEVICE)", "no numeric column; INTERACTIONS has TIMESTAMP, EVENT_V"),
     ],
 )
 def test_expressions_are_checked(service, shop, expression, reason):

@@ -24,10 +24,7 @@ RANGES = "algorithmHyperParameterRanges"
 
 
 def jobs(count, parallel=2):
-    return {
-        "maxNumberOfTrainingJobs": str(count),
-        "maxParallelTrainingJobs": str(parallel),
-    }
+    return {"maxNumberOfTrainingJobs": str(count), "maxParallelTrainingJobs": str(parallel)}
 
 
 def ranges(**kinds):

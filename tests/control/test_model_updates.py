@@ -298,10 +298,7 @@ def test_deleted_users_leave_an_updated_model_too(service, films, serve, clock, 
 
 
 def test_an_objective_stays(service, films, clock, tmp_path):
-    fields = [
-        {"name": "ITEM_ID", "type": "string"},
-        {"name": "PRICE", "type": "float"},
-    ]
+    fields = [{"name": "ITEM_ID", "type": "string"}, {"name": "PRICE", "type": "float"}]
     prices = {"ITEM_ID": [f"film-{n}" for n in range(40)], "PRICE": [float(n) for n in range(40)]}
     import_table(service, films.group, tmp_path, "Items", fields, pd.DataFrame(prices))
     objective = {"itemAttribute": "PRICE", "objectiveSensitivity": "HIGH"}

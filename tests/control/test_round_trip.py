@@ -168,9 +168,6 @@ def test_events(make, service, comes_back, events, user):
     ]
     for events_at_once in (events, *(more[n : n + 10] for n in range(0, 1000, 10))):
         service.put_events(
-            trackingId=tracker["trackingId"],
-            sessionId="s",
-            userId=user,
-            eventList=events_at_once,
+            trackingId=tracker["trackingId"], sessionId="s", userId=user, eventList=events_at_once
         )
     comes_back("Interactions", avro, dataset)

@@ -6,10 +6,7 @@ import json
 
 import pytest
 
-from personalens.service_errors import (
-    InvalidInputException,
-    LimitExceededException,
-)
+from personalens.service_errors import InvalidInputException, LimitExceededException
 from tests.dataset_tables import schema_of
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:schema/films"

@@ -113,11 +113,7 @@ def test_what_cannot_be_configured_is_refused(service, create, members, message)
         ),
         (SIMS, {"algorithmHyperParameters": {"min_cointeraction_count": "11"}}, "at most 10"),
         (SIMS, {"algorithmHyperParameters": {"popularity_discount_factor": "x"}}, "a number"),
-        (
-            HRNN,
-            {"algorithmHyperParameters": {"hidden_dimension": "31"}},
-            "must be at least 32",
-        ),
+        (HRNN, {"algorithmHyperParameters": {"hidden_dimension": "31"}}, "must be at least 32"),
         (HRNN, {"algorithmHyperParameters": {"bptt": "12.5"}}, "must be a whole number"),
         (HRNN, {"algorithmHyperParameters": {"recency_mask": "maybe"}}, "must be true or false"),
         (
@@ -145,10 +141,7 @@ def test_the_group_and_the_recipe_must_exist(service, create, group):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        (
-            {"excludedDatasetColumns": {"Films": ["A"]}},
-            "'Films'; allowed: INTERACTIONS",
-        ),
+        ({"excludedDatasetColumns": {"Films": ["A"]}}, "'Films'; allowed: INTERACTIONS"),
         ({"includedDatasetColumns": {"Items": ["GENRES"]}}, "has no such dataset"),
         ({"excludedDatasetColumns": {"Interactions": ["PLACE"]}}, "does not have: PLACE. It has"),
         ({"excludedDatasetColumns": {"INTERACTIONS": ["EVENT_TYPE"]}}, "cannot exclude EVENT_TYPE"),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from personalens.service_errors import (
-    InvalidInputException,
-    TooManyTagsException,
-)
+from personalens.service_errors import InvalidInputException, TooManyTagsException
 
 ARN = "arn:aws:personalize:us-east-1:123456789012:dataset-group/films"
 

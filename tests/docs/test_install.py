@@ -154,7 +154,7 @@ def test_the_labs_settings_reach_every_jupyterlab_of_the_environment(install, tm
     install.configure_jupyter(tmp_path)
     path = tmp_path / "etc" / "jupyter" / "jupyter_lab_config.json"
     opened = json.loads(path.read_text())["LabApp"]["default_url"]
-    assert (ROOT / opened.removeprefix("/lab/tree/my_")).is_file()  
+    assert (ROOT / opened.removeprefix("/lab/tree/my_")).is_file()
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,7 @@ def import_interactions(personalize, csv, bucket, role_arn, seconds):
         seconds,
     )
     dataset_arn = personalize.create_dataset(
-        name="films",
-        schemaArn=schema_arn,
-        datasetGroupArn=group_arn,
-        datasetType="Interactions",
+        name="films", schemaArn=schema_arn, datasetGroupArn=group_arn, datasetType="Interactions"
     )["datasetArn"]
     wait_until_active(
         lambda: personalize.describe_dataset(datasetArn=dataset_arn)["dataset"], seconds

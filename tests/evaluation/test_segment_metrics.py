@@ -32,10 +32,7 @@ def test_who_came_to_which_item():
     items, offsets, users = holdout.users_of_items()
     names = holdout.truths.users.decode(users).tolist()
     assert holdout.truths.items.decode(items).tolist() == ["a", "b"]
-    assert [names[a:b] for a, b in pairwise(offsets)] == [
-        ["u", "w", "x"],
-        ["v"],
-    ]
+    assert [names[a:b] for a, b in pairwise(offsets)] == [["u", "w", "x"], ["v"]]
 
 
 def test_without_a_user_of_five_events_there_is_no_holdout():

@@ -146,11 +146,7 @@ def test_action_interactions_go_to_the_dataset_of_their_tracking_id(service, mak
     put(event("join", "Viewed"), event("leave", "Not Taken", userId="u"))
     put(event("join", eventId="a"), event("join", eventId="a"))
     found = [(row["USER_ID"], row["ITEM_ID"], row["EVENT_TYPE"]) for row in logged(arn)]
-    assert found == [
-        ("u", "join", "Viewed"),
-        ("u", "leave", "Not Taken"),
-        ("u", "join", "Taken"),
-    ]
+    assert found == [("u", "join", "Viewed"), ("u", "leave", "Not Taken"), ("u", "join", "Taken")]
     with pytest.raises(InvalidInputException, match="allowed: Taken, Not Taken, Viewed"):
         put(event("join"), event("join", "Clicked"))
     with pytest.raises(ResourceNotFoundException, match="DescribeDataset"):

@@ -9,12 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalens.notebook.html_views import (
-    ResourceCard,
-    SourceExcerpt,
-    TitledTable,
-    format_value,
-)
+from personalens.notebook.html_views import ResourceCard, SourceExcerpt, TitledTable, format_value
 from personalens.notebook.lab_data import stage
 
 

@@ -187,8 +187,7 @@ def test_who_came_is_drawn_for_each_way_and_for_a_draw_by_lot():
 
 
 @pytest.mark.parametrize(
-    ("top", "labels"),
-    [(0.4, ["0%", "10%", "20%", "30%", "40%"]), (0.05, ["0%", "2.5%", "5%"])],
+    ("top", "labels"), [(0.4, ["0%", "10%", "20%", "30%", "40%"]), (0.05, ["0%", "2.5%", "5%"])]
 )
 def test_shares_are_labelled_without_needless_digits(top, labels):
     ax = new_axes()

@@ -82,10 +82,7 @@ def test_events_and_impressions_are_exposures(interactions):
 def test_age_is_that_of_the_first_event_or_of_the_creation(interactions):
     assert ItemExposure.count(interactions, None).ages.tolist() == [10, 2, 0, 0]
     created = pd.DataFrame(
-        {
-            "ITEM_ID": ["a", "c", "d"],
-            "CREATION_TIMESTAMP": [-5 * DAY, 3 * DAY, 20 * DAY],
-        }
+        {"ITEM_ID": ["a", "c", "d"], "CREATION_TIMESTAMP": [-5 * DAY, 3 * DAY, 20 * DAY]}
     )
     items = Metadata.from_frame(created, "ITEM_ID").align(_ids())
     assert ItemExposure.count(interactions, items).ages.tolist() == [15, 2, 7, 0]

@@ -135,9 +135,7 @@ def test_every_list_of_texts_is_looked_at():
 
 
 @pytest.mark.parametrize(
-    "bare",
-    ["15", 15, None, b"15", EVENTS],
-    ids=lambda value: type(value).__name__,
+    "bare", ["15", 15, None, b"15", EVENTS], ids=lambda value: type(value).__name__
 )
 @pytest.mark.parametrize("argument", TAKES_LISTS)
 def test_what_is_no_list_is_refused(argument, bare, tmp_path):

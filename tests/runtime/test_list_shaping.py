@@ -150,9 +150,7 @@ def test_a_filter_must_exist_and_belong_to_the_campaign_s_group(service, campaig
     )
     expression = "INCLUDE ItemID WHERE Items.YEAR > 1"
     foreign = service.create_filter(
-        name="foreign",
-        datasetGroupArn=group,
-        filterExpression=expression,
+        name="foreign", datasetGroupArn=group, filterExpression=expression
     )["filterArn"]
     with pytest.raises(InvalidInputException, match="belongs to"):
         service.get_recommendations(campaignArn=campaign, filterArn=foreign)

@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 from personalens.jobs.job_runner import run_jobs
-from personalens.service_errors import (
-    InvalidInputException,
-    ResourceNotFoundException,
-)
+from personalens.service_errors import InvalidInputException, ResourceNotFoundException
 from personalens.storage.model_folders import load_model, version_folder
 
 MISSING = "arn:aws:personalize:us-east-1:123456789012:campaign/missing"

@@ -151,9 +151,7 @@ def test_nothing_outside_of_the_allowed_folders_is_read(confined, location, kept
         monkeypatch.delenv(FOLDERS_VARIABLE)
     with pytest.raises(DataLocationError) as caught:
         find_sources(
-            location.format(**names),
-            region="us-east-1",
-            folders=[str(confined)] if kept else None,
+            location.format(**names), region="us-east-1", folders=[str(confined)] if kept else None
         )
     message = str(caught.value)
     assert "--allow-folder FOLDER" in message or "climbs with" in message
@@ -235,10 +233,7 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(s3):
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
-        (
-            "AccessDenied",
-            "Insufficient privileges to access data in S3: s3://films/a.csv: ",
-        ),
+        ("AccessDenied", "Insufficient privileges to access data in S3: s3://films/a.csv: "),
         ("NoSuchKey", "s3://films/a.csv: there is no object a.csv in the bucket films"),
         (ConnectionError("reset"), r"s3://films/a.csv: the download broke off \(reset\)"),
     ],

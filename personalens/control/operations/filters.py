@@ -10,10 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from personalens.control.operations.kinds import KindOperations
-from personalens.service_errors import (
-    LimitExceededException,
-    as_invalid_input,
-)
+from personalens.service_errors import LimitExceededException, as_invalid_input
 from personalens.storage.datasets import group_schemas
 from personalens.storage.resource_store import Resource, require_active
 

@@ -136,10 +136,7 @@ KINDS = {
             deleted_with_it=("filter", "metric-attribution"),
         ),
         Kind(
-            "dataset",
-            ("status", "datasetType"),
-            _OF_GROUP,
-            deleted_with_it=("dataset-import-job",),
+            "dataset", ("status", "datasetType"), _OF_GROUP, deleted_with_it=("dataset-import-job",)
         ),
         Kind(
             "dataset-import-job",
@@ -265,10 +262,7 @@ class KindOperations:
         return answer if token is None else {**answer, "nextToken": token}
 
     def _delete(
-        self,
-        word: str,
-        arn: str,
-        prepare: Callable[[Transaction, Resource], None] | None = None,
+        self, word: str, arn: str, prepare: Callable[[Transaction, Resource], None] | None = None
     ) -> dict[str, Any]:
         """Begin the deletion of a resource that nothing uses.
 

@@ -158,11 +158,7 @@ class SolutionOperations(KindOperations):
             training_days(config)
             return {"_automlRecipes": automl_recipes(config, self.context.recipes(), schemas)}
         check_solution_config(
-            entry,
-            config,
-            schemas,
-            perform_hpo=body["performHPO"],
-            event_type=body.get("eventType"),
+            entry, config, schemas, perform_hpo=body["performHPO"], event_type=body.get("eventType")
         )
         return {"recipeArn": arns.recipe_arn(entry.name, region=self.context.region)}
 

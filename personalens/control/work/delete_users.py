@@ -13,11 +13,7 @@ from personalens.progress import Progress, ProgressEvent
 from personalens.storage.datasets import dataset_folder
 from personalens.storage.job_queue import Job
 from personalens.storage.model_folders import group_folders, load_model, replace_memory
-from personalens.storage.object_storage import (
-    KEPT_FOLDERS,
-    DataLocationError,
-    find_sources,
-)
+from personalens.storage.object_storage import KEPT_FOLDERS, DataLocationError, find_sources
 from personalens.storage.resource_store import COMPLETED, FAILED, IN_PROGRESS, Transaction
 from personalens.storage.service_context import ServiceContext
 

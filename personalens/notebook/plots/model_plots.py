@@ -13,13 +13,7 @@ from personalens.notebook.plots.axes import COLOURS, new_axes, show_percent, sty
 
 NEWEST_EVENTS = 100
 """Events of a viewer that a filter looks back on."""
-DECK_RMSE = {
-    "rolling average": 0.933,
-    "FM": 0.916,
-    "I-AutoRec": 0.871,
-    "RNN": 0.857,
-    "HRNN": 0.846,
-}
+DECK_RMSE = {"rolling average": 0.933, "FM": 0.916, "I-AutoRec": 0.871, "RNN": 0.857, "HRNN": 0.846}
 """What the deck's chart shows for "MovieLens"; it names neither release nor split."""
 
 
