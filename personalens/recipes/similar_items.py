@@ -9,7 +9,6 @@ from personalens.datasets.interactions import Interactions
 from personalens.datasets.metadata import CREATION_TIMESTAMP, Field, Metadata, categorical_values
 from personalens.progress import ProgressEvent
 from personalens.recipes.base import RecipeConfig, hyperparameter
-from personalens.recipes.event_reader import bucket_edges
 from personalens.recipes.item_neighbours import NEIGHBOURS, RelatedItemsRecipe, best_scored
 from personalens.recipes.popularity_count import popularity_scores
 from personalens.training.factorization import semantic_vectors, tf_idf, unit_rows
@@ -168,6 +167,8 @@ def expected_vectors(
 
 def _value_table(field: Field) -> sparse.csr_array:
     """Return (items, values) with rows of length 1, or 0 where the value is missing."""
+    from personalens.recipes.event_reader import bucket_edges  # torch loads with it
+
     if field.kind == "text":
         return tf_idf(field.values)
     if field.kind == "numeric":

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from personalens.datasets.schema_rules import number_in
-from personalens.recipes.registry import RecipeEntry
 from personalens.service_errors import InvalidInputException
+
+if TYPE_CHECKING:
+    from personalens.recipes.registry import RecipeEntry
 
 BATCH_INFERENCE, THEME_GENERATION = "BATCH_INFERENCE", "THEME_GENERATION"
 EXPLORATION = "itemExplorationConfig"

@@ -88,10 +88,16 @@ def parameters_cell(notebook: Notebook) -> list[str]:
     return problems
 
 
+def _lines(cell: Any) -> list[str]:
+    """Return the lines of a code cell, but for the neutral first line of a folded solution."""
+    lines = cell.source.splitlines()
+    return lines[1:] if "solution" in cell.metadata.get("tags", []) else lines
+
+
 def size(notebook: Notebook) -> list[str]:
     """Cells are few and short, prose and code balance, and the file stays small."""
     code = _code(notebook)
-    lengths = sorted(len(cell.source.splitlines()) for cell in code)
+    lengths = sorted(len(_lines(cell)) for cell in code)
     prose = 1 - len(code) / len(notebook.cells)
     sources = sum(len(cell.source.encode()) for cell in notebook.cells)
     whole = len(json.dumps(notebook).encode())

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from personalens.home import default_home
-from personalens.notebook import board, checks
+from personalens.notebook import board
 from personalens.notebook.checks import CHECKS, Check, NotYet
 from personalens.notebook.lab_data import read_done
 
@@ -85,11 +85,3 @@ def test_the_end_of_a_lab_says_what_is_open(make_lab, capsys):
     assert f"Lab 01: {len(own) - 1} of {len(own)} checks done." in told
     assert f"Still open: {own[-1]}." in told
     assert f"{len(own) - 1} of {len(CHECKS)} checks done." in told
-
-
-def test_the_first_hint_of_an_exercise_does_not_give_the_answer():
-    """An exercise has a number behind a point; its first hint holds no figure of the solution."""
-    checks.load_checks()
-    exercises = {name: check for name, check in CHECKS.items() if "." in name}
-    assert len(exercises) > 30
-    assert {name for name, check in exercises.items() if len(check.hints) < 2} == set()

@@ -98,6 +98,7 @@ INSIDE = {
     "require_columns names",
     "write_without users",
     "restore_histories type_names",
+    "named_codes names",
 }
 """Taken from our own code only."""
 
