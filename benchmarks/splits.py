@@ -144,7 +144,7 @@ def known_users(interactions: Interactions, seed: int) -> ServiceHoldout:
     """Draw test users as the measurement did that the target was set by.
 
     A tenth of the users test on the newest tenth of their events, rounded, at least one; all other
-    events train. A temporal hold-out for users whom the model knows.
+    events train. A temporal hold-out for users that the model knows.
     """
     counts = np.diff(interactions.offsets)
     ids = interactions.users.ids

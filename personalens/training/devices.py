@@ -170,7 +170,7 @@ class Replicas:
             dist.broadcast(weights.data, 0)
 
     def part_ways(self, network: nn.Module, rng: np.random.Generator) -> None:
-        """Have each process drop other values: seed the network's generators anew, by the rank and
+        """Have each process drop other values: seed the network's generators again, by the rank and
         by the state of a generator that is alike in all processes."""
         seed = int(copy.deepcopy(rng).integers(2**63))
         for place, own in enumerate(generators_of(network)):

@@ -425,7 +425,7 @@ class Checkpoint:
                 state = json.loads(file.metadata()[_STATE])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("cannot read %s, so the training begins anew: %s", self._path, error)
+            logger.warning("cannot read %s, so the training starts again: %s", self._path, error)
             return Course()
         for place, trainer in enumerate(self._trainers):
             trainer.restore(part_of(tensors, f"{place}."), state["trainers"][place])

@@ -1,6 +1,6 @@
 """binder/ builds: the pins agree, and the very steps of mybinder.org end in a JupyterLab on lab 00.
 
-The build installs everything anew, which takes minutes: it runs where PERSONALENS_TEST_INSTALLS=1,
+The build installs everything again, which takes minutes: it runs where PERSONALENS_TEST_INSTALLS=1,
 as in CI.
 """
 
@@ -108,7 +108,7 @@ def test_the_scripts_can_be_executed_and_parsed():
 def image(tmp_path_factory):
     """A checkout and an environment, built by Binder's steps; its bin folder is first on PATH."""
     if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":
-        pytest.skip("installs everything anew: set PERSONALENS_TEST_INSTALLS=1")
+        pytest.skip("installs everything again: set PERSONALENS_TEST_INSTALLS=1")
     folder = tmp_path_factory.mktemp("binder")
     checkout, python = folder / "repository", folder / "env" / "bin" / "python"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)

@@ -52,7 +52,7 @@ def run(*command: str, cwd: Path) -> str:
 def test_its_steps_end_in_an_environment_for_the_labs(tmp_path):
     """In its container where Docker runs; else its last step in a clean folder of this machine."""
     if os.environ.get("PERSONALENS_TEST_INSTALLS") != "1":
-        pytest.skip("installs everything anew: set PERSONALENS_TEST_INSTALLS=1")
+        pytest.skip("installs everything again: set PERSONALENS_TEST_INSTALLS=1")
     checkout = tmp_path / "personalens"
     run("git", "clone", "--quiet", str(ROOT), str(checkout), cwd=tmp_path)
     check = ".venv/bin/python -m jupyterlab --version && .venv/bin/python -m personalens --help"

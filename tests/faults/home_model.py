@@ -1,4 +1,4 @@
-"""What a home must answer, foretold by plain dictionaries."""
+"""What a home must answer, predicted by plain dictionaries."""
 
 from __future__ import annotations
 

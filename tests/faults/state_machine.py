@@ -2,7 +2,7 @@
 
 ``python -m tests.faults.state_machine`` asks at random, through boto3, for resources, imports,
 trainings, recommendations, events, exports and deletions; between them the process that answers is
-started again or killed, in the middle of a call, too. Each answer, and each error, is foretold by
+started again or killed, in the middle of a call, too. Each answer, and each error, is predicted by
 :mod:`tests.faults.home_model`.
 """
 
@@ -103,7 +103,7 @@ class Life(RuleBasedStateMachine):
         answer = self.agent.call(method, **request)
         code = answer if isinstance(answer, str) else None
         assert code == expected, f"{method} {request}: {code}, not {expected}"
-        self.counts["refused as foretold"] += code is not None
+        self.counts["refused as predicted"] += code is not None
         return {} if isinstance(answer, str) else answer
 
     def new_name(self) -> str:
@@ -476,7 +476,7 @@ def main() -> int:
             print(f"{Life.counts['steps']} steps", flush=True)
     Life.counts["lives"] = LIVES_OF_A_SEED * (number - options.seed)
     counts = ", ".join(f"{count} {what}" for what, count in Life.counts.items())
-    print(f"{counts}; no answer was another than foretold")
+    print(f"{counts}; no answer differed from the prediction")
     return 0
 
 

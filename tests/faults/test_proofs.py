@@ -56,4 +56,4 @@ def test_a_call_that_fails_once_damages_nothing():
 def test_answers_are_those_of_the_model():
     last = run("state_machine", "--steps", "300")
     assert int(re.match(r"(\d+) steps", last)[1]) >= 300
-    assert last.endswith("no answer was another than foretold")
+    assert last.endswith("no answer differed from the prediction")

@@ -114,7 +114,7 @@ def _summed_up(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def recommended(service: Service, resources: dict[str, list[dict]]) -> dict[str, list[str]]:
-    """Return the best for a user whom the training knew and for one who came by an event."""
+    """Return the best for a user that the training knew and for one who came by an event."""
     answers = {}
     for campaign in resources["campaign"]:
         arn = {"campaignArn": campaign["campaignArn"]}

@@ -1,6 +1,6 @@
 """Execute the labs and commit what they show: ``python -m tests.labs.lab_outputs 04 05``.
 
-Without numbers all labs are written anew. The labs before the last one asked for are executed too,
+Without numbers all labs are written again. The labs before the last one asked for are executed too,
 on one fresh home, as a learner would meet them; only those asked for are written back.
 """
 

@@ -1,4 +1,4 @@
-"""Batch segments: the users whom the model names for an item or a kind of items."""
+"""Batch segments: the users that the model names for an item or a kind of items."""
 
 from __future__ import annotations
 

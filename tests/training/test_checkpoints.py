@@ -135,7 +135,7 @@ def test_a_damaged_file_is_no_obstacle(tmp_path, whole, caplog):
     with caplog.at_level(logging.WARNING):
         run(pair)
     assert same(pair, whole[0])
-    assert "begins anew" in caplog.text
+    assert "starts again" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_does_not_stop_the_training(tmp_path, whole, caplog):
