@@ -26,7 +26,7 @@ BUDGETS = {
     "filters": 750,
     "jobs": 750,
     "networks": 1_310,
-    "notebook": 1_480,
+    "notebook": 1_490,
     "notebook/plots": 680,
     "ratings": 1_400,
     "recipes": 6_100,

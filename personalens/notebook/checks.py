@@ -27,6 +27,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from personalens.notebook.lab_data import Lab
 
 STRICT_VARIABLE = "PERSONALENS_STRICT"
+SOLUTION_LINE = "# One way to do it"
+"""How the solutions of the labs begin."""
 _WIDTH = 100
 """Characters of a line; what JupyterLab shows beside its file browser on a small screen."""
 
@@ -126,7 +128,17 @@ def run_check(lab: Lab, name: str, answer: tuple[Any, ...] = ()) -> None:
         _tell_problem(f"{name} not yet: {problem} {_next_hint(lab, name, found, problem)}")
     else:
         say(f"✓ {name} done: {text}")
-        lab.note_done(name)
+        if not _is_solution():
+            lab.note_done(name)
+
+
+def _is_solution() -> bool:
+    """Whether the cell that runs is a lab's own solution, which is nothing that the learner did."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    cells = [] if shell is None else shell.user_ns.get("In", [])
+    return bool(cells) and cells[-1].startswith(SOLUTION_LINE)
 
 
 def _next_hint(lab: Lab, name: str, found: Check, problem: NotYet) -> str:

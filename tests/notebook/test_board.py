@@ -1,6 +1,7 @@
 """Hints come in steps, done checks are kept, and the end of a lab says what is open."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +62,18 @@ def test_a_done_check_is_kept_in_the_home(make_lab):
     assert read_done() == {"1.9"}
     assert json.loads((default_home().labs / "checks.json").read_text()) == ["1.9"]
     lab.check("1.9", 1)  # what was done once stays done
+    assert read_done() == {"1.9"}
+
+
+@pytest.mark.usefixtures("puzzle")
+def test_a_lab_s_own_solution_does_not_count(make_lab, monkeypatch):
+    lab = make_lab(1)
+    shell = SimpleNamespace(user_ns={"In": ["", "# One way to do it\nlab.check('1.9', 8)"]})
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    lab.check("1.9", 8)
+    assert read_done() == set()
+    shell.user_ns["In"].append("lab.check('1.9', 8)")
+    lab.check("1.9", 8)
     assert read_done() == {"1.9"}
 
 
